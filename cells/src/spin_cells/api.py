@@ -1,0 +1,140 @@
+"""What a cell type is.
+
+The compile half is pure: a definition and a context go in, code built with `ast` and the operations that it needs come out. The
+process half runs in the runtime's broker, with the vendor's own SDK, which it imports when it is first used.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a person wrote; `fields` satisfies the type's form schema by the time a type sees it."""
+
+    cell_type: str
+    source: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Lines and columns count from 1 in Unicode code points; 0 where the problem is in a field."""
+
+    message: str
+    line: int = 0
+    column: int = 0
+    end_line: int = 0
+    end_column: int = 0
+    field: str = ""
+    warning: bool = False
+
+
+class CellInvalid(Exception):
+    """The cell does not compile; `problems` holds at least one error."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(p.message for p in problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class ConnectionInfo:
+    """What a compiler may know of a connection: never its credential."""
+
+    id: bytes
+    name: str
+    kind: str
+    allowed_operations: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What surrounds the cell: the kernel's language and the connections that the caller may use, by id and by name."""
+
+    kernel_language: str = "python"
+    connections: Mapping[str, ConnectionInfo] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Use:
+    """An operation that the program may ask of the broker. Empty connection_id: the runtime's own. Empty digest: free parameters."""
+
+    connection_id: bytes
+    operations: tuple[str, ...]
+    params_digest: bytes = b""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    code: str
+    uses: tuple[Use, ...] = ()
+    # Variables that the cell writes to the notebook.
+    outputs_to: tuple[str, ...] = ()
+
+
+class CellType(Protocol):
+    """One folder of this package, or a third party's, registered under the entry point group `spin.cells`."""
+
+    name: str
+    display_name: str
+    description: str
+    language: str
+    executable: bool
+    connection_kind: str
+    form_schema: Mapping[str, Any]
+
+    def references(self, cell: Cell) -> Sequence[str]:
+        """Ids or names of connections that the cell wants resolved before it is compiled."""
+
+    def validate(self, cell: Cell, context: Context) -> Sequence[Problem]: ...
+
+    def compile(self, cell: Cell, context: Context) -> Compiled:
+        """Raises CellInvalid."""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A connection as the broker holds it. Never logged: its repr shows the name alone."""
+
+    connection_id: bytes
+    name: str
+    kind: str
+    config: Mapping[str, Any] = field(repr=False)
+    secret: Mapping[str, Any] = field(repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_operations: frozenset[str] = frozenset()
+
+
+class OperationFailed(Exception):
+    """The remote side refused or failed. The text names the connection, never the credential."""
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A piece of an Arrow IPC stream."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Progress:
+    fraction: float
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The last item of every operation: what is not a table, as JSON values."""
+
+    value: Mapping[str, Any]
+
+
+class Processor(Protocol):
+    """The process half: `spin_cells.<type>.process.PROCESSOR`."""
+
+    operations: frozenset[str]
+
+    def run(self, operation: str, params: Mapping[str, Any], credential: Credential) -> AsyncIterator[Arrow | Progress | Result]:
+        """Performs one operation; cancelling the iteration stops it. Raises OperationFailed."""

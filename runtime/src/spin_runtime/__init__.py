@@ -1,0 +1,1 @@
+"""Who acts: server, session, kernels, broker. docs/architecture.md says which part may use which."""

@@ -1,0 +1,179 @@
+"""The broker's boundary.
+
+Keys, opening envelopes, credentials and cells' process halves live behind this interface and nowhere else. Arguments and results are
+bytes and plain dataclasses, so that the other side can be another process. Methods that refuse raise `BrokerError`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from spinapis.envelope.v1 import receipt_pb2, run_pb2
+from spinapis.errors.v1 import reasons_pb2
+
+
+class BrokerError(Exception):
+    """A refusal: a reason of the catalogue and a text that is fit for the client."""
+
+    def __init__(self, reason: reasons_pb2.ErrorReason, text: str, **metadata: str) -> None:
+        super().__init__(text)
+        self.reason, self.text, self.metadata = reason, text, metadata
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """An authenticated client: what its capability says."""
+
+    session_id: bytes
+    notebook_id: bytes
+    user_id: str
+    scopes: frozenset[int]
+    expires_at_ms: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A program that passed every check and has its seq taken; it starts when its turn comes."""
+
+    nonce: run_pb2.RunNonce
+    session_id: bytes
+    notebook_id: bytes
+    cell_id: str
+    user_id: str
+    code: str
+    limits: run_pb2.Limits
+    ciphertext_digest: bytes
+    program_digest: bytes
+    grant_digest: bytes
+    silent: bool
+    store_history: bool
+    allow_stdin: bool
+    stop_on_error: bool
+    user_expressions: dict[str, str]
+    # What the kernel needs to reach the broker during this run.
+    ticket: bytes
+    socket_path: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An authentic program that was refused; its receipt is written."""
+
+    nonce: run_pb2.RunNonce
+    session_id: bytes
+    cell_id: str
+    user_id: str
+    ciphertext_digest: bytes
+    reason: reasons_pb2.ErrorReason
+    text: str
+
+
+@dataclass(frozen=True)
+class BundleStored:
+    bundle_version: int
+    expires_at_ms: int
+
+
+@dataclass(frozen=True)
+class TrustStored:
+    root_version: int
+    trust_version: int
+    expires_at_ms: int
+
+
+@dataclass(frozen=True)
+class LiveKernel:
+    """A kernel that programs may be admitted to: its epoch and whose session it is."""
+
+    kernel_epoch: int
+    session_id: bytes
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    nonce: run_pb2.RunNonce
+    status: receipt_pb2.RunStatus
+    frames: int
+    output_digest: bytes
+    truncated: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the server may show: whether it is paired, and the fingerprint for a person to compare."""
+
+    paired: bool
+    fingerprint: bytes
+    workspace_id: bytes
+    runtime_id: bytes
+    boot_id: bytes
+    trust_expires_at_ms: int
+    allowed_origins: Sequence[str] = field(default_factory=tuple)
+    allowed_hosts: Sequence[str] = field(default_factory=tuple)
+
+
+class Broker(Protocol):
+    async def status(self) -> Status: ...
+
+    # Pairing (docs/protocol.md, section 3)
+    async def pairing_start(self) -> bytes:
+        """The signed EnrolRequest; BrokerError when the runtime is paired already."""
+
+    async def pairing_finish(self, enrol_grant: bytes, root_documents: Sequence[bytes]) -> Status: ...
+
+    # Attach (section 4)
+    async def hello(
+        self,
+        capability: bytes,
+        challenge: bytes,
+        nonce_b: bytes,
+        session_key: bytes,
+        origin: str,
+        root_documents: Sequence[bytes],
+        trust_state: bytes,
+    ) -> tuple[bytes, "PendingAttach"]:
+        """Checks the capability offline and returns the signed Hello with what `attach` needs."""
+
+    async def attach(self, pending: "PendingAttach", client_auth: bytes) -> Attachment: ...
+
+    async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes) -> TrustStored: ...
+
+    # Kernels: the broker admits programs to live epochs alone
+    async def kernel_started(self, session_id: bytes, kernel_name: str) -> LiveKernel:
+        """Allocates the next epoch and writes the KERNEL receipt."""
+
+    async def kernel_ended(self, kernel_epoch: int, reason: str) -> None: ...
+
+    # Runs (sections 5 and 6)
+    async def open_sealed(self, sealed: bytes, attachment: Attachment) -> Run | Rejected | BundleStored:
+        """Performs the checks of section 5 in their order. BrokerError(OPEN_FAILED) when it is not even authentic."""
+
+    async def run_started(self, nonce: run_pb2.RunNonce) -> None:
+        """Writes the START receipt, durably, and makes the ticket valid."""
+
+    async def run_progress(self, nonce: run_pb2.RunNonce, frames: int, output_digest: bytes) -> None: ...
+
+    async def run_ended(self, end: RunEnd) -> None:
+        """Kills the ticket and writes the END receipt, durably. Also ends a run that never started (ABORTED, LOST)."""
+
+    # Receipts (section 7)
+    async def receipts_after(self, receipt_seq: int, limit: int) -> Sequence[tuple[int, bytes]]:
+        """Unacknowledged signed receipts with a higher number, in order."""
+
+    async def wait_receipts(self, receipt_seq: int) -> None:
+        """Returns when a receipt with a higher number exists."""
+
+    async def acknowledge(self, receipt_ack: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class PendingAttach:
+    """Between Hello and ClientAuth: kept by the connection, meaningful to the broker alone."""
+
+    attachment: Attachment
+    hello_digest: bytes
+    origin: str
+    session_key: bytes

@@ -1,0 +1,1 @@
+"""Jupyter kernels behind one interface, `api.Kernel`."""

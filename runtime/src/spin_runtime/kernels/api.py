@@ -1,0 +1,84 @@
+"""What a session needs of a kernel. jupyter_client stands behind it; sessions never see ZeroMQ or Jupyter's message dictionaries."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class KernelMessage:
+    """One message that a kernel published or replied.
+
+    content, metadata and buffers are the bytes as the kernel wrote them. `parent` is the msg_id of the request that it belongs to.
+    """
+
+    msg_type: str
+    parent: str
+    content: bytes
+    metadata: bytes
+    buffers: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True)
+class SpecInfo:
+    name: str
+    display_name: str
+    language: str
+
+
+@dataclass(frozen=True)
+class Execute:
+    code: str
+    silent: bool = False
+    store_history: bool = True
+    allow_stdin: bool = True
+    stop_on_error: bool = True
+    user_expressions: Mapping[str, str] | None = None
+    # Goes into the request's metadata under "spin": the broker's socket and the ticket, for spin_kernel alone.
+    metadata: Mapping[str, object] | None = None
+
+
+# Called with messages in the order of arrival, several at a time when they come fast.
+Sink = Callable[[Sequence[KernelMessage]], None]
+
+
+class Kernel(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def alive(self) -> bool: ...
+
+    def subscribe(self, sink: Sink) -> None:
+        """Sets the one receiver of iopub messages, execute_reply and input_request."""
+
+    def pause(self) -> None:
+        """Stops reading the kernel's output until `resume`: backpressure when the disk cannot follow."""
+
+    def resume(self) -> None: ...
+
+    async def execute(self, request: Execute) -> str:
+        """Sends it and returns its msg_id; replies come to the sink."""
+
+    async def interrupt(self) -> None: ...
+    async def input_reply(self, value: str) -> None: ...
+    async def complete(self, code: str, cursor: int) -> Mapping[str, object]: ...
+    async def inspect(self, code: str, cursor: int, detail_level: int) -> Mapping[str, object]: ...
+    async def request(self, msg_type: str, content: bytes) -> tuple[str, bytes]:
+        """A read-only shell request, passed through; returns the reply's type and content."""
+
+    async def stop(self) -> None:
+        """Ends the kernel, by force after a short wait."""
+
+    def on_death(self, callback: Callable[[str], Awaitable[None]]) -> None:
+        """Calls back once, with a text for people, when the kernel ends by itself."""
+
+
+class KernelPool(Protocol):
+    def specs(self) -> Sequence[SpecInfo]: ...
+
+    async def take(self, kernel_name: str) -> Kernel:
+        """A started kernel, from the spares when one waits; raises LookupError for an unknown name."""
+
+    async def close(self) -> None: ...

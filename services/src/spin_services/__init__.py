@@ -1,0 +1,1 @@
+"""Who decides: auth, workspace, compiler, secrets, audit."""
