@@ -1,7 +1,8 @@
 """RootDocument: which keys may speak for which role, and how that changes. docs/protocol.md, section 2; TUF 1.0.33, section 5.3.
 
 - The first document is trusted by its digest; version N+1 counts when the root thresholds of N and of N+1 signed it.
-- An expired document still vouches for its successor, so that a runtime that was away can catch up; it verifies nothing else.
+- An expired document still vouches for its successor, so that a runtime that was away can catch up; it verifies nothing else. So `now_ms`
+  is left out (0) for steps on the way, and given for the last one.
 - A key belongs to one role.
 """
 
@@ -53,29 +54,36 @@ class TrustedRoot:
     _roles: Mapping[Role.ValueType, _RoleTrust]
 
     @classmethod
-    def pinned(cls, data: bytes, digest: bytes | None) -> "TrustedRoot":
+    def pinned(cls, data: bytes, digest: bytes | None, now_ms: int = 0) -> "TrustedRoot":
         """The document with that digest; None for one that the caller holds in safe storage. Raises Refused."""
         roles = _roles_of(unverified(data, RootDocument))
         root = _verified_by(data, roles, roles)
         if digest is not None and root.digest != digest:
             raise Refused("a root document other than the pinned one")
+        root.check_time(now_ms)
         return root
 
-    def updated(self, data: bytes) -> "TrustedRoot":
+    def updated(self, data: bytes, now_ms: int = 0) -> "TrustedRoot":
         """The next version. Raises Refused."""
         document = unverified(data, RootDocument)
         if document.version != self.version + 1:
             raise Refused(f"root document {document.version} after {self.version}")
-        return _verified_by(data, self._roles, _roles_of(document))
+        root = _verified_by(data, self._roles, _roles_of(document))
+        root.check_time(now_ms)
+        return root
+
+    def check_time(self, now_ms: int) -> None:
+        """Raises Refused when the document has expired."""
+        if now_ms >= self.expires_at_ms:
+            raise Refused(f"root document {self.version} has expired")
 
     def keys(self, role: Role.ValueType) -> list[VerifyKey]:
-        """The role's keys, current one first. Raises Refused for a role that the document does not list."""
+        """The role's keys, current one first, whatever the time. Raises Refused for a role that the document does not list."""
         return list(self._role(role).keys)
 
     def verify(self, data: bytes, cls: type[M], now_ms: int, revoked: Collection[bytes] = ()) -> Verified[M]:
         """Verifies a message of a role that the root binds. Raises Refused, also when the document has expired."""
-        if now_ms >= self.expires_at_ms:
-            raise Refused(f"root document {self.version} has expired")
+        self.check_time(now_ms)
         (signer, *_) = spec_of(cls).signers
         if signer not in ROLES:
             raise Refused(f"the root document does not bind the {signer.value}")
