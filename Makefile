@@ -26,6 +26,7 @@ WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts
 web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
 	@echo "setup: building the web client"
 	@cd web && npm run --silent build
+	@gzip -9 -k -f web/dist/assets/*.js web/dist/assets/*.css  # served as they are to whoever accepts gzip
 
 .PHONY: web
 web: setup web/dist/index.html ## Build the web client

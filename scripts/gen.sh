@@ -21,8 +21,10 @@ mkdir -p "$python_out"
 mapfile -t files < <(cd protos && find spinapis -name '*.proto' | sort)
 mapfile -t services < <(cd protos && grep -rl '^service ' spinapis | sort)
 python -m grpc_tools.protoc -I protos -I build/googleapis \
-  --python_out="$python_out" --mypy_out=quiet:"$python_out" \
-  --include_imports --descriptor_set_out="$fresh/descriptors.binpb" "${files[@]}"
+  --python_out="$python_out" --mypy_out=quiet:"$python_out" "${files[@]}"
+# The gateway transcodes errors too, so their details belong to its descriptors.
+python -m grpc_tools.protoc -I protos -I build/googleapis \
+  --include_imports --descriptor_set_out="$fresh/descriptors.binpb" "${files[@]}" google/rpc/error_details.proto google/rpc/status.proto
 python -m grpc_tools.protoc -I protos -I build/googleapis \
   --grpc_python_out="$python_out" --mypy_grpc_out=quiet:"$python_out" "${services[@]}"
 touch "$python_out/spinapis/py.typed"

@@ -1,0 +1,1 @@
+"""Rendering the gateway's configuration."""

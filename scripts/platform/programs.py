@@ -1,0 +1,112 @@
+"""What the local platform consists of, in the order in which it starts."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from scripts.gateway.render import render
+from scripts.gateway.values import SERVICES, Profile
+from scripts.platform.settings import ROOT, Settings
+from scripts.platform.supervisor import Program
+
+POLL_S = 0.05
+BIN = Path(sys.executable).parent
+
+
+def services(settings: Settings) -> Program:
+    return Program("services", [str(BIN / "spin-service"), "all"], service_environment(settings), lambda: _services_ready(settings))
+
+
+def gateway(settings: Settings) -> Program:
+    configuration = settings.run / "envoy.yaml"
+    configuration.parent.mkdir(parents=True, exist_ok=True)
+    configuration.write_text(render(_gateway_profile(settings)))
+    argv = [str(BIN / "envoy"), "--config-path", str(configuration), "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning"]
+    return Program("gateway", argv, _base_environment(), _http_ready(f"http://127.0.0.1:{settings.gateway_port}/.well-known/jwks.json"))
+
+
+def runtime(settings: Settings, token: str) -> Program:
+    environment = _base_environment() | {
+        "SPIN_TOKEN": token,
+        "SPIN_HOME": str(settings.runtime_home),
+        "SPIN_LISTEN": f"127.0.0.1:{settings.runtime_port}",
+    }
+    if settings.otlp_endpoint:
+        environment["SPIN_OTLP_ENDPOINT"] = settings.otlp_endpoint
+    return Program("runtime", [str(BIN / "spin-runtime")], environment, _http_ready(f"http://127.0.0.1:{settings.runtime_port}/healthz"))
+
+
+def service_environment(settings: Settings) -> dict[str, str]:
+    """For `spin-service` commands, the supervisor's and a person's alike."""
+    environment = _base_environment() | {
+        "SPIN_DATA": str(settings.data),
+        "SPIN_PUBLIC_URL": settings.public_url,
+        "SPIN_SERVICE_PORT_BASE": str(settings.service_port_base),
+        "SPIN_UI_FOLDER": str(ROOT / "web" / "dist"),
+        "SPIN_UI_ADDRESS": settings.ui_address,
+    }
+    if settings.database_url:
+        environment["SPIN_DATABASE_URL"] = settings.database_url
+    if settings.otlp_endpoint:
+        environment["SPIN_OTLP_ENDPOINT"] = settings.otlp_endpoint
+    # OIDC and other documented settings of the services pass through.
+    return environment | {name: value for name, value in os.environ.items() if name.startswith(("SPIN_OIDC_", "SPIN_OUTPUT_", "SPIN_TRACE_", "SPIN_LOG_"))}
+
+
+def _gateway_profile(settings: Settings) -> Profile:
+    return Profile(
+        listen=f"127.0.0.1:{settings.gateway_port}",
+        admin=settings.admin_address,
+        public_url=settings.public_url,
+        service_addresses={name: settings.service_address(name) for name in SERVICES},
+        ui_address=settings.ui_address,
+        descriptors=ROOT / "protos" / "gen" / "descriptors.binpb",
+        otlp_address=settings.otlp_endpoint.rpartition("//")[2],
+    )
+
+
+def _base_environment() -> dict[str, str]:
+    """What a process needs of this shell and nothing of its secrets."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME", "REQUESTS_CA_BUNDLE")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    return environment | {"PATH": f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}", "PYTHONUNBUFFERED": "1"}
+
+
+async def _services_ready(settings: Settings) -> None:
+    await asyncio.gather(*(_serving(settings.service_address(name)) for name in SERVICES))
+
+
+async def _serving(address: str) -> None:
+    async with grpc.aio.insecure_channel(address, options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        while True:
+            try:
+                reply = await stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True)
+            except grpc.aio.AioRpcError:
+                reply = health_pb2.HealthCheckResponse()
+            if reply.status == health_pb2.HealthCheckResponse.SERVING:
+                return
+            await asyncio.sleep(POLL_S)
+
+
+def _http_ready(url: str) -> Callable[[], Awaitable[None]]:
+    async def ready() -> None:
+        async with aiohttp.ClientSession() as session:
+            while True:
+                try:
+                    async with session.get(url) as reply:
+                        if reply.status == 200:
+                            return
+                except aiohttp.ClientConnectionError:
+                    pass
+                await asyncio.sleep(POLL_S)
+
+    return ready
+
+

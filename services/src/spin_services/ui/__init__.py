@@ -1,0 +1,1 @@
+"""The web client's files, as the gateway's upstream."""
