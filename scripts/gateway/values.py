@@ -12,7 +12,7 @@ from typing import Any
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 
-from spin_services.rpc.policy import PUBLIC_METHODS
+from spin_services.rpc.policy import RULES, Public
 
 SERVICES = ("auth", "workspace", "compiler", "secrets", "audit")
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
@@ -63,7 +63,7 @@ def public_paths(descriptors: Path) -> list[str]:
     for package, service in _grpc_services(descriptors):
         for method in service.method:
             name = f"/{package}.{service.name}/{method.name}"
-            if name in PUBLIC_METHODS:
+            if isinstance(RULES.get(name), Public):
                 paths += [name, *filter(None, [_http_path(method)])]
     return sorted(paths)
 

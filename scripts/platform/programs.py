@@ -48,6 +48,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
         "SPIN_DATA": str(settings.data),
         "SPIN_PUBLIC_URL": settings.public_url,
         "SPIN_SERVICE_PORT_BASE": str(settings.service_port_base),
+        "SPIN_METRICS_PORT": str(settings.metrics_port),
         "SPIN_UI_FOLDER": str(ROOT / "web" / "dist"),
         "SPIN_UI_ADDRESS": settings.ui_address,
     }
