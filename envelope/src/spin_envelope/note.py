@@ -9,13 +9,12 @@
 Signatures by unknown keys are ignored, so that others may sign as well; a bad one by a known key refuses the note. Extension lines are refused.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
+from spin_envelope.base64_text import decode_base64, encode_base64
 from spin_envelope.errors import Refused
 from spin_envelope.keys import SigningKey, VerifyKey
 
@@ -43,7 +42,7 @@ class Checkpoint:
     @property
     def text(self) -> str:
         """The note's text, which is what is signed."""
-        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root_hash).decode()}\n"
+        return f"{self.origin}\n{self.size}\n{encode_base64(self.root_hash)}\n"
 
 
 def origin_of(workspace_id: bytes) -> str:
@@ -52,7 +51,7 @@ def origin_of(workspace_id: bytes) -> str:
 
 def sign_note(checkpoint: Checkpoint, key: SigningKey) -> str:
     signature = _key_hash(checkpoint.origin, key.public) + key.sign(checkpoint.text.encode())
-    return f"{checkpoint.text}\n— {checkpoint.origin} {base64.b64encode(signature).decode()}\n"
+    return f"{checkpoint.text}\n— {checkpoint.origin} {encode_base64(signature)}\n"
 
 
 def open_note(note: str | bytes, keys: Iterable[VerifyKey], origin: str) -> Checkpoint:
@@ -75,7 +74,7 @@ def _checkpoint(text: str, origin: str) -> Checkpoint:
     lines = text.split("\n")
     if len(lines) != 4 or lines[0] != origin or not _SIZE.fullmatch(lines[1]):
         raise Refused("a note that is no checkpoint of this log")
-    return Checkpoint(origin, int(lines[1]), _base64(lines[2]))
+    return Checkpoint(origin, int(lines[1]), decode_base64(lines[2]))
 
 
 def _split(note: str | bytes) -> tuple[str, list[str]]:
@@ -98,18 +97,7 @@ def _signature(line: str) -> tuple[str, bytes]:
     match = _SIGNATURE_LINE.fullmatch(line)
     if not match:
         raise Refused("a note with a line that is no signature")
-    return match[1], _base64(match[2])
-
-
-def _base64(text: str) -> bytes:
-    """Standard base64 (RFC 4648, section 4) in its one canonical spelling."""
-    try:
-        decoded = base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
-        raise Refused("not base64") from None
-    if base64.b64encode(decoded).decode() != text:
-        raise Refused("base64 with stray bits")
-    return decoded
+    return match[1], decode_base64(match[2])
 
 
 def _key_hash(name: str, public: bytes) -> bytes:
