@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -42,6 +43,10 @@ class Execute:
 Sink = Callable[[Sequence[KernelMessage]], None]
 
 
+class KernelStartFailed(Exception):
+    """The kernel did not come up; the text is for people."""
+
+
 class Kernel(Protocol):
     @property
     def name(self) -> str: ...
@@ -61,6 +66,9 @@ class Kernel(Protocol):
     async def execute(self, request: Execute) -> str:
         """Sends it and returns its msg_id; replies come to the sink."""
 
+    def limit_memory(self, limit_bytes: int) -> None:
+        """Lowers what the kernel may allocate until the next call; 0 restores the runtime's own limit. Does nothing where it cannot."""
+
     async def interrupt(self) -> None: ...
     async def input_reply(self, value: str) -> None: ...
     async def complete(self, code: str, cursor: int) -> Mapping[str, object]: ...
@@ -78,7 +86,10 @@ class Kernel(Protocol):
 class KernelPool(Protocol):
     def specs(self) -> Sequence[SpecInfo]: ...
 
-    async def take(self, kernel_name: str) -> Kernel:
-        """A started kernel, from the spares when one waits; raises LookupError for an unknown name."""
+    async def take(self, kernel_name: str, workdir: Path) -> Kernel:
+        """A started kernel in the working directory, from the spares when one waits.
+
+        Raises LookupError for an unknown name, KernelStartFailed when it does not come up.
+        """
 
     async def close(self) -> None: ...

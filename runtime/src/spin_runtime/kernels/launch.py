@@ -1,0 +1,144 @@
+"""Starting a kernel's process.
+
+jupyter_client's provisioners start it, so a kernelspec may place its kernel anywhere. For a local process: Unix sockets in a directory
+of its own, an environment made from an allow-list (never the runtime's), its own process group, a limit on memory, and death
+with the runtime. ipykernel gets options that make it quicker and keep its history in memory.
+"""
+
+import ctypes
+import os
+import resource
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+import zmq.asyncio
+from jupyter_client.manager import AsyncKernelManager
+
+ALLOWED = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH", "TERM"})
+ALLOWED_PREFIXES = ("LC_",)
+IPYKERNEL_OPTIONS = ("--HistoryManager.hist_file=:memory:", "--IPythonKernel._execute_sleep=0")
+LOCAL_PROVISIONER = "local-provisioner"
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+def kernel_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of the runtime's environment a kernel sees: enough to find programs and speak the right language, nothing that may be secret."""
+    return {name: value for name, value in environment.items() if name in ALLOWED or name.startswith(ALLOWED_PREFIXES)}
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A kernel whose process was started; it may still come up or fail."""
+
+    manager: AsyncKernelManager
+    directory: Path
+    local: bool
+    context: "zmq.Context[zmq.Socket[bytes]]"
+
+    def connect(self, channel: str, identity: bytes = b"") -> "zmq.Socket[bytes]":
+        """A socket to one of the kernel's channels, encrypted where the kernel's are."""
+        manager = self.manager
+        socket = self.context.socket(zmq.SUB if channel == "iopub" else zmq.DEALER)
+        if identity:
+            socket.setsockopt(zmq.IDENTITY, identity)
+        if manager.curve_publickey is not None:
+            socket.curve_secretkey = manager.curve_secretkey
+            socket.curve_publickey = socket.curve_serverkey = manager.curve_publickey
+        socket.connect(manager._make_url(channel))
+        if channel == "iopub":
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+        return socket
+
+    @property
+    def pid(self) -> int | None:
+        pid = getattr(self.manager.provisioner, "pid", None)
+        return pid if self.local and isinstance(pid, int) else None
+
+    def error_tail(self) -> str:
+        """The end of what the kernel wrote on stderr, for the runtime's own log."""
+        try:
+            return (self.directory / "stderr").read_bytes()[-2000:].decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+    async def stopped(self) -> None:
+        """Gives back what a dead kernel held: its zombie, ports, files."""
+        if self.manager.provisioner is not None:
+            await self.manager.provisioner.wait()
+        await self.manager.cleanup_resources()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Launcher:
+    def __init__(self, environment: Mapping[str, str], memory_bytes: int, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+        self._environment = kernel_environment(environment)
+        self._memory_bytes = memory_bytes
+        self._context = context
+        # jupyter_client insists on this class; it shares the sockets' threads.
+        self._manager_context = zmq.asyncio.Context.shadow(context.underlying)
+        # Unix socket paths hold 107 bytes at most, so not below SPIN_HOME.
+        self._root = Path(tempfile.mkdtemp(prefix="spin-k-"))
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._memory_bytes
+
+    async def launch(self, kernel_name: str, workdir: Path) -> Launched:
+        directory = Path(tempfile.mkdtemp(dir=self._root))
+        manager = AsyncKernelManager(
+            kernel_name=kernel_name,
+            context=self._manager_context,
+            connection_file=str(directory / "connection.json"),
+            autorestart=False,
+        )
+        local = _is_local(manager)
+        arguments: dict[str, object] = {"env": dict(self._environment), "cwd": str(workdir)}
+        if local:
+            manager.transport, manager.ip = "ipc", str(directory / "s")
+            arguments["preexec_fn"] = _in_child(self._memory_bytes, os.getpid())
+            if _is_ipykernel(manager):
+                arguments["extra_arguments"] = list(IPYKERNEL_OPTIONS)
+        else:
+            manager.transport_encryption = "auto"
+        with (directory / "stderr").open("wb") as stderr, Path(os.devnull).open("wb") as nowhere:
+            if local:
+                arguments |= {"stderr": stderr, "stdout": nowhere}
+            try:
+                await manager.start_kernel(**arguments)
+            except BaseException:
+                shutil.rmtree(directory, ignore_errors=True)
+                raise
+        return Launched(manager, directory, local, self._context)
+
+    def close(self) -> None:
+        shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _is_local(manager: AsyncKernelManager) -> bool:
+    provisioner = manager.kernel_spec.metadata.get("kernel_provisioner", {})
+    return bool(provisioner.get("provisioner_name", LOCAL_PROVISIONER) == LOCAL_PROVISIONER)
+
+
+def _is_ipykernel(manager: AsyncKernelManager) -> bool:
+    return any(argument in {"ipykernel_launcher", "ipykernel"} for argument in manager.kernel_spec.argv)
+
+
+def _in_child(memory_bytes: int, parent: int) -> Callable[[], None]:
+    """What runs between fork and exec: system calls alone."""
+
+    def prepare() -> None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)  # the runtime died before the call above
+        os.umask(0o077)
+        if memory_bytes:
+            resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    return prepare

@@ -1,0 +1,113 @@
+"""Kernels ready before they are asked for.
+
+A spare is a started kernel of the default kind that waits in a directory of its own; whoever takes it gets it in its working directory,
+and the next spare starts a little later, so that it does not compete with the first cell.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+import zmq
+from jupyter_client.kernelspec import KernelSpecManager
+
+from spin_runtime.kernels.api import KernelStartFailed, SpecInfo
+from spin_runtime.kernels.jupyter import JupyterKernel
+from spin_runtime.kernels.launch import Launcher
+
+DEFAULT_KERNEL = "python3"
+REFILL_AFTER_S = 2.0
+log = structlog.get_logger(__name__)
+
+
+class JupyterPool:
+    def __init__(self, environment: Mapping[str, str], work: Path, spares: int, memory_bytes: int = 0, default: str = DEFAULT_KERNEL) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        # The kernel binds: try again soon, and never let ZeroMQ drop on our side.
+        for option, value in ((zmq.RECONNECT_IVL, 5), (zmq.RCVHWM, 0), (zmq.SNDHWM, 0), (zmq.LINGER, 0)):
+            self._context.setsockopt(option, value)
+        self._launcher = Launcher(environment, memory_bytes, self._context)
+        self._specs = KernelSpecManager()
+        self._waiting = work / "spare"
+        self._wanted, self.default = spares, default
+        self._spares: list[JupyterKernel] = []
+        self._refill: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def specs(self) -> Sequence[SpecInfo]:
+        found: dict[str, Any] = self._specs.get_all_specs()
+        return [SpecInfo(name, entry["spec"]["display_name"], entry["spec"]["language"]) for name, entry in sorted(found.items())]
+
+    def start(self) -> None:
+        """Begins to make the spares."""
+        self._refill_after(0)
+
+    async def take(self, kernel_name: str, workdir: Path) -> JupyterKernel:
+        name = kernel_name or self.default
+        if name == self.default:
+            while self._spares:
+                spare = self._spares.pop(0)
+                self._refill_after(REFILL_AFTER_S)
+                if spare.alive and await _moved(spare, workdir):
+                    return spare
+                await spare.stop()
+        if name not in self._specs.find_kernel_specs():
+            raise LookupError(name)
+        return await self._started(name, workdir)
+
+    async def _started(self, name: str, workdir: Path) -> JupyterKernel:
+        workdir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            launched = await self._launcher.launch(name, workdir)
+        except (OSError, RuntimeError) as error:
+            log.warning("a kernel's process could not be started", kernel=name, error=str(error))
+            raise KernelStartFailed(f"the kernel {name} could not be started: {type(error).__name__}") from error
+        kernel = JupyterKernel(name, launched, self._launcher.memory_bytes)
+        try:
+            await kernel.ready()
+        except BaseException as error:
+            log.warning("a kernel did not come up", kernel=name, error=str(error), stderr=kernel.error_tail())
+            await kernel.kill()
+            await kernel.stop()
+            raise
+        return kernel
+
+    def _refill_after(self, seconds: float) -> None:
+        if not self._closed and self._wanted and (self._refill is None or self._refill.done()):
+            self._refill = asyncio.create_task(self._fill(seconds))
+
+    async def _fill(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        while len(self._spares) < self._wanted and not self._closed:
+            try:
+                self._spares.append(await self._started(self.default, self._waiting))
+            except KernelStartFailed:
+                return  # logged; the next take tries again and tells its person
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._refill is not None:
+            self._refill.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._refill
+        await asyncio.gather(*(_ended(spare) for spare in self._spares))
+        self._spares.clear()
+        self._launcher.close()
+        self._context.destroy(linger=0)
+
+
+async def _moved(spare: JupyterKernel, workdir: Path) -> bool:
+    workdir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        await spare.run_quietly(f"__import__('os').chdir({str(workdir)!r})")
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _ended(spare: JupyterKernel) -> None:
+    await spare.kill()
+    await spare.stop()
