@@ -1,0 +1,11 @@
+export { outputsFromNbformat, outputsToNbformat } from "./model/nbformat";
+export {
+  type CellOutputs,
+  type MimeBundle,
+  type OutputItem,
+  NO_OUTPUTS,
+  applyDisplayUpdate,
+  applyMessage,
+  displayUpdateOf,
+  messageOf,
+} from "./model/items";

@@ -1,0 +1,41 @@
+/** What a live session asks of the control plane; tests answer from memory. */
+import type { CellDefinition } from "../../../gen/spinapis/compiler/v1/compiler_pb";
+import type { RunNonce } from "../../../gen/spinapis/envelope/v1/run_pb";
+import type { Output, TrustDocuments } from "../../../gen/spinapis/runtime/v1/frames_pb";
+import type { Attachment, Credentials } from "./attach";
+
+export interface SessionIdentity {
+  workspaceId: string;
+  notebookId: string;
+  sessionId: string;
+  runtimeId: string;
+  runtimeUrl: string;
+}
+
+export interface CompileOrder {
+  cellId: string;
+  cell: Pick<CellDefinition, "cellType" | "source" | "fieldsJson">;
+  kernelEpoch: bigint;
+  kernelLanguage: string;
+  stopOnError: boolean;
+}
+
+export interface CompiledRun {
+  sealed: Uint8Array;
+  ciphertextDigest: Uint8Array;
+}
+
+/** How many outputs of each run the log has already. */
+export type StoredFrames = Readonly<Record<string, number>>;
+
+export interface SessionCalls {
+  credentials(session: SessionIdentity): Promise<Credentials>;
+  trustDocuments(session: SessionIdentity): Promise<TrustDocuments>;
+  compile(session: SessionIdentity, attachment: Attachment, order: CompileOrder): Promise<CompiledRun>;
+  /** The sealed credential bundle; undefined when the runtime has the newest one, or there are no connections. */
+  credentialBundle(session: SessionIdentity, attachment: Attachment): Promise<Uint8Array | undefined>;
+  /** The log's signed acknowledgement. */
+  uploadReceipts(session: SessionIdentity, receipts: Uint8Array[]): Promise<Uint8Array>;
+  uploadOutputs(session: SessionIdentity, nonce: RunNonce, outputs: Output[]): Promise<void>;
+  storedFrames(session: SessionIdentity): Promise<StoredFrames>;
+}

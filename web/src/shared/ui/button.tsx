@@ -1,0 +1,18 @@
+import type { ComponentProps } from "react";
+
+interface Props extends ComponentProps<"button"> {
+  look?: "plain" | "primary" | "danger" | "quiet";
+  small?: boolean;
+  /** Something is under way: shown, and not to be started twice. */
+  busy?: boolean;
+}
+
+export function Button({ look = "plain", small = false, busy = false, disabled, children, className, ...rest }: Props) {
+  const classes = ["button", `button--${look}`, small ? "button--small" : "", className ?? ""].filter(Boolean).join(" ");
+  return (
+    <button type="button" className={classes} disabled={disabled === true || busy} aria-busy={busy} {...rest}>
+      {busy && <span className="spinner" aria-hidden="true" />}
+      {children}
+    </button>
+  );
+}

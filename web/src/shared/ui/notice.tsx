@@ -1,0 +1,74 @@
+import type { ReactNode } from "react";
+import { type Problem, problemOf } from "../api/problem";
+import { Button } from "./button";
+
+interface NoticeProps {
+  tone: "bad" | "warn" | "ok" | "plain";
+  title: string;
+  children?: ReactNode;
+  actions?: ReactNode;
+}
+
+export function Notice({ tone, title, children, actions }: NoticeProps) {
+  return (
+    <div className={`notice notice--${tone}`} role={tone === "bad" ? "alert" : "status"}>
+      <strong>{title}</strong>
+      {children}
+      {actions && <div className="notice__actions">{actions}</div>}
+    </div>
+  );
+}
+
+interface ProblemNoticeProps {
+  /** Whatever was thrown. */
+  error: unknown;
+  onRetry?: (() => void) | undefined;
+  onDismiss?: (() => void) | undefined;
+}
+
+/** What went wrong and how to go on. */
+export function ProblemNotice({ error, onRetry, onDismiss }: ProblemNoticeProps) {
+  return <ProblemText problem={problemOf(error)} onRetry={onRetry} onDismiss={onDismiss} />;
+}
+
+interface ProblemTextProps extends Omit<ProblemNoticeProps, "error"> {
+  problem: Problem;
+}
+
+export function ProblemText({ problem, onRetry, onDismiss }: ProblemTextProps) {
+  const traceId = problem.metadata.trace_id;
+  return (
+    <Notice
+      tone="bad"
+      title={problem.text}
+      actions={
+        (onRetry ?? onDismiss) && (
+          <>
+            {onRetry && (
+              <Button small onClick={onRetry}>
+                Try again
+              </Button>
+            )}
+            {onDismiss && (
+              <Button small look="quiet" onClick={onDismiss}>
+                Dismiss
+              </Button>
+            )}
+          </>
+        )
+      }
+    >
+      {problem.violations.map((violation) => (
+        <span key={`${violation.field} ${violation.description}`}>
+          {violation.field && <code>{violation.field}</code>} {violation.description}
+        </span>
+      ))}
+      {problem.advice && <span className="notice__advice">{problem.advice}</span>}
+      {traceId && (
+        <span className="notice__advice">
+          Trace <code>{traceId}</code>
+        </span>
+      )}
+    </Notice>
+  );
+}
