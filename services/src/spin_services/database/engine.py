@@ -1,0 +1,91 @@
+"""Engine and sessions of one service.
+
+Rules: SQLite runs in WAL with synchronous=FULL, so a commit that was answered survives a power cut; a writing transaction begins
+IMMEDIATE, because a read that turns into a write halfway would fail instead of waiting. PostgreSQL gets one schema per service.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from spin_services.platform import Platform
+
+BUSY_TIMEOUT_MS = 10_000
+POOL_SIZE = 10
+
+
+class Database:
+    """`url` is sqlite+aiosqlite:///… or postgresql://…; nothing is connected before the first session."""
+
+    def __init__(self, url: str, service: str) -> None:
+        self.service = service
+        self.is_sqlite = url.startswith("sqlite")
+        self.url = url if self.is_sqlite else _asyncpg_url(url)
+        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgresql_engine(self.url, service)
+        self._write = async_sessionmaker(self.engine, class_=AsyncSession, expire_on_commit=False)
+        reader = self.engine.execution_options(spin_reading=True)
+        self._read = async_sessionmaker(reader, class_=AsyncSession, expire_on_commit=False, autoflush=False)
+
+    @classmethod
+    def of(cls, platform: Platform, service: str) -> "Database":
+        """The installation's database for a service; makes the folder of SQLite files."""
+        if platform.database_url:
+            return cls(platform.database_url, service)
+        folder = platform.data_dir / "db"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return cls(sqlite_url(folder / f"{service}.sqlite"), service)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """For writing; the caller commits, and what is not committed is rolled back."""
+        async with self._write() as session:
+            yield session
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """For reading alone."""
+        async with self._read() as session:
+            yield session
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path.absolute()}"
+
+
+def _asyncpg_url(url: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(scheme="postgresql+asyncpg"))
+
+
+def _postgresql_engine(url: str, service: str) -> AsyncEngine:
+    settings = {"search_path": service, "application_name": f"spin-{service}"}
+    return create_async_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_pre_ping=True, connect_args={"server_settings": settings})
+
+
+def _sqlite_engine(url: str) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own BEGIN comes too late (before the first write, not the first read), so it is turned off.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("spin_reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,46 @@
+"""Page sizes and page tokens of every list.
+
+Rules: a token is opaque to clients, holds a position (not data) and is bound to the list that issued it: given to another list, or
+altered, it is refused with PAGE_TOKEN_INVALID.
+"""
+
+import base64
+import binascii
+import hashlib
+
+import orjson
+
+from spin_services.rpc.errors import ErrorReason, ServiceError
+
+DEFAULT_SIZE = 50
+MAXIMUM_SIZE = 500
+Position = list[str | int]
+
+
+def clamp(page_size: int, default: int = DEFAULT_SIZE, maximum: int = MAXIMUM_SIZE) -> int:
+    return min(page_size, maximum) if page_size > 0 else default
+
+
+def encode(listing: str, *position: str | int) -> str:
+    """`listing` names the list and all its filters, such as "members:<workspace id>"."""
+    body = orjson.dumps(list(position))
+    return base64.urlsafe_b64encode(_mark(listing, body) + body).rstrip(b"=").decode()
+
+
+def decode(listing: str, token: str) -> Position | None:
+    """The position that was encoded; None for the first page."""
+    if not token:
+        return None
+    try:
+        data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except (binascii.Error, ValueError):
+        raise ServiceError(ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID) from None
+    mark, body = data[:8], data[8:]
+    if mark != _mark(listing, body):
+        raise ServiceError(ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID)
+    position: Position = orjson.loads(body)
+    return position
+
+
+def _mark(listing: str, body: bytes) -> bytes:
+    return hashlib.sha256(b"spin/page/v1\0" + listing.encode() + b"\0" + body).digest()[:8]

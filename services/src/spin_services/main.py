@@ -1,0 +1,151 @@
+"""The command `spin-service`: runs the services and looks after their keys.
+
+Rules: settings come from the environment alone; a fault at the start is told in plain lines, all of them at once, with exit status 2.
+"""
+
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+import uvloop
+
+from spin_services.environment import SettingsInvalid
+from spin_services.keys import FileKek, KeyStore, KeysUnusable
+from spin_services.platform import SERVICES, Platform, from_environment
+from spin_services.rpc.wiring import Wiring, system_clock
+from spinapis.envelope.v1.trust_pb2 import Role
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="SPIN's control plane.")
+keys_app = typer.Typer(no_args_is_help=True, help="The installation's own keys.")
+app.add_typer(keys_app, name="keys")
+KEYS_WAIT_S = 30
+
+
+def wire(platform: Platform, service: str) -> Wiring:
+    """The collaborators of one service."""
+    from spin_services.database import Database, notifier_for
+    from spin_services.rpc.identity import SERVICE_ROLES
+    from spin_services.rpc.peers import Peers
+
+    keys, database = key_store(platform), Database.of(platform, service)
+    peers = Peers(platform, service, lambda: keys.role_key(SERVICE_ROLES[service]), system_clock)
+    return Wiring(service, platform, keys, peers, notifier_for(database), database, os.environ)
+
+
+def key_store(platform: Platform) -> KeyStore:
+    return KeyStore(platform.keys_dir, FileKek(platform.kek_file), system_clock)
+
+
+async def run(platform: Platform, services: Sequence[str]) -> None:
+    """Builds and serves until a signal; several services share the process and the event loop."""
+    from spin_services.rpc.server import Server, serve
+
+    await _wait_for_keys(platform, services)
+    wirings = [wire(platform, service) for service in services]
+    builds = [importlib.import_module(f"spin_services.{service}.app").build for service in services]
+    apps = await asyncio.gather(*(build(wiring) for build, wiring in zip(builds, wirings, strict=True)))
+    await serve([Server(built, wiring) for built, wiring in zip(apps, wirings, strict=True)])
+
+
+async def _wait_for_keys(platform: Platform, services: Sequence[str]) -> None:
+    """auth makes the keys at its first start; the others wait for them."""
+    store = key_store(platform)
+    if "auth" in services:
+        store.init()
+    for _ in range(KEYS_WAIT_S * 10):
+        if store.exists():
+            return
+        await asyncio.sleep(0.1)
+    raise KeysUnusable(f"there are no keys in {platform.keys_dir}: start auth, or run `spin-service keys init`")
+
+
+def _serving(name: str, services: Sequence[str]) -> Callable[[], None]:
+    def command() -> None:
+        from spin_services.rpc import telemetry
+
+        platform = _platform()
+        telemetry.configure(platform, name)
+        try:
+            uvloop.run(run(platform, services))
+        except (KeysUnusable, SettingsInvalid, RuntimeError) as error:
+            _refuse(error)
+        finally:
+            telemetry.shut_down()
+
+    command.__doc__ = "Run all five services in one process." if name == "all" else f"Run the {name} service."
+    return command
+
+
+for _name in SERVICES:
+    app.command(_name)(_serving(_name, (_name,)))
+app.command("all")(_serving("all", SERVICES))
+
+
+@keys_app.command("init")
+def keys_init() -> None:
+    """Make all keys and the first root document; does nothing when they are there."""
+    platform = _platform()
+    made = _guarded(key_store(platform).init)
+    typer.echo(f"made the keys in {platform.keys_dir}" if made else f"keys are in {platform.keys_dir} already")
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    role: Annotated[str, typer.Argument(help="root, auth, compiler, secrets, audit or workspace")],
+    compromised: Annotated[bool, typer.Option(help="Stop trusting the old key at once.")] = False,
+) -> None:
+    """Make the role's next key its current one. Running services follow without a restart."""
+    if role not in ("root", *SERVICES):
+        raise typer.BadParameter(f"no such role: {role}")
+    number = Role.Value(f"ROLE_{role.upper()}")
+    root = _guarded(lambda: key_store(_platform()).rotate(number, compromised=compromised))
+    typer.echo(f"root document {root.version}: {role} signs with {root.keys(number)[0].key_id.hex()}")
+
+
+@keys_app.command("list")
+def keys_list() -> None:
+    """Show each role's keys: current, next, previous."""
+    root = _guarded(key_store(_platform()).root)
+    typer.echo(f"root document {root.version}, SHA-256 {root.digest.hex()}")
+    for role in (Role.ROLE_ROOT, *(Role.Value(f"ROLE_{name.upper()}") for name in SERVICES)):
+        for state, key in zip(("current", "next", "previous"), root.keys(role), strict=False):
+            typer.echo(f"{Role.Name(role).removeprefix('ROLE_').lower():10} {state:9} {key.key_id.hex()}")
+
+
+@app.command("sign-in-link")
+def sign_in_link(email: Annotated[str, typer.Option(help="Whose; the first owner's when left out.")] = "") -> None:
+    """Make a one-time sign-in link, valid for 24 hours."""
+    from spin_services.auth.first_sign_in import new_link
+
+    platform = _platform()
+    wiring = wire(platform, "auth")
+    typer.echo(_guarded(lambda: asyncio.run(new_link(wiring, email))))
+
+
+def _platform() -> Platform:
+    try:
+        return from_environment(os.environ)
+    except SettingsInvalid as error:
+        _refuse(error)
+        raise
+
+
+def _guarded(action: Callable[[], Any]) -> Any:
+    try:
+        return action()
+    except (KeysUnusable, LookupError) as error:
+        _refuse(error)
+
+
+def _refuse(error: Exception) -> None:
+    for line in error.faults if isinstance(error, SettingsInvalid) else [str(error)]:
+        sys.stderr.write(f"spin-service: {line}\n")
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,1 @@
+"""All gRPC plumbing of the services, once: errors, identity, policy, peers, telemetry, server."""
