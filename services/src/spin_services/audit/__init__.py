@@ -1,0 +1,1 @@
+"""audit: the tamper-evident log, the receipts of runtimes, and the history of runs."""

@@ -1,0 +1,68 @@
+"""Reads runs, outputs and alarms. Takes no lock."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import and_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from spin_services.audit.log_reader import LogHandle
+from spin_services.audit.output_store import Output
+from spin_services.audit.run_store import Row
+from spin_services.audit.tables import ALARMS, OUTPUTS, PEOPLE, RUNS
+
+# Outputs are read in steps, so that a page that is full after one big output has not read a thousand.
+READ_STEP = 64
+
+
+class HistoryReader:
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine.execution_options(spin_reading=True)
+
+    async def runs(self, log: LogHandle, session_id: str, after: int, limit: int) -> list[Row]:
+        """A session's runs in the log's order, from after an entry's index on; each with the user's id as `user_id`."""
+        person = and_(PEOPLE.c.log_id == RUNS.c.log_id, PEOPLE.c.pseudonym == RUNS.c.pseudonym)
+        query = select(RUNS, PEOPLE.c.user_id).select_from(RUNS.outerjoin(PEOPLE, person))
+        query = query.where(RUNS.c.log_id == log.log_id, RUNS.c.session_id == session_id, RUNS.c.first_index > after)
+        return await self._rows(query.order_by(RUNS.c.first_index).limit(limit))
+
+    async def run(self, log: LogHandle, run_id: str) -> Row | None:
+        rows = await self._rows(select(RUNS).where(RUNS.c.log_id == log.log_id, RUNS.c.run_id == run_id))
+        return rows[0] if rows else None
+
+    async def outputs(self, log: LogHandle, run_id: str, after: int, limit: int, max_bytes: int) -> list[Output]:
+        """Outputs after an index: at most `limit`, and `max_bytes` of bodies unless the first alone is bigger."""
+        page: list[Output] = []
+        size = 0
+        while len(page) < limit:
+            step = await self._outputs(log, run_id, page[-1].index if page else after, min(READ_STEP, limit - len(page)))
+            for output in step:
+                size += len(output.body) + 16
+                if page and size > max_bytes:
+                    return page
+                page.append(output)
+            if len(step) < READ_STEP:
+                break
+        return page
+
+    async def _outputs(self, log: LogHandle, run_id: str, after: int, limit: int) -> list[Output]:
+        query = select(OUTPUTS.c.output_index, OUTPUTS.c.kind, OUTPUTS.c.body).where(
+            OUTPUTS.c.log_id == log.log_id, OUTPUTS.c.run_id == run_id, OUTPUTS.c.output_index > after
+        )
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(query.order_by(OUTPUTS.c.output_index).limit(limit))
+            return [Output(*row) for row in rows]
+
+    async def alarms(self, log: LogHandle, before: int, open_only: bool, limit: int) -> list[Row]:
+        """Newest first, below a row id; 0 starts at the newest."""
+        query = select(ALARMS).where(ALARMS.c.log_id == log.log_id)
+        if before:
+            query = query.where(ALARMS.c.id < before)
+        if open_only:
+            query = query.where(ALARMS.c.cleared_at_ms == 0)
+        return await self._rows(query.order_by(ALARMS.c.id.desc()).limit(limit))
+
+    async def _rows(self, query: Any) -> list[Row]:
+        async with self._engine.connect() as connection:
+            found: Sequence[Any] = (await connection.execute(query)).mappings().all()
+        return [dict(row) for row in found]

@@ -1,0 +1,236 @@
+"""Takes in receipts and outputs, each upload in one log transaction.
+
+- A receipt goes into the log in the transaction that moves its runtime's chain: an acknowledgement never says more than the log does.
+- Outputs are taken on trust until the end receipt is there, and thrown away when they do not hash to it: whoever has the true ones can bring them.
+- Alarms are committed even when the upload that caused them is refused: the refusal is the caller's, the evidence is the log's.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import and_, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from spin_envelope.signing import unverified
+from spin_services.audit import alarms
+from spin_services.audit.alarms import Alarm, clear_alarms, open_causes, raise_alarms
+from spin_services.audit.domain import Draft
+from spin_services.audit.log_store import Head, LogStore, LogTransaction
+from spin_services.audit.receipts import Chain, Outputs, Plan, SignedReceipt, judge_outputs, plan_upload, run_changes, run_id_of, type_name
+from spin_services.audit.run_store import Row, forget_outputs, insert_runs, load_runs, never_started, new_run, save_runs
+from spin_services.audit.tables import CHAINS, RECEIPTS
+from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptType, RunStatus
+
+# Bounds what one upload holds in memory; the rest of a long held stretch follows with the next upload.
+HELD_PER_UPLOAD = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptsTaken:
+    chain: Chain
+    # Number of the first receipt that contradicts the chain; 0 when none does.
+    fork_seq: int
+
+
+class ReceiptStore:
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+
+    async def take(self, workspace_id: str, runtime_id: str, uploaded: Sequence[SignedReceipt], now_ms: int) -> ReceiptsTaken:
+        """Store an upload; the answer's chain is durable."""
+        async with self._store.transaction() as transaction:
+            return await _Upload(transaction, await transaction.lock(workspace_id), runtime_id, now_ms).take(uploaded)
+
+
+class _Upload:
+    """One upload of one runtime's receipts."""
+
+    def __init__(self, transaction: LogTransaction, head: Head, runtime_id: str, now_ms: int) -> None:
+        self._transaction = transaction
+        self._connection = transaction.connection
+        self._head = head
+        self._runtime_id = runtime_id
+        self._now_ms = now_ms
+        self._raised: list[Alarm] = []
+        self._cleared: set[str] = set()
+
+    async def take(self, uploaded: Sequence[SignedReceipt]) -> ReceiptsTaken:
+        before = await self._chain()
+        known = await self._known([receipt.seq for receipt in uploaded])
+        plan = plan_upload(before, known, await self._held(before), uploaded)
+        await self._apply(plan, before.boot_id)
+        await self._keep(plan, known)
+        self._raise_for_chain(plan)
+        await self._settle_alarms(plan)
+        return ReceiptsTaken(plan.chain, plan.forks[0].seq if plan.forks else 0)
+
+    async def _chain(self) -> Chain:
+        query = select(CHAINS.c.last_seq, CHAINS.c.last_digest, CHAINS.c.boot_id).where(*self._mine(CHAINS))
+        row = (await self._connection.execute(query)).one_or_none()
+        return Chain(*row) if row is not None else Chain()
+
+    def _mine(self, table: Any) -> tuple[Any, Any]:
+        return table.c.log_id == self._head.log_id, table.c.runtime_id == self._runtime_id
+
+    async def _known(self, seqs: Sequence[int]) -> dict[int, bytes]:
+        query = select(RECEIPTS.c.receipt_seq, RECEIPTS.c.digest).where(*self._mine(RECEIPTS), RECEIPTS.c.receipt_seq.in_(seqs))
+        return dict((await self._connection.execute(query)).tuples().all())
+
+    async def _held(self, chain: Chain) -> list[SignedReceipt]:
+        query = select(RECEIPTS.c.digest, RECEIPTS.c.held).where(*self._mine(RECEIPTS), RECEIPTS.c.receipt_seq > chain.last_seq)
+        rows = (await self._connection.execute(query.order_by(RECEIPTS.c.receipt_seq).limit(HELD_PER_UPLOAD))).tuples()
+        return [SignedReceipt(unverified(data, Receipt), digest, data) for digest, data in rows]
+
+    async def _apply(self, plan: Plan, boot_id: str) -> None:
+        """Log what was accepted, and tell the runs."""
+        run_ids = sorted({str(run_id) for one in plan.accepted if (run_id := run_id_of(one.receipt))})
+        runs = await load_runs(self._transaction, self._head.log_id, run_ids)
+        drafts = [_draft(one, self._runtime_id, runs.get(str(run_id_of(one.receipt)))) for one in plan.accepted]
+        appended = await self._transaction.append(self._head.workspace_id, drafts, self._now_ms)
+        for one, index in zip(plan.accepted, appended.indexes, strict=True):
+            if one.receipt.type == ReceiptType.RECEIPT_TYPE_BOOT:
+                await self._booted(one.receipt.boot_id.hex(), boot_id)
+                boot_id = one.receipt.boot_id.hex()
+            elif run_id_of(one.receipt) is not None:
+                await self._heard(one, index, runs)
+        await save_runs(self._transaction, runs.values())
+
+    async def _heard(self, one: SignedReceipt, index: int, runs: dict[str, Row]) -> None:
+        run_id = run_id_of(one.receipt)
+        assert run_id is not None
+        key = str(run_id)
+        if key not in runs:
+            runs[key] = self._unlogged(one, index)
+            await insert_runs(self._transaction, [runs[key]])
+        run = runs[key]
+        known = run["compiled_index"] is not None
+        if not known or (run["runtime_id"], run["program_digest"]) != (self._runtime_id, one.receipt.program_digest):
+            self._alarm(alarms.UNKNOWN_PROGRAM, key, "The runtime tells of a program that was never logged.", one, run)
+            if known:
+                return
+        run.update(run_changes(one.receipt, index), heard_at_ms=self._now_ms, alarmed=False)
+        if one.receipt.type == ReceiptType.RECEIPT_TYPE_START:
+            kernel = {"boot_id": run["boot_id"], "kernel_epoch": run["kernel_epoch"]}
+            await self._dropped(await never_started(self._transaction, self._head.log_id, self._runtime_id, kernel, run["seq"]), runs)
+        if run["ended_index"] is not None:
+            self._cleared.add(key)
+            await self._judge(run)
+
+    def _unlogged(self, one: SignedReceipt, index: int) -> Row:
+        run_id = run_id_of(one.receipt)
+        assert run_id is not None
+        return new_run(
+            self._head.log_id,
+            run_id,
+            session_id=one.receipt.session_id.hex(),
+            runtime_id=self._runtime_id,
+            program_digest=one.receipt.program_digest,
+            first_index=index,
+            heard_at_ms=self._now_ms,
+        )
+
+    async def _judge(self, run: Row) -> None:
+        verdict = await judge_run(self._transaction, run)
+        if verdict is Outputs.MISMATCH:
+            self._raised.append(mismatch_alarm(run))
+
+    async def _booted(self, boot_id: str, before: str) -> None:
+        if before and before != boot_id:
+            await self._dropped(await never_started(self._transaction, self._head.log_id, self._runtime_id, {"boot_id": before}), {})
+
+    async def _dropped(self, rows: Sequence[Row], runs: dict[str, Row]) -> None:
+        """Runs that the runtime will never start: nothing is missing any more."""
+        for row in rows:
+            runs.get(row["run_id"], row)["settled"] = True
+            row["settled"] = True
+            self._cleared.add(row["run_id"])
+        await save_runs(self._transaction, rows)
+
+    async def _keep(self, plan: Plan, known: dict[int, bytes]) -> None:
+        new_held = [one for one in plan.held if one.seq not in known]
+        accepted = [self._receipt_row(one, None) for one in plan.accepted]
+        rows = accepted + [self._receipt_row(one, one.data) for one in new_held]
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        if rows:
+            statement = dialect.insert(RECEIPTS)
+            changed = {"held": statement.excluded.held, "digest": statement.excluded.digest}
+            await self._connection.execute(
+                statement.on_conflict_do_update(index_elements=["log_id", "runtime_id", "receipt_seq"], set_=changed), rows
+            )
+        for one in plan.forks:
+            if one.seq > plan.chain.last_seq:
+                held = and_(*self._mine(RECEIPTS), RECEIPTS.c.receipt_seq == one.seq, RECEIPTS.c.digest == one.digest)
+                await self._connection.execute(delete(RECEIPTS).where(held))
+        if plan.accepted:
+            values = {"last_seq": plan.chain.last_seq, "last_digest": plan.chain.last_digest, "boot_id": plan.chain.boot_id}
+            upsert = dialect.insert(CHAINS).on_conflict_do_update(index_elements=["log_id", "runtime_id"], set_=values)
+            await self._connection.execute(upsert, {"log_id": self._head.log_id, "runtime_id": self._runtime_id, **values})
+
+    def _receipt_row(self, one: SignedReceipt, held: bytes | None) -> dict[str, Any]:
+        return {"log_id": self._head.log_id, "runtime_id": self._runtime_id, "receipt_seq": one.seq, "digest": one.digest, "held": held}
+
+    def _raise_for_chain(self, plan: Plan) -> None:
+        for one in plan.forks:
+            self._alarm(alarms.FORK, str(one.seq), f"The runtime signed two different histories from receipt {one.seq} on.", one, None)
+        if plan.gap is not None:
+            first, last = plan.gap
+            text = f"Receipts {first} to {last} are missing." if first <= last else f"What follows receipt {first - 1} does not name it."
+            self._raised.append(Alarm(alarms.GAP, self._runtime_id, str(first), text))
+
+    def _alarm(self, alarm_type: str, cause: str, text: str, one: SignedReceipt, run: Row | None) -> None:
+        run_id = str(run_id_of(one.receipt) or "")
+        session_id = run["session_id"] if run is not None else one.receipt.session_id.hex()
+        evidence = base64.b64encode(one.data).decode()
+        self._raised.append(Alarm(alarm_type, self._runtime_id, cause, text, run_id=run_id, session_id=session_id, evidence=evidence))
+
+    async def _settle_alarms(self, plan: Plan) -> None:
+        workspace_id = self._head.workspace_id
+        causes = await open_causes(self._transaction, workspace_id, alarms.GAP, self._runtime_id)
+        filled = [cause for cause in causes if int(cause) <= plan.chain.last_seq]
+        for types, done in (([alarms.GAP], filled), ([alarms.END_MISSING], sorted(self._cleared))):
+            if done:
+                await clear_alarms(self._transaction, workspace_id, types, self._now_ms, runtime_id=self._runtime_id, causes=done)
+        await raise_alarms(self._transaction, workspace_id, self._raised, self._now_ms)
+
+
+async def judge_run(transaction: LogTransaction, run: Row) -> Outputs:
+    """Compare an ended run's stored outputs with its end receipt, and keep or throw them away accordingly; the caller saves the row."""
+    if run["reject_reason"]:
+        return Outputs.VERIFIED
+    verdict = judge_outputs(run["frames_stored"], run["chain"], run["frames"], run["output_digest"])
+    if verdict is Outputs.VERIFIED:
+        run.update(outputs_verified=True, settled=True)
+    elif verdict is Outputs.MISMATCH:
+        await forget_outputs(transaction, run)
+    return verdict
+
+
+def mismatch_alarm(run: Row) -> Alarm:
+    text = "The outputs that were uploaded are not those that the runtime signed; they were thrown away."
+    return Alarm(alarms.OUTPUTS_MISMATCH, run["runtime_id"], run["run_id"], text, run_id=run["run_id"], session_id=run["session_id"])
+
+
+def _draft(one: SignedReceipt, runtime_id: str, run: Row | None) -> Draft:
+    receipt, run_id = one.receipt, run_id_of(one.receipt)
+    session_id = receipt.session_id.hex() or (run["session_id"] if run is not None else "")
+    subjects = [f"runtime:{runtime_id}"] + [f"session:{session_id}"] * bool(session_id) + [f"run:{run_id}"] * bool(run_id)
+    body: dict[str, Any] = {"receipt_seq": one.seq, "boot_id": receipt.boot_id.hex(), "runtime_id": runtime_id, "time_ms": receipt.time_ms}
+    if run_id is not None:
+        body |= {"run_id": str(run_id), "program_digest": receipt.program_digest.hex(), "frames": receipt.frames}
+    if receipt.status:
+        body |= {"status": RunStatus.Name(receipt.status), "truncated": receipt.truncated, "output_digest": receipt.output_digest.hex()}
+    if receipt.reason:
+        body["reason"] = receipt.reason
+    return Draft(
+        key=f"receipt:{runtime_id}:{one.seq}",
+        type=type_name(receipt),
+        user_id="",
+        subjects=tuple(subjects),
+        body=orjson.dumps(body).decode(),
+        receipt=one.data,
+        receipt_digest=one.digest,
+        pseudonym=run["pseudonym"] if run is not None else "",
+    )

@@ -1,0 +1,101 @@
+"""Takes in the outputs of runs, and gives them back.
+
+- Outputs are consecutive from 1. What is there already must be equal; what comes after a hole is not taken, and the answer says where to go on.
+- Late outputs (index 0) are not chained, so nobody can prove them: they are not kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select
+
+from spin_envelope.chain import OutputChain
+from spin_services.audit import alarms
+from spin_services.audit.alarms import clear_alarms, raise_alarms
+from spin_services.audit.history_store import judge_run, mismatch_alarm
+from spin_services.audit.log_store import LogStore, LogTransaction
+from spin_services.audit.receipts import Outputs
+from spin_services.audit.run_store import Row, load_runs, save_runs
+from spin_services.audit.tables import OUTPUTS
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    index: int
+    kind: int
+    body: bytes
+
+
+class RunUnknown(Exception):
+    """No such run of that runtime."""
+
+
+class OutputsRefused(Exception):
+    """The outputs contradict what is stored, or what the runtime signed."""
+
+
+class OutputStore:
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+
+    async def take(self, workspace_id: str, runtime_id: str, run_id: str, outputs: Sequence[Output], now_ms: int) -> int:
+        """Store consecutive outputs; how many are stored without a gap. Raises RunUnknown, OutputsRefused."""
+        chained = [output for output in outputs if output.index]
+        async with self._store.transaction() as transaction:
+            head = await transaction.lock(workspace_id)
+            run = (await load_runs(transaction, head.log_id, [run_id])).get(run_id)
+            if run is None or run["runtime_id"] != runtime_id:
+                raise RunUnknown
+            if run["outputs_expired"]:
+                return int(run["frames"])
+            await _check_repeated(transaction, run, chained)
+            refused = await _extend(transaction, workspace_id, run, chained, now_ms)
+            await save_runs(transaction, [run])
+        if refused:
+            # After the commit: the alarm stays whatever the caller is told.
+            raise OutputsRefused
+        return int(run["frames_stored"])
+
+
+async def _check_repeated(transaction: LogTransaction, run: Row, outputs: Sequence[Output]) -> None:
+    repeated = {output.index: (output.kind, output.body) for output in outputs if output.index <= run["frames_stored"]}
+    if not repeated:
+        return
+    query = select(OUTPUTS.c.output_index, OUTPUTS.c.kind, OUTPUTS.c.body).where(
+        OUTPUTS.c.log_id == run["log_id"],
+        OUTPUTS.c.run_id == run["run_id"],
+        OUTPUTS.c.output_index >= min(repeated),
+        OUTPUTS.c.output_index <= max(repeated),
+    )
+    for index, kind, body in (await transaction.connection.execute(query)).tuples():
+        if repeated.get(index, (kind, body)) != (kind, body):
+            raise OutputsRefused
+
+
+async def _extend(transaction: LogTransaction, workspace_id: str, run: Row, outputs: Sequence[Output], now_ms: int) -> bool:
+    """Chain and store what follows; True when that shows the outputs to be wrong."""
+    chain = OutputChain(run["frames_stored"], run["chain"])
+    rows = []
+    for output in outputs:
+        if output.index == chain.frames + 1:
+            chain.append(output.kind, output.body)
+            rows.append({"log_id": run["log_id"], "run_id": run["run_id"], "output_index": output.index, "kind": output.kind, "body": output.body})
+    if not rows:
+        return False
+    if run["settled"] and (run["ended_index"] is not None or run["reject_reason"]):
+        # The runtime's own count is reached already: it never said more.
+        raise OutputsRefused
+    await transaction.connection.execute(insert(OUTPUTS), rows)
+    run.update(frames_stored=chain.frames, chain=chain.digest, heard_at_ms=now_ms, alarmed=False)
+    return run["ended_index"] is not None and await _settle(transaction, workspace_id, run, now_ms)
+
+
+async def _settle(transaction: LogTransaction, workspace_id: str, run: Row, now_ms: int) -> bool:
+    """Compare with the end receipt; True on a mismatch."""
+    verdict = await judge_run(transaction, run)
+    if verdict is Outputs.MISMATCH:
+        await raise_alarms(transaction, workspace_id, [mismatch_alarm(run)], now_ms)
+    if verdict is Outputs.VERIFIED:
+        types = (alarms.OUTPUTS_MISSING, alarms.OUTPUTS_MISMATCH)
+        await clear_alarms(transaction, workspace_id, types, now_ms, runtime_id=run["runtime_id"], causes=[run["run_id"]])
+    return verdict is Outputs.MISMATCH
