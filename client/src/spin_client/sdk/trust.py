@@ -1,0 +1,142 @@
+"""Which keys this client believes.
+
+The platform's root document is pinned: by its digest when one is given, else the first one seen is kept in a file, and every later one
+must follow from it by the signatures that the protocol demands. What services say about a runtime is believed when auth signed it.
+"""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from spin_client.sdk.errors import TRUST_REFUSED, SpinError
+from spin_client.sdk.identifiers import id_bytes
+from spin_client.sdk.private_files import config_folder, write_private
+from spin_client.sdk.tokens import now_ms
+from spin_envelope.errors import Refused
+from spin_envelope.keys import VerifyKey
+from spin_envelope.root import TrustedRoot
+from spinapis.auth.v1 import trust_pb2, trust_pb2_grpc
+from spinapis.envelope.v1 import enrol_pb2
+from spinapis.envelope.v1 import trust_pb2 as documents_pb2
+
+
+@dataclass(frozen=True)
+class EnrolledRuntime:
+    """A runtime as auth's signatures describe it."""
+
+    workspace_id: bytes
+    runtime_id: bytes
+    identity: VerifyKey
+    fingerprint: bytes
+    suite: int
+    confirmed: bool
+
+
+class TrustAnchor:
+    """The pinned root of one platform, brought up to date when asked."""
+
+    def __init__(self, url: str, pins: Path | None = None, digest: bytes | None = None) -> None:
+        self._url = url
+        self._digest = digest
+        self._file = (pins or config_folder() / "roots") / f"{hashlib.sha256(url.encode()).hexdigest()[:24]}.json"
+        self._root: TrustedRoot | None = None
+        self._stub: trust_pb2_grpc.EnrolmentServiceAsyncStub | None = None
+
+    def bind(self, stub: trust_pb2_grpc.EnrolmentServiceAsyncStub) -> None:
+        self._stub = stub
+
+    async def root(self) -> TrustedRoot:
+        """The newest root document that follows from the pinned one. TRUST_REFUSED when what the platform sends does not."""
+        pinned = self._root or self._pinned()
+        fetched = await self.documents(after_version=pinned.version if pinned else 0)
+        try:
+            root = _followed(pinned, fetched, self._digest)
+        except Refused:
+            raise SpinError(
+                TRUST_REFUSED, f"the root documents of {self._url} do not follow from the pinned one ({self._file}): not the same platform"
+            ) from None
+        if self._root is None or root.version != self._root.version:
+            self._keep(root)
+        self._root = root
+        return root
+
+    async def documents(self, *, after_version: int = 0) -> list[bytes]:
+        """Root documents as the platform lists them, oldest first; unverified."""
+        assert self._stub is not None, "bind comes first"
+        documents: list[bytes] = []
+        request = trust_pb2.ListRootDocumentsRequest(after_version=after_version, page_size=100)
+        while True:
+            answer = await self._stub.ListRootDocuments(request)
+            documents.extend(answer.root_documents)
+            if not answer.next_page_token:
+                return documents
+            request.page_token = answer.next_page_token
+
+    def forget(self) -> bool:
+        """Removes the pin; the next root document seen is believed. True when there was one."""
+        known = self._file.exists()
+        self._file.unlink(missing_ok=True)
+        self._root = None
+        return known
+
+    def _pinned(self) -> TrustedRoot | None:
+        try:
+            kept = json.loads(self._file.read_text())
+            data = base64.b64decode(kept["root_document"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise SpinError(TRUST_REFUSED, f"the pinned root document {self._file} cannot be read") from None
+        try:
+            # Its own expiry does not matter: a successor may stand in for it, and only the newest must be fresh.
+            return TrustedRoot.pinned(data, None, 0)
+        except Refused:
+            raise SpinError(TRUST_REFUSED, f"the pinned root document {self._file} does not verify") from None
+
+    def _keep(self, root: TrustedRoot) -> None:
+        kept = {"url": self._url, "version": root.version, "root_document": base64.b64encode(root.data).decode()}
+        write_private(self._file, json.dumps(kept).encode())
+
+
+def _followed(pinned: TrustedRoot | None, documents: list[bytes], digest: bytes | None) -> TrustedRoot:
+    now = now_ms()
+    rest = list(documents)
+    if pinned is None:
+        if not rest:
+            raise Refused("the platform lists no root document")
+        pinned = TrustedRoot.pinned(rest.pop(0), digest, 0 if rest else now)
+    for index, document in enumerate(rest):
+        pinned = pinned.updated(document, now if index == len(rest) - 1 else 0)
+    if pinned.expires_at_ms <= now:
+        raise Refused("the newest root document has expired")
+    return pinned
+
+
+def verify_runtime(root: TrustedRoot, answer: trust_pb2.GetRuntimeTrustResponse, workspace_id: str, runtime_id: str) -> EnrolledRuntime:
+    """Checks auth's signatures on enrolment and confirmation; a database row convinces nobody."""
+    now = now_ms()
+    if not answer.enrol_grant:
+        raise SpinError("NOT_PAIRED", "the runtime is not paired with the workspace yet")
+    if answer.status == documents_pb2.RUNTIME_STATUS_REVOKED:
+        raise SpinError("RUNTIME_REVOKED", "the runtime was removed from the workspace")
+    try:
+        verified = root.verify(answer.enrol_grant, enrol_pb2.EnrolGrant, now)
+        grant = verified.message
+        confirmed = bool(answer.confirmation) and _confirms(root, answer.confirmation, grant, verified.digest, now)
+        identity = VerifyKey(grant.identity_key)
+    except Refused:
+        raise SpinError(TRUST_REFUSED, "the runtime's enrolment is not signed by this platform's auth service") from None
+    if grant.runtime_id != id_bytes(runtime_id):
+        raise SpinError(TRUST_REFUSED, "the platform answered with the enrolment of another runtime")
+    # A runtime that a parent workspace shares is enrolled there; auth's signed capability ties this session to it.
+    fingerprint = hashlib.sha256(grant.identity_key).digest()
+    return EnrolledRuntime(grant.workspace_id, grant.runtime_id, identity, fingerprint, grant.suite, confirmed)
+
+
+def _confirms(root: TrustedRoot, data: bytes, grant: enrol_pb2.EnrolGrant, grant_digest: bytes, now: int) -> bool:
+    confirmation = root.verify(data, enrol_pb2.RuntimeConfirmation, now).message
+    return bool(
+        confirmation.runtime_id == grant.runtime_id and confirmation.identity_key == grant.identity_key and confirmation.grant_digest == grant_digest
+    )
