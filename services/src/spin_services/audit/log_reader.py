@@ -9,9 +9,10 @@ from sqlalchemy import Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from spin_services.audit.domain import EntryFilter, StoredEntry, pseudonym
-from spin_services.audit.log_store import KeyWrap, read_tiles
+from spin_services.audit.log_store import key_name, read_tiles
 from spin_services.audit.tables import ENTRIES, LOGS, PEOPLE, SUBJECTS
 from spin_services.audit.tiles import TileKey
+from spin_services.keys import Kek
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ class LogHandle:
 
 
 class LogReader:
-    def __init__(self, engine: AsyncEngine, wrap: KeyWrap) -> None:
+    def __init__(self, engine: AsyncEngine, kek: Kek) -> None:
         self._engine = engine.execution_options(spin_reading=True)
-        self._wrap = wrap
+        self._kek = kek
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
@@ -73,7 +74,7 @@ class LogReader:
         elif wanted.type:
             query = query.where(ENTRIES.c.type == wanted.type)
         if wanted.user_id:
-            key = self._wrap.unwrap(log.wrapped_key, f"pseudonyms/{log.workspace_id}")
+            key = self._kek.unwrap(log.wrapped_key, key_name(log.workspace_id))
             query = query.where(ENTRIES.c.pseudonym == pseudonym(key, wanted.user_id))
         for word in wanted.words:
             query = query.where(ENTRIES.c.body.icontains(word, autoescape=True))

@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,17 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from spin_services.audit.domain import SALT, Draft, Leaf, first_new, make_leaf, next_time, pseudonym
 from spin_services.audit.tables import ENTRIES, LOGS, PEOPLE, SUBJECTS, TILES
 from spin_services.audit.tiles import Edge, TileKey, edge_tiles
+from spin_services.keys import Kek
 
 KEYS_PER_QUERY = 500
 PSEUDONYM_KEY = 32
-
-
-class KeyWrap(Protocol):
-    """Encrypts small keys at rest; `name` is bound to the ciphertext."""
-
-    def wrap(self, key: bytes, name: str) -> bytes: ...
-
-    def unwrap(self, wrapped: bytes, name: str) -> bytes: ...
 
 
 @dataclass(slots=True)
@@ -52,14 +45,19 @@ class Appended:
     new: list[tuple[int, Draft]]
 
 
+def key_name(workspace_id: str) -> bytes:
+    """What a wrapped pseudonym key is bound to."""
+    return b"spin/audit/pseudonyms/v1\0" + workspace_id.encode()
+
+
 def _head_columns() -> tuple[Any, ...]:
     return LOGS.c.id, LOGS.c.size, LOGS.c.last_time_ms, LOGS.c.pseudonym_key
 
 
 class LogTransaction:
-    def __init__(self, connection: AsyncConnection, wrap: KeyWrap, edges: dict[int, Edge]) -> None:
+    def __init__(self, connection: AsyncConnection, kek: Kek, edges: dict[int, Edge]) -> None:
         self.connection = connection
-        self._wrap = wrap
+        self._kek = kek
         self._edges = edges
         self.heads: dict[str, Head] = {}
         self.grown: dict[int, Edge] = {}
@@ -73,12 +71,12 @@ class LogTransaction:
         if row is None:
             await self._create(workspace_id)
             row = (await self.connection.execute(statement)).one()
-        head = Head(row[0], workspace_id, row[1], row[2], self._wrap.unwrap(row[3], f"pseudonyms/{workspace_id}"))
+        head = Head(row[0], workspace_id, row[1], row[2], self._kek.unwrap(row[3], key_name(workspace_id)))
         self.heads[workspace_id] = head
         return head
 
     async def _create(self, workspace_id: str) -> None:
-        wrapped = self._wrap.wrap(os.urandom(PSEUDONYM_KEY), f"pseudonyms/{workspace_id}")
+        wrapped = self._kek.wrap(os.urandom(PSEUDONYM_KEY), key_name(workspace_id))
         statement = self._insert_unless_there(LOGS)
         await self.connection.execute(statement, {"workspace_id": workspace_id, "size": 0, "last_time_ms": 0, "pseudonym_key": wrapped})
 
@@ -103,7 +101,7 @@ class LogTransaction:
             query = select(ENTRIES.c.idempotency_key, ENTRIES.c.entry_index).where(
                 ENTRIES.c.log_id == head.log_id, ENTRIES.c.idempotency_key.in_(chunk)
             )
-            known.update((await self.connection.execute(query)).tuples())
+            known.update((await self.connection.execute(query)).tuples().all())
         return known
 
     async def _write(self, head: Head, placed: Sequence[tuple[int, Draft]], time_ms: int) -> None:
@@ -178,9 +176,9 @@ async def read_tiles(connection: AsyncConnection, log_id: int, keys: Iterable[Ti
 class LogStore:
     """Opens transactions on the logs; `grown` hears of the workspaces that a commit made longer."""
 
-    def __init__(self, engine: AsyncEngine, wrap: KeyWrap, grown: Callable[[dict[str, int]], None]) -> None:
+    def __init__(self, engine: AsyncEngine, kek: Kek, grown: Callable[[dict[str, int]], None]) -> None:
         self._engine = engine
-        self._wrap = wrap
+        self._kek = kek
         self._grown = grown
         self._edges: dict[int, Edge] = {}
         # SQLite has one writer: waiting here is fair and costs nothing, waiting in SQLite is polling.
@@ -190,7 +188,7 @@ class LogStore:
     async def transaction(self) -> AsyncIterator[LogTransaction]:
         async with self._turn:
             async with self._engine.begin() as connection:
-                transaction = LogTransaction(connection, self._wrap, self._edges)
+                transaction = LogTransaction(connection, self._kek, self._edges)
                 yield transaction
             self._edges.update(transaction.grown)
         changed = {head.workspace_id: head.size for head in transaction.heads.values() if head.log_id in transaction.grown}
