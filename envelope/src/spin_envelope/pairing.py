@@ -6,6 +6,7 @@ The token is a secret until the runtime is paired: no error repeats any of it, a
 """
 
 import base64
+import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -19,6 +20,8 @@ PREFIX = "spin1."
 BODY_BYTES = 96
 CHECKSUM_BYTES = 4
 TEXT_LENGTH = len(PREFIX) + 134
+
+_ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class TokenInvalid(ValueError):
@@ -42,8 +45,11 @@ class SpinToken:
     @classmethod
     def parse(cls, text: str) -> "SpinToken":
         """Raises TokenInvalid, with a text for the person who set SPIN_TOKEN."""
-        body = _body(text)
-        return cls(body[:16], body[16:32], body[32:64], body[64:])
+        body = _decoded(text)[:BODY_BYTES]
+        token = cls(body[:16], body[16:32], body[32:64], body[64:])
+        if token.text != text:
+            raise TokenInvalid("SPIN_TOKEN has a wrong checksum: a character was changed when it was copied")
+        return token
 
     @property
     def text(self) -> str:
@@ -62,21 +68,16 @@ class SpinToken:
         return HKDF(SHA256(), length=32, salt=None, info=info).derive(self.secret)
 
 
-def _body(text: str) -> bytes:
+def _decoded(text: str) -> bytes:
     if text != text.strip():
         raise TokenInvalid("SPIN_TOKEN has spaces or line breaks around it")
     if not text.startswith(PREFIX):
         raise TokenInvalid(f"SPIN_TOKEN does not start with {PREFIX!r}: copy the whole token that the web app shows when a runtime is added")
     if len(text) != TEXT_LENGTH:
         raise TokenInvalid(f"SPIN_TOKEN has {len(text)} characters and must have {TEXT_LENGTH}: it was cut off, or something was added")
-    try:
-        decoded = base64.b64decode(text[len(PREFIX) :] + "==", altchars=b"-_", validate=True)
-    except ValueError:
-        raise TokenInvalid("SPIN_TOKEN has characters other than letters, digits, '-' and '_'") from None
-    body, checksum = decoded[:BODY_BYTES], decoded[BODY_BYTES:]
-    if checksum != _checksum(body):
-        raise TokenInvalid("SPIN_TOKEN has a wrong checksum: a character was changed when it was copied")
-    return body
+    if not _ALPHABET.fullmatch(text.removeprefix(PREFIX)):
+        raise TokenInvalid("SPIN_TOKEN has characters other than letters, digits, '-' and '_'")
+    return base64.urlsafe_b64decode(text.removeprefix(PREFIX) + "==")
 
 
 def _checksum(body: bytes) -> bytes:
