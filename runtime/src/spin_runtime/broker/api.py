@@ -15,7 +15,7 @@ from spinapis.errors.v1 import reasons_pb2
 class BrokerError(Exception):
     """A refusal: a reason of the catalogue and a text that is fit for the client."""
 
-    def __init__(self, reason: reasons_pb2.ErrorReason, text: str, **metadata: str) -> None:
+    def __init__(self, reason: reasons_pb2.ErrorReason.ValueType, text: str, **metadata: str) -> None:
         super().__init__(text)
         self.reason, self.text, self.metadata = reason, text, metadata
 
@@ -64,7 +64,7 @@ class Rejected:
     cell_id: str
     user_id: str
     ciphertext_digest: bytes
-    reason: reasons_pb2.ErrorReason
+    reason: reasons_pb2.ErrorReason.ValueType
     text: str
 
 
@@ -92,7 +92,7 @@ class LiveKernel:
 @dataclass(frozen=True)
 class RunEnd:
     nonce: run_pb2.RunNonce
-    status: receipt_pb2.RunStatus
+    status: receipt_pb2.RunStatus.ValueType
     frames: int
     output_digest: bytes
     truncated: bool

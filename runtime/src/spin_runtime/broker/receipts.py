@@ -123,15 +123,13 @@ class Receipts:
                 f"ack of receipt {up_to_seq} contradicts the chain, whose head is {self.durable.seq}",
                 receipt_seq=str(up_to_seq),
             )
-        await self._enqueue(ACKNOWLEDGED + up_to_seq.to_bytes(8), self.head, None)
-        self.acknowledged = max(self.acknowledged, up_to_seq)
-        await self._compact()
+        await self._enqueue(ACKNOWLEDGED + up_to_seq.to_bytes(8), Head(up_to_seq), None)
 
     async def close(self) -> None:
         while self._writer is not None and not self._writer.done():
             await asyncio.wait([self._writer])
         for waiter in self._waiters:
-            waiter.cancel()
+            waiter.set_exception(BrokerError(reasons_pb2.ERROR_REASON_DRAINING, "The runtime is going down: attach again when it is back."))
         self._disk.shutdown()
         self.journal.close()
 
@@ -161,11 +159,16 @@ class Receipts:
                 self._fail(batch, error)
                 continue
             for waiting, place in zip(batch, places, strict=True):
-                if waiting.receipt is not None:
+                if waiting.receipt is None:
+                    self.acknowledged = max(self.acknowledged, waiting.head.seq)
+                else:
                     self._remember(place, waiting.receipt, waiting.head)
                 if not waiting.done.done():
                     waiting.done.set_result(None)
             self._wake()
+            if self._compactable():
+                # Only here, because nothing else is on its way to the disk now.
+                await loop.run_in_executor(self._disk, self._compact, self._kept())
 
     def _fail(self, batch: Sequence[_Waiting], error: OSError) -> None:
         # What was signed on top of these is in the queue, and its predecessor will never be on disk: it fails with them.
@@ -208,17 +211,14 @@ class Receipts:
     def _read(self, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
         return [(seq, self.journal.read(self._places[seq])[1:]) for seq in numbers if seq in self._places]
 
-    async def _compact(self) -> None:
-        kept = self._kept()
-        if self.journal.size < COMPACT_BYTES or len(kept) > len(self._places) // 2 or self._queue:
-            return
-        await asyncio.get_running_loop().run_in_executor(self._disk, self._rewrite, kept)
+    def _compactable(self) -> bool:
+        return self.journal.size > COMPACT_BYTES and len(self._kept()) <= len(self._places) // 2
 
     def _kept(self) -> list[int]:
         needed = {seq for run in self._unfinished.values() for seq in (run.start_seq, run.latest_seq)} | {self.durable.seq}
         return [seq for seq in self._places if seq > self.acknowledged or seq in needed]
 
-    def _rewrite(self, kept: Sequence[int]) -> None:
+    def _compact(self, kept: Sequence[int]) -> None:
         entries = [ACKNOWLEDGED + self.acknowledged.to_bytes(8), *(self.journal.read(self._places[seq]) for seq in kept)]
         places = self.journal.rewrite(entries)
         self._places = dict(zip(kept, places[1:], strict=True))

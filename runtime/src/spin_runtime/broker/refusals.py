@@ -22,7 +22,7 @@ log = structlog.get_logger("spin.broker")
 class Denial(BrokerError):
     """A refusal with a local cause: `why` is for the log."""
 
-    def __init__(self, reason: reasons_pb2.ErrorReason, text: str, why: str = "", **metadata: str) -> None:
+    def __init__(self, reason: reasons_pb2.ErrorReason.ValueType, text: str, why: str = "", **metadata: str) -> None:
         super().__init__(reason, text, **metadata)
         self.why = why or text
 
@@ -31,7 +31,7 @@ def open_failed(why: str) -> Denial:
     return Denial(reasons_pb2.ERROR_REASON_OPEN_FAILED, OPEN_FAILED_TEXT, why)
 
 
-def reason_name(reason: reasons_pb2.ErrorReason) -> str:
+def reason_name(reason: reasons_pb2.ErrorReason.ValueType) -> str:
     """The name as it stands in receipts and logs."""
     return reasons_pb2.ErrorReason.Name(reason)
 

@@ -24,6 +24,10 @@ class State:
     root_documents: tuple[bytes, ...] = ()
     # The newest signed TrustState; empty before the first.
     trust_state: bytes = b""
+    # The newest checkpoint of the workspace's log.
+    log_note: bytes = b""
+    log_size: int = 0
+    log_root: bytes = b""
     # The highest bundle version seen and its digest, which outlive the bundle.
     bundle_version: int = 0
     bundle_digest: bytes = b""
@@ -64,6 +68,9 @@ def _decoded(data: bytes) -> State:
         enrol_grant=base64.b64decode(fields["enrol_grant"]),
         root_documents=tuple(base64.b64decode(document) for document in fields["root_documents"]),
         trust_state=base64.b64decode(fields["trust_state"]),
+        log_note=base64.b64decode(fields["log_note"]),
+        log_size=int(fields["log_size"]),
+        log_root=base64.b64decode(fields["log_root"]),
         bundle_version=int(fields["bundle_version"]),
         bundle_digest=base64.b64decode(fields["bundle_digest"]),
     )

@@ -1,0 +1,107 @@
+"""Attach: a client and the runtime prove themselves to each other. docs/protocol.md, section 4. Pure.
+
+- A capability counts for one origin, one session key and this runtime, for five minutes at most. It is verified offline.
+- The challenge comes from auth and is named in Hello, so that the client knows Hello to be newer than its own question.
+- Only ClientAuth, by the session key over this very Hello, authenticates the client.
+"""
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+
+from spin_envelope.errors import Refused
+from spin_envelope.keys import VerifyKey
+from spin_envelope.signing import verify
+from spin_runtime.broker.api import Attachment, PendingAttach
+from spin_runtime.broker.refusals import Denial
+from spin_runtime.broker.trust import SKEW_MS, Trust
+from spinapis.envelope.v1 import attach_pb2, trust_pb2
+from spinapis.errors.v1 import reasons_pb2
+
+CAPABILITY_VALIDITY_MS = 5 * 60 * 1000
+REFUSED_TEXT = "The capability does not verify, has expired, or is for another runtime, origin or client: request a new one."
+NONCE = range(16, 65)
+
+
+@dataclass(frozen=True)
+class ClientHello:
+    capability: bytes
+    challenge: bytes
+    nonce_b: bytes
+    session_key: bytes
+    # The socket's Origin; empty for a client that is not a browser.
+    origin: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    attachment: Attachment
+    challenge_digest: bytes
+
+
+def check_client_hello(hello: ClientHello, trust: Trust, now_ms: int) -> Checked:
+    """Who the client claims to be, as far as auth vouches for it. Raises Denial."""
+    if trust.state.runtime_status == trust_pb2.RUNTIME_STATUS_REVOKED:
+        raise Denial(reasons_pb2.ERROR_REASON_RUNTIME_REVOKED, "The runtime was removed from the workspace.")
+    if hello.origin and hello.origin not in trust.grant.allowed_origins:
+        raise Denial(reasons_pb2.ERROR_REASON_ORIGIN_REFUSED, "This origin is not on the runtime's list.", f"origin {hello.origin!r}")
+    try:
+        VerifyKey(hello.session_key)
+        capability = trust.root.verify(hello.capability, attach_pb2.CapabilityToken, now_ms, trust.revoked).message
+        challenge = trust.root.verify(hello.challenge, attach_pb2.Challenge, now_ms, trust.revoked)
+    except Refused as refused:
+        raise _refused(refused.why) from None
+    _check_capability(capability, hello, trust, now_ms)
+    _check_challenge(challenge.message, capability, now_ms)
+    attachment = Attachment(
+        session_id=capability.session_id,
+        notebook_id=capability.notebook_id,
+        user_id=capability.user_id,
+        scopes=frozenset(capability.scopes),
+        expires_at_ms=capability.expires_at_ms,
+    )
+    return Checked(attachment, challenge.digest)
+
+
+def _check_capability(capability: attach_pb2.CapabilityToken, hello: ClientHello, trust: Trust, now_ms: int) -> None:
+    if (capability.workspace_id, capability.runtime_id) != (trust.grant.workspace_id, trust.grant.runtime_id):
+        raise _refused("a capability for another runtime")
+    if capability.origin != hello.origin:
+        raise _refused(f"a capability for origin {capability.origin!r}, on a socket from {hello.origin!r}")
+    if not hmac.compare_digest(capability.cnf, sha256(hello.session_key).digest()):
+        raise _refused("a capability for another session key")
+    if capability.expires_at_ms - capability.issued_at_ms > CAPABILITY_VALIDITY_MS:
+        raise _refused("a capability that is valid for more than five minutes")
+    if now_ms < capability.issued_at_ms - SKEW_MS or now_ms > capability.expires_at_ms + SKEW_MS:
+        raise _refused(f"a capability issued at {capability.issued_at_ms}, at {now_ms} by the runtime's clock")
+    if len(hello.nonce_b) not in NONCE or len(capability.session_id) != 16:
+        raise _refused("a nonce or a session id of a wrong length")
+    if attach_pb2.SCOPE_VIEW not in capability.scopes and attach_pb2.SCOPE_RUN not in capability.scopes:
+        raise _refused("a capability without a scope")
+
+
+def _check_challenge(challenge: attach_pb2.Challenge, capability: attach_pb2.CapabilityToken, now_ms: int) -> None:
+    named = (challenge.workspace_id, challenge.runtime_id, challenge.session_id, challenge.user_id)
+    if named != (capability.workspace_id, capability.runtime_id, capability.session_id, capability.user_id):
+        raise _refused("challenge and capability contradict each other")
+    if not -SKEW_MS <= now_ms - challenge.issued_at_ms <= CAPABILITY_VALIDITY_MS + SKEW_MS:
+        raise _refused(f"a challenge issued at {challenge.issued_at_ms}, at {now_ms} by the runtime's clock")
+
+
+def check_client_auth(pending: PendingAttach, client_auth: bytes, now_ms: int) -> Attachment:
+    """The client is the one that the capability names. Raises Denial."""
+    try:
+        auth = verify(client_auth, attach_pb2.ClientAuth, [VerifyKey(pending.session_key)]).message
+    except Refused as refused:
+        raise _refused(refused.why) from None
+    if not hmac.compare_digest(auth.hello_digest, pending.hello_digest):
+        raise _refused("ClientAuth answers another Hello")
+    if auth.origin != pending.origin:
+        raise _refused("ClientAuth names another origin")
+    if now_ms > pending.attachment.expires_at_ms + SKEW_MS:
+        raise _refused("the capability expired before ClientAuth came")
+    return pending.attachment
+
+
+def _refused(why: str) -> Denial:
+    return Denial(reasons_pb2.ERROR_REASON_CAPABILITY_INVALID, REFUSED_TEXT, why)

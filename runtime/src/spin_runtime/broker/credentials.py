@@ -1,0 +1,139 @@
+"""The credentials of a runtime: one bundle, replaced as a whole by a higher version. docs/protocol.md, section 6.
+
+- Only a higher version is accepted; its number and digest outlive it, so that no restart and no expiry makes an old one new.
+- A bundle is used while it is unexpired and not below the least version of the trust state. An expired one is wiped, in memory and on disk.
+- A tombstone wins over an entry.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from spin_cells.api import Credential
+from spin_envelope.digests import signed_digest
+from spin_envelope.errors import Refused
+from spin_envelope.signing import Verified, unverified
+from spin_runtime.broker.api import BundleStored
+from spin_runtime.broker.disk import EncryptedFolder, unreadable
+from spin_runtime.broker.refusals import Denial, log, open_failed
+from spin_runtime.broker.state import State, StateStore
+from spin_runtime.broker.trust import SKEW_MS, Trust
+from spinapis.envelope.v1 import run_pb2
+from spinapis.errors.v1 import reasons_pb2
+
+FILE = "bundle"
+BUNDLE_VALIDITY_MS = 7 * 24 * 3600 * 1000
+
+
+class Credentials:
+    def __init__(self, folder: EncryptedFolder, states: StateStore) -> None:
+        self._folder, self._states = folder, states
+        self._bundle: run_pb2.CredentialBundle | None = None
+        self._by_id: dict[bytes, Credential] = {}
+
+    def load(self, now_ms: int) -> None:
+        """Takes up the bundle on disk. Raises DiskError."""
+        data = self._folder.read(FILE)
+        if data is None:
+            return
+        try:
+            bundle, digest = unverified(data, run_pb2.CredentialBundle), signed_digest(data)
+            self._hold(bundle)
+        except Refused:
+            raise unreadable(self._folder.path / FILE) from None
+        self._states.change(bundle_version=bundle.bundle_version, bundle_digest=digest)
+        self.expire(now_ms)
+
+    def accept(self, data: bytes, trust: Trust, now_ms: int) -> BundleStored:
+        """Verifies and stores a bundle; durable when it returns. Raises Refused and Denial."""
+        verified = trust.root.verify(data, run_pb2.CredentialBundle, now_ms, trust.revoked)
+        check_bundle(verified, trust, self._states.state, now_ms)
+        bundle = verified.message
+        self._hold(bundle)
+        # The bundle first: with a crash in between, `load` brings the numbers up to it.
+        self._folder.write(FILE, data)
+        self._states.change(bundle_version=bundle.bundle_version, bundle_digest=verified.digest)
+        log.info("bundle_accepted", bundle_version=bundle.bundle_version, connections=len(self._by_id))
+        return BundleStored(bundle.bundle_version, bundle.expires_at_ms)
+
+    def version(self, now_ms: int) -> int:
+        """The version of the bundle that can be used now; 0 when there is none."""
+        self.expire(now_ms)
+        return 0 if self._bundle is None else self._bundle.bundle_version
+
+    def usable(self, connection_id: bytes, trust: Trust, now_ms: int) -> Credential:
+        """The credential of a connection. Raises Denial."""
+        if self.version(now_ms) < max(trust.state.min_bundle_version, 1):
+            raise Denial(reasons_pb2.ERROR_REASON_BUNDLE_STALE, "The runtime's credentials are out of date: synchronise them and run the cell again.")
+        credential = self._by_id.get(connection_id)
+        if credential is None:
+            raise Denial(
+                reasons_pb2.ERROR_REASON_CONNECTION_UNUSABLE,
+                "The runtime holds no credential for this connection: it was removed, or not yet synchronised.",
+                connection=connection_id.hex(),
+            )
+        return credential
+
+    def expire(self, now_ms: int) -> None:
+        if self._bundle is not None and now_ms >= self._bundle.expires_at_ms:
+            log.info("bundle_expired", bundle_version=self._bundle.bundle_version)
+            self.wipe()
+
+    def wipe(self) -> None:
+        self._bundle, self._by_id = None, {}
+        self._folder.remove(FILE)
+
+    def _hold(self, bundle: run_pb2.CredentialBundle) -> None:
+        forgotten = set(bundle.tombstones)
+        self._by_id = {entry.connection_id: _credential(entry) for entry in bundle.entries if entry.connection_id not in forgotten}
+        self._bundle = bundle
+
+
+def check_bundle(verified: Verified[run_pb2.CredentialBundle], trust: Trust, state: State, now_ms: int) -> None:
+    """Whether an authentic bundle may replace the one that the state tells of. Raises Denial."""
+    bundle = verified.message
+    if (bundle.workspace_id, bundle.runtime_id) != (trust.grant.workspace_id, trust.grant.runtime_id):
+        raise open_failed("a bundle for another runtime")
+    same = (bundle.bundle_version, verified.digest) == (state.bundle_version, state.bundle_digest)
+    if bundle.bundle_version <= state.bundle_version and not same:
+        raise _rollback(f"bundle {bundle.bundle_version} came where {state.bundle_version} is known")
+    if bundle.bundle_version == state.bundle_version + 1 and state.bundle_version and bundle.prev_digest != state.bundle_digest:
+        raise _rollback(f"bundle {bundle.bundle_version} does not follow the bundle {state.bundle_version} that is known")
+    if bundle.expires_at_ms - bundle.issued_at_ms > BUNDLE_VALIDITY_MS:
+        raise open_failed("a bundle that is valid for more than seven days")
+    if not bundle.issued_at_ms - SKEW_MS <= now_ms < bundle.expires_at_ms:
+        raise Denial(
+            reasons_pb2.ERROR_REASON_TIME_REFUSED,
+            "The credentials are not valid now: synchronise them again, or set the clock.",
+            runtime_clock_ms=str(now_ms),
+            issued_at_ms=str(bundle.issued_at_ms),
+        )
+
+
+def _credential(entry: run_pb2.CredentialEntry) -> Credential:
+    return Credential(
+        connection_id=entry.connection_id,
+        name=entry.name,
+        kind=entry.kind,
+        config=_object(entry.config_json),
+        secret=_object(entry.secret_json),
+        allowed_hosts=tuple(entry.allowed_hosts),
+        allowed_operations=frozenset(entry.allowed_operations),
+    )
+
+
+def _object(data: bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(data or b"{}")
+    except ValueError:
+        # The text of the error would repeat the data.
+        value = None
+    if not isinstance(value, dict):
+        raise open_failed("a bundle with an entry that is no JSON object")
+    return value
+
+
+def _rollback(why: str) -> Denial:
+    return Denial(
+        reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED, "The runtime knows newer credentials: synchronise them again.", why, document="credential-bundle"
+    )

@@ -1,0 +1,44 @@
+"""Which kernels are live, and which seq each has taken. (boot_id, kernel_epoch, seq) names a run once and for ever.
+
+- Epochs count kernel starts within a boot, from 1, over all kernels; none is given twice.
+- A seq is taken before anything of its run happens, and is never given back: not even when the run is refused afterwards.
+"""
+
+from dataclasses import dataclass, field
+
+from spin_runtime.broker.api import LiveKernel
+
+
+@dataclass
+class _Live:
+    session_id: bytes
+    name: str
+    last_seq: int = 0
+
+
+@dataclass
+class KernelLedger:
+    _last_epoch: int = 0
+    _live: dict[int, _Live] = field(default_factory=dict)
+
+    def started(self, session_id: bytes, name: str) -> LiveKernel:
+        self._last_epoch += 1
+        self._live[self._last_epoch] = _Live(session_id, name)
+        return LiveKernel(self._last_epoch, session_id)
+
+    def ended(self, kernel_epoch: int) -> str | None:
+        """The kernel's name; None when it is not live."""
+        live = self._live.pop(kernel_epoch, None)
+        return None if live is None else live.name
+
+    def session_of(self, kernel_epoch: int) -> bytes | None:
+        live = self._live.get(kernel_epoch)
+        return None if live is None else live.session_id
+
+    def take(self, kernel_epoch: int, seq: int) -> bool:
+        """Compare and set: takes `seq` when it is above the last one."""
+        live = self._live.get(kernel_epoch)
+        if live is None or seq <= live.last_seq:
+            return False
+        live.last_seq = seq
+        return True

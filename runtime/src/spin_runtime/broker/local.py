@@ -1,0 +1,355 @@
+"""The broker in the server's own process.
+
+- Every decision is made elsewhere, in pure code; here its parts are held together, and what was decided is done.
+- What is decided and what is taken (a seq, a ticket) happen without waiting in between. Receipts are on disk before a method returns.
+- An unpaired broker pairs and does nothing else.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from spin_envelope.digests import signed_digest
+from spin_envelope.errors import Refused
+from spin_envelope.keys import SigningKey
+from spin_envelope.pairing import SpinToken
+from spin_envelope.signing import sign
+from spin_runtime.broker import admission, attachment, pairing
+from spin_runtime.broker.api import Attachment, Broker, BundleStored, LiveKernel, PendingAttach, Rejected, Run, RunEnd, Status, TrustStored
+from spin_runtime.broker.credentials import Credentials
+from spin_runtime.broker.disk import EncryptedFolder
+from spin_runtime.broker.identity import Boot, fingerprint, load_identity
+from spin_runtime.broker.journal import Journal
+from spin_runtime.broker.kernels import KernelLedger
+from spin_runtime.broker.operations import Operations, Processors, failure, installed_processor
+from spin_runtime.broker.receipts import Author, Receipts
+from spin_runtime.broker.refusals import Denial, log, reason_name, refusing
+from spin_runtime.broker.runs import OpenRuns
+from spin_runtime.broker.socket import UseSockets
+from spin_runtime.broker.state import StateStore
+from spin_runtime.broker.tickets import TicketBook
+from spin_runtime.broker.trust import Trust, with_documents, with_state
+from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2, trust_pb2
+from spinapis.errors.v1 import reasons_pb2
+from spinapis.runtime.v1 import broker_pb2
+
+UPKEEP_SECONDS = 30.0
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def open_broker(
+    home: Path,
+    token: str,
+    *,
+    clock: Callable[[], int] = wall_clock_ms,
+    environment: Mapping[str, str] | None = None,
+    image_digest: bytes = b"",
+    policy: admission.Policy | None = None,
+    processors: Processors = installed_processor,
+) -> Broker:
+    """The broker of the runtime whose files stand below `home`; it writes the receipts of this boot.
+
+    `environment` is what cells may read as {{runtime_env:NAME}}. Raises TokenInvalid and DiskError, with texts for the operator.
+    """
+    parsed = SpinToken.parse(token)
+    folder = EncryptedFolder(home / "var" / "broker", parsed.disk_key())
+    try:
+        broker = LocalBroker(folder, parsed, home / "var" / "run", clock, image_digest, policy or admission.Policy())
+        broker.serve_operations(environment or {}, processors)
+        broker.remember()
+    except BaseException:
+        folder.close()
+        raise
+    return broker
+
+
+class LocalBroker:
+    """Satisfies `api.Broker`."""
+
+    def __init__(
+        self, folder: EncryptedFolder, token: SpinToken, sockets: Path, clock: Callable[[], int], image_digest: bytes, policy: admission.Policy
+    ) -> None:
+        self._folder, self._token, self._clock, self._image_digest, self._policy = folder, token, clock, image_digest, policy
+        self._identity: SigningKey = load_identity(folder)
+        self._states = StateStore(folder)
+        self._credentials = Credentials(folder, self._states)
+        self._boot = Boot()
+        self._kernels, self._tickets = KernelLedger(), TicketBook()
+        self._runs = OpenRuns(self._tickets)
+        self._sockets = UseSockets(sockets, self._use)
+        self._trust: Trust | None = None
+        self._receipts: Receipts | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+
+    def serve_operations(self, environment: Mapping[str, str], processors: Processors) -> None:
+        self._operations = Operations(self._credentials, environment, self._clock, processors)
+
+    def remember(self) -> None:
+        """Takes up what an earlier boot left on disk. Raises DiskError."""
+        self._trust = pairing.remembered(self._token, self._states.state, self._folder.path)
+        if self._trust is not None:
+            self._credentials.load(self._clock())
+            self._begin_receipts(self._trust)
+
+    async def status(self) -> Status:
+        trust, state = self._trust, trust_pb2.TrustState() if self._trust is None else self._trust.state
+        return Status(
+            paired=trust is not None,
+            fingerprint=fingerprint(self._identity),
+            workspace_id=self._token.workspace_id,
+            runtime_id=b"" if trust is None else trust.grant.runtime_id,
+            boot_id=self._boot.boot_id,
+            trust_expires_at_ms=state.expires_at_ms,
+            allowed_origins=() if trust is None else tuple(trust.grant.allowed_origins),
+            allowed_hosts=() if trust is None else tuple(trust.grant.allowed_hosts),
+        )
+
+    # Pairing
+
+    async def pairing_start(self) -> bytes:
+        with refusing("pairing_refused"):
+            self._check_unpaired()
+            request = self._states.state.enrol_request
+            if not pairing.still_asks(request, self._token, self._identity, self._image_digest):
+                request = pairing.enrol_request(self._token, self._identity, os.urandom(32), self._image_digest)
+                self._states.change(enrol_request=request)
+            return request
+
+    async def pairing_finish(self, enrol_grant: bytes, root_documents: Sequence[bytes]) -> Status:
+        with refusing("pairing_refused"):
+            self._check_unpaired()
+            request = self._states.state.enrol_request
+            trust = pairing.enrolled(self._token, self._identity, request, enrol_grant, root_documents, self._clock())
+            self._states.change(enrol_grant=enrol_grant, root_documents=trust.documents, enrol_request=b"")
+            self._trust = trust
+            self._begin_receipts(trust)
+        log.info("paired", workspace_id=trust.grant.workspace_id.hex(), runtime_id=trust.grant.runtime_id.hex())
+        return await self.status()
+
+    def _check_unpaired(self) -> None:
+        if self._trust is not None:
+            text = "This runtime is paired already. Remove its data to pair it again, with a new token."
+            raise Denial(reasons_pb2.ERROR_REASON_ALREADY_EXISTS, text, resource="runtime", name=self._trust.grant.runtime_id.hex())
+
+    def _begin_receipts(self, trust: Trust) -> None:
+        author = Author(self._identity, trust.grant.workspace_id, trust.grant.runtime_id, self._boot.boot_id, self._clock)
+        self._receipts = Receipts(Journal(self._folder.path / "receipts", self._folder.cipher("receipts")), author)
+        self._receipts.open()
+
+    # Attach
+
+    async def hello(
+        self,
+        capability: bytes,
+        challenge: bytes,
+        nonce_b: bytes,
+        session_key: bytes,
+        origin: str,
+        root_documents: Sequence[bytes],
+        trust_state: bytes,
+    ) -> tuple[bytes, PendingAttach]:
+        with refusing("attach_refused"):
+            trust = self._paired()
+            try:
+                trust = self._accept(root_documents, trust_state)
+            except Denial as denial:
+                # Two clients may fetch trust states at once and arrive in the other order: the newer one stands.
+                if denial.reason != reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED:
+                    raise
+                log.info("older_trust_ignored", why=denial.why)
+            said = attachment.ClientHello(capability, challenge, nonce_b, session_key, origin)
+            checked = attachment.check_client_hello(said, trust, self._clock())
+            hello = sign(self._hello(said, checked, trust), self._identity)
+        self._keep_up()
+        return hello, PendingAttach(checked.attachment, signed_digest(hello), origin, session_key)
+
+    def _hello(self, said: attachment.ClientHello, checked: attachment.Checked, trust: Trust) -> attach_pb2.Hello:
+        now_ms = self._clock()
+        return attach_pb2.Hello(
+            workspace_id=trust.grant.workspace_id,
+            runtime_id=trust.grant.runtime_id,
+            boot_id=self._boot.boot_id,
+            boot_hpke_key=self._boot.current(trust.suite, now_ms).public,
+            challenge_digest=checked.challenge_digest,
+            nonce_b=said.nonce_b,
+            nonce_r=os.urandom(32),
+            origin=said.origin,
+            clock_ms=now_ms,
+            bundle_version=self._credentials.version(now_ms),
+            trust_version=trust.state.version,
+            root_version=trust.root.version,
+            last_receipt_seq=self._chain().durable.seq,
+            checkpoint=trust.log.note,
+            session_id=checked.attachment.session_id,
+        )
+
+    async def attach(self, pending: PendingAttach, client_auth: bytes) -> Attachment:
+        with refusing("attach_refused"):
+            return attachment.check_client_auth(pending, client_auth, self._clock())
+
+    async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes) -> TrustStored:
+        with refusing("trust_refused"):
+            trust = self._accept(root_documents, trust_state)
+        return TrustStored(trust.root.version, trust.state.version, trust.state.expires_at_ms)
+
+    def _accept(self, documents: Sequence[bytes], state: bytes) -> Trust:
+        """Takes newer documents, and stores them before anything is decided by them."""
+        trust = with_documents(self._paired(), documents)
+        if state:
+            trust = with_state(trust, state, self._clock())
+        self._states.change(
+            root_documents=trust.documents,
+            trust_state=trust.state_data,
+            log_note=trust.log.note,
+            log_size=trust.log.size,
+            log_root=trust.log.root_hash,
+        )
+        self._trust = trust
+        if trust.state.runtime_status == trust_pb2.RUNTIME_STATUS_REVOKED:
+            self._credentials.wipe()
+        return trust
+
+    # Kernels
+
+    async def kernel_started(self, session_id: bytes, kernel_name: str) -> LiveKernel:
+        with refusing("kernel_refused"):
+            self._paired()
+        self._keep_up()
+        live = self._kernels.started(session_id, kernel_name)
+        try:
+            await self._sockets.open(live.kernel_epoch)
+            await self._chain().write(self._kernel_receipt(live.kernel_epoch, session_id, f"{kernel_name} started"))
+        except BaseException:
+            self._kernels.ended(live.kernel_epoch)
+            await self._sockets.close(live.kernel_epoch)
+            raise
+        return live
+
+    async def kernel_ended(self, kernel_epoch: int, reason: str) -> None:
+        session_id = self._kernels.session_of(kernel_epoch)
+        if session_id is None:
+            return
+        name = self._kernels.ended(kernel_epoch)
+        await self._sockets.close(kernel_epoch)
+        await self._chain().write(self._kernel_receipt(kernel_epoch, session_id, f"{name} ended: {reason}"))
+
+    def _kernel_receipt(self, kernel_epoch: int, session_id: bytes, event: str) -> receipt_pb2.Receipt:
+        nonce = run_pb2.RunNonce(boot_id=self._boot.boot_id, kernel_epoch=kernel_epoch)
+        return receipt_pb2.Receipt(type=receipt_pb2.RECEIPT_TYPE_KERNEL, nonce=nonce, session_id=session_id, reason=event)
+
+    # Runs
+
+    async def open_sealed(self, sealed: bytes, attachment: Attachment) -> Run | Rejected | BundleStored:
+        with refusing("sealed_refused"):
+            trust, now_ms = self._paired(), self._clock()
+            facts = admission.Facts(trust, self._boot.boot_id, now_ms, self._credentials.version(now_ms), self._policy)
+            opened = admission.open_for(sealed, self._boot.opening(now_ms), facts, attachment)
+            if opened.content_type == admission.BUNDLE:
+                return self._credentials.accept(opened.signed, trust, now_ms)
+            try:
+                program = admission.authentic_program(opened.signed, facts)
+            except Refused:
+                await self._chain().write(_unauthentic(opened.digest))
+                raise
+        decision = admission.decide(program, attachment, facts, self._kernels)
+        if isinstance(decision, admission.Admitted):
+            return self._runs.admit(decision, opened.digest, self._sockets.path(program.message.nonce.kernel_epoch))
+        return await self._reject(decision, opened.digest)
+
+    async def _reject(self, refusal: admission.Refusal, ciphertext_digest: bytes) -> Rejected:
+        program, denial = refusal.program.message, refusal.denial
+        log.warning("program_rejected", reason=reason_name(denial.reason), why=denial.why, seq=program.nonce.seq)
+        receipt = receipt_pb2.Receipt(
+            type=receipt_pb2.RECEIPT_TYPE_REJECT,
+            program_digest=refusal.program.digest,
+            ciphertext_digest=ciphertext_digest,
+            grant_digest=refusal.grant_digest,
+            nonce=program.nonce,
+            session_id=program.session_id,
+            reason=reason_name(denial.reason),
+        )
+        await self._chain().write(receipt)
+        return Rejected(program.nonce, program.session_id, program.cell_id, program.user_id, ciphertext_digest, denial.reason, denial.text)
+
+    async def run_started(self, nonce: run_pb2.RunNonce) -> None:
+        run = self._runs.find(nonce)
+        await self._chain().write(run.start())
+        run.ticket.valid = True
+
+    async def run_progress(self, nonce: run_pb2.RunNonce, frames: int, output_digest: bytes) -> None:
+        await self._chain().write(self._runs.find(nonce).progress(frames, output_digest))
+
+    async def run_ended(self, end: RunEnd) -> None:
+        run = self._runs.close(end.nonce)
+        await self._chain().write(run.end(end))
+
+    # Receipts
+
+    async def receipts_after(self, receipt_seq: int, limit: int) -> Sequence[tuple[int, bytes]]:
+        return [] if self._receipts is None else await self._receipts.after(receipt_seq, limit)
+
+    async def wait_receipts(self, receipt_seq: int) -> None:
+        await self._chain().wait_beyond(receipt_seq)
+
+    async def acknowledge(self, receipt_ack: bytes) -> None:
+        with refusing("acknowledgement_refused"):
+            trust = self._paired()
+            ack = trust.root.verify(receipt_ack, receipt_pb2.ReceiptAck, self._clock(), trust.revoked).message
+            if (ack.workspace_id, ack.runtime_id) != (trust.grant.workspace_id, trust.grant.runtime_id):
+                raise Refused("an acknowledgement for another runtime")
+            await self._chain().acknowledge(ack.up_to_seq, ack.digest)
+
+    async def close(self) -> None:
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._upkeep
+        await self._sockets.close_all()
+        if self._receipts is not None:
+            await self._receipts.close()
+        self._folder.close()
+
+    # Inside
+
+    def _paired(self) -> Trust:
+        if self._trust is None:
+            raise Denial(reasons_pb2.ERROR_REASON_NOT_PAIRED, "This runtime belongs to no workspace yet: pair it.")
+        return self._trust
+
+    def _chain(self) -> Receipts:
+        if self._receipts is None:
+            raise Denial(reasons_pb2.ERROR_REASON_NOT_PAIRED, "This runtime belongs to no workspace yet: pair it.")
+        return self._receipts
+
+    async def _use(self, kernel_epoch: int, request: broker_pb2.UseRequest) -> AsyncIterator[broker_pb2.UseReply]:
+        ticket = self._tickets.present(request.ticket, kernel_epoch)
+        if ticket is None or self._trust is None:
+            log.warning("ticket_refused", kernel_epoch=kernel_epoch, operation=request.operation[:80])
+            yield failure(reasons_pb2.ERROR_REASON_OPERATION_DENIED, "This run is over, or was never started: run the cell again.")
+            return
+        with ticket.using(asyncio.current_task()):
+            async for reply in self._operations.perform(ticket, request, self._trust):
+                yield reply
+
+    def _keep_up(self) -> None:
+        if self._upkeep is None:
+            self._upkeep = asyncio.get_running_loop().create_task(self._expire_in_time())
+
+    async def _expire_in_time(self) -> None:
+        """Keys and credentials go when their time is over, whether or not anybody asks for them."""
+        while True:
+            await asyncio.sleep(UPKEEP_SECONDS)
+            self._boot.expire(self._clock())
+            self._credentials.expire(self._clock())
+
+
+def _unauthentic(ciphertext_digest: bytes) -> receipt_pb2.Receipt:
+    """What was sealed to this boot and not signed by the compiler: nothing inside is worth repeating."""
+    reason = reason_name(reasons_pb2.ERROR_REASON_OPEN_FAILED)
+    return receipt_pb2.Receipt(type=receipt_pb2.RECEIPT_TYPE_REJECT, ciphertext_digest=ciphertext_digest, reason=reason)

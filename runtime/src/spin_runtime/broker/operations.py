@@ -1,0 +1,169 @@
+"""Performing an operation for code in a kernel. docs/protocol.md, section 6.
+
+- Decided first, without I/O: the run was granted this operation with these parameters; trust and bundle are good now, not only when the
+  run was admitted; the connection allows the operation, and the host where the parameters name one.
+- Then done by the process half of the cell type, which gets the credential; the kernel gets results alone.
+- An exception of a processor may quote a credential. Only `OperationFailed` has a text that is fit for the kernel; others are logged by type.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from spin_cells.api import Arrow, Credential, OperationFailed, Processor, Progress, Result
+from spin_envelope.digests import canonical_json, params_digest, read_json
+from spin_envelope.errors import Refused
+from spin_runtime.broker.credentials import Credentials
+from spin_runtime.broker.refusals import Denial, log, reason_name
+from spin_runtime.broker.tickets import Ticket
+from spin_runtime.broker.trust import Trust, check_may_run
+from spinapis.errors.v1 import reasons_pb2
+from spinapis.runtime.v1 import broker_pb2
+
+RUNTIME_ENV = "runtime_env.get"
+# Never readable from a cell: they configure the runtime, and one of them is its token.
+RESERVED = "SPIN_"
+OPERATION = re.compile(r"([a-z][a-z0-9_]*)\.[a-z][a-z0-9_.]*")
+CHUNK = 1 << 20
+
+Processors = Callable[[str], Processor | None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """An operation that may be done."""
+
+    operation: str
+    params: Mapping[str, Any]
+    # None for the runtime's own operations.
+    credential: Credential | None
+
+
+def installed_processor(cell_type: str) -> Processor | None:
+    """The process half of a cell type; imported when it is first used, with its vendor's SDK."""
+    module = f"spin_cells.{cell_type}.process"
+    try:
+        return cast(Processor, import_module(module).PROCESSOR)
+    except ModuleNotFoundError as error:
+        if error.name is not None and module.startswith(error.name):
+            return None
+        raise
+
+
+def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Credentials, trust: Trust, now_ms: int) -> Order:
+    """Whether the request may be done. Raises Denial."""
+    params = _params(request.params_json)
+    if not ticket.allows(request.connection_id, request.operation, params_digest(params)):
+        raise _denied("This run was not granted this operation with these parameters.", f"{request.operation!r} is not granted")
+    check_may_run(trust, now_ms)
+    if not request.connection_id:
+        if request.operation != RUNTIME_ENV:
+            raise _denied("The runtime has no such operation.", f"{request.operation!r} without a connection")
+        return Order(request.operation, params, None)
+    credential = credentials.usable(request.connection_id, trust, now_ms)
+    if request.operation not in credential.allowed_operations:
+        raise _denied(f"The connection {credential.name!r} does not allow {request.operation}.", "not an operation of the connection")
+    check_host(params, credential)
+    return Order(request.operation, params, credential)
+
+
+def check_host(params: Mapping[str, Any], credential: Credential) -> None:
+    """An address among the parameters must be on one of the connection's hosts. Raises Denial."""
+    url = params.get("url")
+    if isinstance(url, str) and "//" in url and host_of(url) not in credential.allowed_hosts:
+        raise _denied(f"The connection {credential.name!r} may not be used with this host.", "a host that is not the connection's")
+
+
+def host_of(url: str) -> str | None:
+    """Host as it stands in `allowed_hosts`: with the port where that is not the scheme's own; None for what is no address of a host."""
+    try:
+        parts = urlsplit(url)
+        own = {"http": 80, "https": 443}.get(parts.scheme)
+        if own is None or not parts.hostname or parts.username is not None or parts.password is not None:
+            return None
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        return host if parts.port in (None, own) else f"{host}:{parts.port}"
+    except ValueError:
+        return None
+
+
+class Operations:
+    def __init__(self, credentials: Credentials, environment: Mapping[str, str], clock: Callable[[], int], processors: Processors) -> None:
+        self._credentials, self._clock, self._processors = credentials, clock, processors
+        self._environment = {name: value for name, value in environment.items() if not name.upper().startswith(RESERVED)}
+
+    async def perform(self, ticket: Ticket, request: broker_pb2.UseRequest, trust: Trust) -> AsyncIterator[broker_pb2.UseReply]:
+        """Replies to one request; the last one is an end or a failure. Closing the iteration stops the operation."""
+        try:
+            order = authorise(ticket, request, self._credentials, trust, self._clock())
+            processor = self._processor(order)
+        except Denial as denial:
+            ticket.count(request.connection_id, request.operation, denied=True)
+            log.warning("use_denied", operation=request.operation[:80], reason=reason_name(denial.reason), why=denial.why)
+            yield failure(denial.reason, denial.text)
+            return
+        ticket.count(request.connection_id, request.operation, denied=False)
+        if processor is None or order.credential is None:
+            yield self._runtime_env(order.params)
+            return
+        try:
+            async for item in processor.run(order.operation, order.params, order.credential):
+                for reply in replies(item):
+                    yield reply
+        except OperationFailed as failed:
+            yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, str(failed))
+        except Exception as error:  # a processor is a third party's code: whatever it raises must not reach the kernel
+            log.error("processor_failed", operation=order.operation, error=type(error).__name__)
+            yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, f"The connection {order.credential.name!r} failed: {type(error).__name__}")
+
+    def _processor(self, order: Order) -> Processor | None:
+        if order.credential is None:
+            return None
+        match = OPERATION.fullmatch(order.operation)
+        processor = self._processors(match[1]) if match else None
+        if processor is None or order.operation not in processor.operations:
+            raise _denied(f"This runtime cannot perform {order.operation}: its cell type is not installed.", "no processor")
+        return processor
+
+    def _runtime_env(self, params: Mapping[str, Any]) -> broker_pb2.UseReply:
+        name = params.get("name")
+        value = self._environment.get(name) if isinstance(name, str) else None
+        if value is None:
+            return failure(reasons_pb2.ERROR_REASON_NOT_FOUND, f"The runtime's environment has no variable {name!r} that cells may read.")
+        return _end({"value": value})
+
+
+def replies(item: Arrow | Progress | Result) -> list[broker_pb2.UseReply]:
+    match item:
+        case Arrow(data):
+            return [broker_pb2.UseReply(arrow=data[at : at + CHUNK]) for at in range(0, len(data), CHUNK)]
+        case Progress(fraction, text):
+            return [broker_pb2.UseReply(progress=broker_pb2.UseProgress(fraction=fraction, text=text))]
+        case Result(value):
+            return [_end(value)]
+
+
+def failure(reason: reasons_pb2.ErrorReason.ValueType, message: str) -> broker_pb2.UseReply:
+    return broker_pb2.UseReply(failure=broker_pb2.UseFailure(reason=reason, message=message))
+
+
+def _end(value: Mapping[str, Any]) -> broker_pb2.UseReply:
+    return broker_pb2.UseReply(end=broker_pb2.UseEnd(result_json=json.dumps(dict(value)).encode()))
+
+
+def _params(data: bytes) -> Mapping[str, Any]:
+    try:
+        params = read_json(data)
+        if isinstance(params, dict) and canonical_json(params) == data:
+            return params
+    except Refused:
+        pass  # said below, in one way for every form that is not canonical
+    raise _denied("The parameters are not canonical JSON.", "parameters that are not canonical")
+
+
+def _denied(text: str, why: str) -> Denial:
+    return Denial(reasons_pb2.ERROR_REASON_OPERATION_DENIED, text, why)

@@ -1,0 +1,158 @@
+"""What a paired runtime believes: its root, its trust state, and when it may run code. docs/protocol.md, section 2. Pure.
+
+- Versions only rise. A document that was seen before may come again; an older one, or another one of the same version, is refused.
+- Nothing runs without a trust state that is fresh and says CONFIRMED; it is 24 hours old at most.
+- The log's newest checkpoint may grow and never shrink.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from spin_envelope.note import open_note, origin_of
+from spin_envelope.root import TrustedRoot
+from spin_envelope.sealing import Suite
+from spin_runtime.broker.refusals import Denial, open_failed
+from spinapis.envelope.v1 import enrol_pb2, trust_pb2
+from spinapis.errors.v1 import reasons_pb2
+
+SKEW_MS = 90 * 1000
+TRUST_VALIDITY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Log:
+    """The newest checkpoint of the workspace's log: the note as carried, and what it says."""
+
+    note: bytes = b""
+    size: int = 0
+    root_hash: bytes = b""
+
+
+@dataclass(frozen=True)
+class Trust:
+    grant: enrol_pb2.EnrolGrant
+    root: TrustedRoot
+    # The signed documents, from the pinned one to `root`.
+    documents: tuple[bytes, ...]
+    state: trust_pb2.TrustState
+    state_data: bytes = b""
+    log: Log = Log()
+
+    @property
+    def revoked(self) -> Collection[bytes]:
+        return self.state.revoked_key_ids
+
+    @property
+    def suite(self) -> Suite:
+        """The suite of the boot key: the one pinned at enrolment, or a better one that has become the least."""
+        return Suite(max(self.grant.suite, self.state.min_suite))
+
+
+def walk(pinned: bytes, digest: bytes, documents: Iterable[bytes], now_ms: int) -> TrustedRoot:
+    """The newest root, step by step from the pinned one; `now_ms` 0 asks for no time. Raises Refused."""
+    root = TrustedRoot.pinned(pinned, digest)
+    for document in documents:
+        root = root.updated(document)
+    root.check_time(now_ms)
+    return root
+
+
+def with_documents(trust: Trust, documents: Sequence[bytes]) -> Trust:
+    """Goes on to newer root documents. Raises Refused, and Denial for older ones."""
+    new, root = list(trust.documents), trust.root
+    for document in documents:
+        if document in new:
+            continue
+        root = _next_root(root, document)
+        new.append(document)
+    if documents and documents[-1] != new[-1]:
+        raise _rollback("root-document", f"root document {root.version} is known and an older one came last")
+    return replace(trust, root=root, documents=tuple(new))
+
+
+def _next_root(root: TrustedRoot, document: bytes) -> TrustedRoot:
+    version = TrustedRoot.pinned(document, None).version
+    if version <= root.version:
+        raise _rollback("root-document", f"root document {version} came where {root.version} is known")
+    return root.updated(document)
+
+
+def with_state(trust: Trust, data: bytes, now_ms: int) -> Trust:
+    """Takes a newer trust state. Raises Refused, and Denial for what is authentic and not acceptable."""
+    if data == trust.state_data:
+        return trust
+    verified = trust.root.verify(data, trust_pb2.TrustState, now_ms, trust.revoked)
+    state = verified.message
+    _check_target(trust, state)
+    _check_versions(trust, state)
+    _check_validity(state, now_ms)
+    return replace(trust, state=state, state_data=data, log=_grown(trust, state.checkpoint))
+
+
+def _check_target(trust: Trust, state: trust_pb2.TrustState) -> None:
+    if (state.workspace_id, state.runtime_id) != (trust.grant.workspace_id, trust.grant.runtime_id):
+        raise open_failed("a trust state for another runtime")
+
+
+def _check_versions(trust: Trust, state: trust_pb2.TrustState) -> None:
+    known = trust.state
+    if state.version <= known.version:
+        raise _rollback("trust-state", f"trust state {state.version} came where {known.version} is known")
+    if state.min_suite < known.min_suite or state.min_bundle_version < known.min_bundle_version:
+        raise _rollback("trust-state", f"trust state {state.version} lowers the least suite or the least bundle version")
+    if state.root_version > trust.root.version:
+        raise _rollback("root-document", f"trust state {state.version} builds on root document {state.root_version}; known is {trust.root.version}")
+    if state.min_suite > max(Suite):
+        raise Denial(reasons_pb2.ERROR_REASON_SUITE_REFUSED, f"This runtime has no suite {state.min_suite}: update it.", suite=str(state.min_suite))
+
+
+def _check_validity(state: trust_pb2.TrustState, now_ms: int) -> None:
+    if state.expires_at_ms - state.issued_at_ms > TRUST_VALIDITY_MS:
+        raise open_failed("a trust state that is valid for more than 24 hours")
+    if now_ms < state.issued_at_ms - SKEW_MS or now_ms >= state.expires_at_ms:
+        raise Denial(
+            reasons_pb2.ERROR_REASON_TRUST_EXPIRED,
+            f"The trust state is not valid now. {clocks(now_ms, state.issued_at_ms)}",
+            runtime_clock_ms=str(now_ms),
+            issued_at_ms=str(state.issued_at_ms),
+        )
+
+
+def _grown(trust: Trust, note: bytes) -> Log:
+    if not note:
+        return trust.log
+    checkpoint = open_note(note, trust.root.keys(trust_pb2.ROLE_AUDIT), origin_of(trust.grant.workspace_id))
+    known = trust.log
+    if checkpoint.size < known.size or (checkpoint.size == known.size and known.note and checkpoint.root_hash != known.root_hash):
+        raise _rollback("checkpoint", f"the log's checkpoint of {checkpoint.size} entries contradicts the known one of {known.size}")
+    return Log(note, checkpoint.size, checkpoint.root_hash)
+
+
+def check_may_run(trust: Trust, now_ms: int) -> None:
+    """Raises Denial unless the trust state is fresh and the runtime confirmed."""
+    state = trust.state
+    if not trust.state_data or now_ms >= state.expires_at_ms or now_ms < state.issued_at_ms - SKEW_MS:
+        raise Denial(reasons_pb2.ERROR_REASON_TRUST_EXPIRED, "The runtime has no fresh trust state: fetch one from the platform and send it.")
+    if state.runtime_status == trust_pb2.RUNTIME_STATUS_REVOKED:
+        raise Denial(reasons_pb2.ERROR_REASON_RUNTIME_REVOKED, "The runtime was removed from the workspace.")
+    if state.runtime_status != trust_pb2.RUNTIME_STATUS_CONFIRMED:
+        raise Denial(
+            reasons_pb2.ERROR_REASON_RUNTIME_NOT_CONFIRMED,
+            "The runtime is not confirmed yet: compare its fingerprint with the one in its log, and confirm it.",
+        )
+
+
+def check_not_revoked(trust: Trust, *signers: frozenset[bytes]) -> None:
+    """Raises Denial when a document rests on revoked keys alone; each argument is who signed one document."""
+    if any(key_ids <= set(trust.revoked) for key_ids in signers):
+        raise open_failed("signed by a revoked key")
+
+
+def clocks(runtime_ms: int, issued_ms: int) -> str:
+    return f"The runtime's clock says {runtime_ms}, the document was issued at {issued_ms} (Unix milliseconds)."
+
+
+def _rollback(document: str, why: str) -> Denial:
+    return Denial(
+        reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED, f"The runtime knows a newer {document}: fetch the newest and send it.", why, document=document
+    )
