@@ -1,0 +1,144 @@
+"""One installation in a folder of its own: keys, free ports, a clock that a test can move; services start in process over real gRPC."""
+
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from spin_services.database import Database, notifier_for
+from spin_services.keys import FileKek, KeyStore
+from spin_services.platform import SERVICES, Platform
+from spin_services.rpc.errors import ErrorReason, ServiceError, from_rpc_error
+from spin_services.rpc.identity import ACCESS_TOKEN_S, AUDIENCE, SERVICE_METADATA, SERVICE_ROLES, SERVICE_TOKEN_S, USER_METADATA
+from spin_services.rpc.peers import Peers
+from spin_services.rpc.server import App, Server
+from spin_services.rpc.tokens import sign_jwt
+from spin_services.rpc.wiring import Wiring, system_clock
+from spinapis.envelope.v1.trust_pb2 import Role
+
+ORIGIN = "https://spin.example.org"
+Metadata = tuple[tuple[str, str], ...]
+
+
+class MovableClock:
+    """The system's clock, moved by a test."""
+
+    def __init__(self) -> None:
+        self.offset_ms = 0
+
+    def __call__(self) -> int:
+        return system_clock() + self.offset_ms
+
+    def advance(self, seconds: float) -> None:
+        self.offset_ms += int(seconds * 1000)
+
+
+class Installation:
+    def __init__(self, folder: Path, database_url: str = "") -> None:
+        self.clock = MovableClock()
+        addresses = {name: f"127.0.0.1:{port}" for name, port in zip(SERVICES, free_ports(len(SERVICES)), strict=True)}
+        self.platform = Platform(
+            data_dir=folder,
+            addresses=addresses,
+            database_url=database_url if database_url.startswith("postgresql") else "",
+            keys_dir=folder / "keys",
+            kek_file=folder / "kek",
+            public_url=ORIGIN,
+            allowed_origins=(ORIGIN,),
+            trace_ratio=0.0,
+            drain_s=1,
+        )
+        self.keys = KeyStore(self.platform.keys_dir, FileKek(self.platform.kek_file), self.clock)
+        self.keys.init()
+        self._servers: list[Server] = []
+        self._fakes: list[grpc.aio.Server] = []
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def wiring(self, service: str, environment: Mapping[str, str] | None = None) -> Wiring:
+        database = Database.of(self.platform, service)
+        peers = Peers(self.platform, service, lambda: self.keys.role_key(SERVICE_ROLES[service]), self.clock)
+        return Wiring(service, self.platform, self.keys, peers, notifier_for(database), database, environment or {}, self.clock)
+
+    async def start(self, app: App, wiring: Wiring) -> Server:
+        server = Server(app, wiring)
+        await server.start()
+        self._servers.append(server)
+        return server
+
+    async def start_fake(self, service: str, *servicers: tuple[Callable[[Any, grpc.aio.Server], None], object]) -> None:
+        """Fakes answer without asking who calls."""
+        server = grpc.aio.server()
+        for add, servicer in servicers:
+            add(servicer, server)
+        server.add_insecure_port(self.platform.service_address(service))
+        await server.start()
+        self._fakes.append(server)
+
+    def channel(self, service: str) -> grpc.aio.Channel:
+        if service not in self._channels:
+            self._channels[service] = grpc.aio.insecure_channel(self.platform.service_address(service))
+        return self._channels[service]
+
+    def access_token(self, user_id: str, **claims: Any) -> str:
+        now = self.clock() // 1000
+        body: dict[str, Any] = {"iss": ORIGIN, "aud": AUDIENCE, "sub": user_id, "sid": "0" * 32, "kind": "person", "jti": secrets.token_hex(8)}
+        body |= {"iat": now, "exp": now + ACCESS_TOKEN_S}
+        return sign_jwt(body | claims, self.keys.role_key(Role.ROLE_AUTH))
+
+    def as_user(self, user_id: str, **claims: Any) -> Metadata:
+        """Metadata of a call by a person."""
+        return ((USER_METADATA, f"Bearer {self.access_token(user_id, **claims)}"),)
+
+    def as_service(self, service: str, callee: str, user_id: str = "", **claims: Any) -> Metadata:
+        """Metadata of a call by a service, for a person when one is named."""
+        now = self.clock() // 1000
+        body = {"iss": service, "aud": callee, "iat": now, "exp": now + SERVICE_TOKEN_S}
+        token = sign_jwt(body, self.keys.role_key(SERVICE_ROLES[service]))
+        return ((SERVICE_METADATA, f"Bearer {token}"), *(self.as_user(user_id, **claims) if user_id else ()))
+
+    async def close(self) -> None:
+        for channel in self._channels.values():
+            await channel.close()
+        for server in self._servers:
+            await server.drain()
+        for fake in self._fakes:
+            await fake.stop(None)
+
+
+class Refusal:
+    """What a call was refused with: `with refused() as refusal: await stub.Method(...)`, then `refusal.reason`."""
+
+    def __init__(self) -> None:
+        self.error: ServiceError | None = None
+
+    @property
+    def reason(self) -> str:
+        assert self.error is not None
+        return ErrorReason.Name(self.error.reason).removeprefix("ERROR_REASON_")
+
+    def __enter__(self) -> "Refusal":
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, grpc.aio.AioRpcError):
+            self.error = from_rpc_error(error, "the service")
+            return True
+        assert error is not None, "the call was not refused"
+        return False
+
+
+def refused() -> Refusal:
+    return Refusal()
+
+
+def free_ports(count: int) -> Sequence[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports

@@ -1,0 +1,102 @@
+"""Services that answer their peers from memory: roles, the log, workspaces and sessions."""
+
+from typing import Any
+
+import jwt
+
+from spin_services.rpc.errors import abort, not_found, unavailable
+from spinapis.audit.v1 import audit_pb2, audit_pb2_grpc
+from spinapis.auth.v1 import members_pb2, members_pb2_grpc
+from spinapis.workspace.v1 import notebooks_pb2, notebooks_pb2_grpc, workspaces_pb2, workspaces_pb2_grpc
+
+
+def user_of(context: Any) -> str:
+    """The user that the carried access token names."""
+    metadata = dict(context.invocation_metadata())
+    token = metadata["authorization"].removeprefix("Bearer ")
+    return str(jwt.decode(token, options={"verify_signature": False})["sub"])
+
+
+class FakeAccess(members_pb2_grpc.AccessServiceServicer):
+    """Roles by (user, workspace)."""
+
+    def __init__(self) -> None:
+        self.roles: dict[tuple[str, str], members_pb2.MemberRole.ValueType] = {}
+        self.asked = 0
+
+    async def GetAccess(self, request: Any, context: Any) -> Any:
+        self.asked += 1
+        role = self.roles.get((user_of(context), request.workspace_id))
+        if role is None:
+            await abort(context, not_found("workspace", request.workspace_id))
+        return members_pb2.GetAccessResponse(role=role)
+
+    async def ListAccess(self, request: Any, context: Any) -> Any:
+        user = user_of(context)
+        found = [members_pb2.Access(workspace_id=place, role=role) for (who, place), role in self.roles.items() if who == user]
+        return members_pb2.ListAccessResponse(access=found)
+
+    async def FoundWorkspace(self, request: Any, context: Any) -> Any:
+        self.roles[user_of(context), request.workspace_id] = members_pb2.MEMBER_ROLE_OWNER
+        return members_pb2.FoundWorkspaceResponse()
+
+
+class FakeLog(audit_pb2_grpc.LogServiceServicer):
+    """Keeps entries by workspace; `broken` makes it fail."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, list[audit_pb2.NewEntry]] = {}
+        self.notes: dict[str, str] = {}
+        self.broken = False
+
+    async def AppendEntries(self, request: Any, context: Any) -> Any:
+        if self.broken:
+            await abort(context, unavailable("audit"))
+        entries = self.entries.setdefault(request.workspace_id, [])
+        start = len(entries)
+        entries.extend(request.entries)
+        return audit_pb2.AppendEntriesResponse(indexes=range(start, len(entries)))
+
+    async def GetCheckpoint(self, request: Any, context: Any) -> Any:
+        if request.workspace_id not in self.notes:
+            await abort(context, not_found("checkpoint", request.workspace_id))
+        return audit_pb2.GetCheckpointResponse(note=self.notes[request.workspace_id])
+
+    def types(self, workspace_id: str) -> list[str]:
+        return [entry.type for entry in self.entries.get(workspace_id, [])]
+
+
+class FakeWorkspaces(workspaces_pb2_grpc.WorkspaceServiceServicer, notebooks_pb2_grpc.SessionServiceServicer):
+    """Parents of workspaces, and sessions."""
+
+    def __init__(self) -> None:
+        self.parents: dict[str, str] = {}
+        self.sessions: dict[str, notebooks_pb2.Session] = {}
+
+    async def ListAncestors(self, request: Any, context: Any) -> Any:
+        line, place = [request.workspace_id], self.parents.get(request.workspace_id)
+        while place:
+            line.append(place)
+            place = self.parents.get(place)
+        return workspaces_pb2.ListAncestorsResponse(workspace_ids=line)
+
+    async def GetSession(self, request: Any, context: Any) -> Any:
+        session = self.sessions.get(request.session_id)
+        if session is None or session.workspace_id != request.workspace_id:
+            await abort(context, not_found("session", request.session_id))
+        return notebooks_pb2.GetSessionResponse(session=session)
+
+
+def add_access(access: FakeAccess) -> tuple[Any, FakeAccess]:
+    return members_pb2_grpc.add_AccessServiceServicer_to_server, access
+
+
+def add_log(log: FakeLog) -> tuple[Any, FakeLog]:
+    return audit_pb2_grpc.add_LogServiceServicer_to_server, log
+
+
+def add_workspaces(workspaces: FakeWorkspaces) -> list[tuple[Any, FakeWorkspaces]]:
+    return [
+        (workspaces_pb2_grpc.add_WorkspaceServiceServicer_to_server, workspaces),
+        (notebooks_pb2_grpc.add_SessionServiceServicer_to_server, workspaces),
+    ]

@@ -1,0 +1,58 @@
+"""The plumbing of databases, on both engines."""
+
+import asyncio
+
+from sqlalchemy import text
+
+from spin_services.database import Database, notifier_for
+
+
+async def empty_database(url: str) -> Database:
+    database = Database(url, "auth")
+    if not database.is_sqlite:
+        async with database.engine.begin() as connection:
+            await connection.execute(text("CREATE SCHEMA auth"))
+    return database
+
+
+async def test_what_is_not_committed_is_gone(database_url: str) -> None:
+    database = await empty_database(database_url)
+    async with database.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE notes (body TEXT)"))
+    async with database.session() as session:
+        await session.execute(text("INSERT INTO notes VALUES ('lost')"))
+    async with database.session() as session:
+        await session.execute(text("INSERT INTO notes VALUES ('kept')"))
+        await session.commit()
+    async with database.reading() as session:
+        assert list(await session.scalars(text("SELECT body FROM notes"))) == ["kept"]
+    await database.close()
+
+
+async def test_many_writers_wait_for_each_other(database_url: str) -> None:
+    database = await empty_database(database_url)
+    async with database.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE counter (value INTEGER)"))
+        await connection.execute(text("INSERT INTO counter VALUES (0)"))
+
+    async def add_one() -> None:
+        async with database.session() as session:
+            await session.execute(text("UPDATE counter SET value = value + 1"))
+            await session.commit()
+
+    await asyncio.gather(*(add_one() for _ in range(30)))
+    async with database.reading() as session:
+        assert await session.scalar(text("SELECT value FROM counter")) == 30
+    await database.close()
+
+
+async def test_a_message_reaches_every_subscriber(database_url: str) -> None:
+    database = Database(database_url, "auth")
+    notifier = notifier_for(database)
+    async with notifier.subscribe("changes") as first, notifier.subscribe("changes") as second, notifier.subscribe("other") as other:
+        await notifier.publish("changes", "one")
+        await notifier.publish("other", "two")
+        async with asyncio.timeout(5):
+            assert [await anext(first), await anext(second), await anext(other)] == ["one", "one", "two"]
+    await notifier.close()
+    await database.close()
