@@ -20,7 +20,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._socket = socket
         self._deliver = deliver
-        self._fd = int(socket.getsockopt(zmq.FD))  # type: ignore[arg-type]
+        self._fd = int(socket.getsockopt(zmq.FD))
         self._reading = False
         self._closed = False
         self.resume()
@@ -49,7 +49,8 @@ class Channel:
     def _read(self) -> None:
         if not self._reading:
             return
-        messages, size, receive = [], 0, self._socket.recv_multipart
+        messages: list[Parts] = []
+        size, receive = 0, self._socket.recv_multipart
         try:
             while len(messages) < BURST_MESSAGES and size < BURST_BYTES:
                 parts = receive(zmq.DONTWAIT)

@@ -15,7 +15,7 @@ import orjson
 
 from spin_runtime.kernels.api import Execute, KernelMessage, KernelStartFailed, Sink
 from spin_runtime.kernels.channel import Channel, Parts
-from spin_runtime.kernels.launch import Launched
+from spin_runtime.kernels.launch import Launched, spec_of
 from spin_runtime.kernels.wire import DELIMITER, EMPTY, Wire, content_of
 
 READY_TIMEOUT_S = 30.0
@@ -30,8 +30,8 @@ class JupyterKernel:
     def __init__(self, name: str, launched: Launched, memory_bytes: int = 0) -> None:
         manager = launched.manager
         self._name, self._launched, self._memory_bytes = name, launched, memory_bytes
-        self._language = str(manager.kernel_spec.language)
-        self._interrupt_by_message = manager.kernel_spec.interrupt_mode == "message"
+        self._language = str(spec_of(manager).language)
+        self._interrupt_by_message = spec_of(manager).interrupt_mode == "message"
         self._wire = Wire(manager.session.key)
         self._sink: Sink | None = None
         self._pending: dict[str, asyncio.Future[KernelMessage]] = {}
@@ -243,7 +243,7 @@ class JupyterKernel:
     async def _process_end(self) -> None:
         pid, provisioner = self._launched.pid, self._launched.manager.provisioner
         if pid is None:
-            while provisioner is not None and await provisioner.poll() is None:
+            while provisioner is not None and await provisioner.poll() is None:  # noqa: ASYNC110 (a provisioner can only be asked)
                 await asyncio.sleep(POLL_S)
             return
         loop, ended = asyncio.get_running_loop(), asyncio.Event()

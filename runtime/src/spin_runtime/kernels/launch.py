@@ -10,16 +10,22 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import zmq
 import zmq.asyncio
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-ALLOWED = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH", "TERM"})
+ALLOWED = frozenset(
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH"]
+)
 ALLOWED_PREFIXES = ("LC_",)
 IPYKERNEL_OPTIONS = ("--HistoryManager.hist_file=:memory:", "--IPythonKernel._execute_sleep=0")
 LOCAL_PROVISIONER = "local-provisioner"
@@ -106,9 +112,10 @@ class Launcher:
                 arguments["extra_arguments"] = list(IPYKERNEL_OPTIONS)
         else:
             manager.transport_encryption = "auto"
-        with (directory / "stderr").open("wb") as stderr, Path(os.devnull).open("wb") as nowhere:
+        with ExitStack() as files:
             if local:
-                arguments |= {"stderr": stderr, "stdout": nowhere}
+                # Never the runtime's own: a kernel must not write into its log.
+                arguments |= {"stderr": files.enter_context(_opened(directory / "stderr")), "stdout": subprocess.DEVNULL}
             try:
                 await manager.start_kernel(**arguments)
             except BaseException:
@@ -120,13 +127,23 @@ class Launcher:
         shutil.rmtree(self._root, ignore_errors=True)
 
 
+def _opened(path: Path) -> BinaryIO:
+    return path.open("wb")
+
+
+def spec_of(manager: AsyncKernelManager) -> KernelSpec:
+    spec: KernelSpec | None = manager.kernel_spec
+    assert spec is not None, "the pool looked the name up"
+    return spec
+
+
 def _is_local(manager: AsyncKernelManager) -> bool:
-    provisioner = manager.kernel_spec.metadata.get("kernel_provisioner", {})
+    provisioner = spec_of(manager).metadata.get("kernel_provisioner", {})
     return bool(provisioner.get("provisioner_name", LOCAL_PROVISIONER) == LOCAL_PROVISIONER)
 
 
 def _is_ipykernel(manager: AsyncKernelManager) -> bool:
-    return any(argument in {"ipykernel_launcher", "ipykernel"} for argument in manager.kernel_spec.argv)
+    return any(argument in {"ipykernel_launcher", "ipykernel"} for argument in spec_of(manager).argv)
 
 
 def _in_child(memory_bytes: int, parent: int) -> Callable[[], None]:

@@ -59,7 +59,7 @@ class JupyterPool:
         return await self._started(name, workdir)
 
     async def _started(self, name: str, workdir: Path) -> JupyterKernel:
-        workdir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _made(workdir)
         try:
             launched = await self._launcher.launch(name, workdir)
         except (OSError, RuntimeError) as error:
@@ -99,8 +99,12 @@ class JupyterPool:
         self._context.destroy(linger=0)
 
 
-async def _moved(spare: JupyterKernel, workdir: Path) -> bool:
+def _made(workdir: Path) -> None:
     workdir.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+async def _moved(spare: JupyterKernel, workdir: Path) -> bool:
+    _made(workdir)
     try:
         await spare.run_quietly(f"__import__('os').chdir({str(workdir)!r})")
     except TimeoutError:

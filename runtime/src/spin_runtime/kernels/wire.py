@@ -20,8 +20,6 @@ EMPTY = b"{}"
 ONE_SHOT_BYTES = 16_384
 
 
-
-
 class Wire:
     """Signs requests of one kernel's client and verifies the kernel's messages."""
 

@@ -1,0 +1,336 @@
+"""Does what a session's rules decide, with a kernel, the broker and the journal.
+
+Events are decided at once, in the order they come. What takes time and must keep its order (receipts, kernels' lives) goes through the lane:
+a START receipt is durable before the code is sent to the kernel, an END receipt before the frame that says so.
+"""
+
+import asyncio
+import base64
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from spin_runtime.broker.api import Broker, BrokerError, Rejected, Run, RunEnd
+from spin_runtime.kernels.api import Execute, Kernel, KernelMessage, KernelPool, KernelStartFailed
+from spin_runtime.session import frames
+from spin_runtime.session import model as m
+from spin_runtime.session.collector import FLUSH_BYTES, Collector, Signals, Totals
+from spin_runtime.session.decide import decide, next_tick_ms
+from spin_runtime.session.journal import Journal
+from spin_runtime.session.lane import Lane
+from spin_runtime.session.tracing import RunTraces
+from spinapis.errors.v1 import reasons_pb2
+from spinapis.runtime.v1 import frames_pb2
+
+FLUSH_S = 0.003
+PROGRESS_FRAMES = 256
+PROGRESS_S = 2.0
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What sessions may use. 0 means no limit."""
+
+    rules: m.Rules
+    output_bytes: int
+    message_bytes: int
+
+
+@dataclass(frozen=True)
+class Collaborators:
+    pool: KernelPool
+    broker: Broker
+    clock_ms: Callable[[], int]
+    traces: RunTraces
+
+
+class Session:
+    def __init__(self, session_id: bytes, collaborators: Collaborators, limits: Limits, journal: Journal, workdir: Path) -> None:
+        self.session_id, self.journal = session_id, journal
+        self._pool, self._broker = collaborators.pool, collaborators.broker
+        self._now, self._traces = collaborators.clock_ms, collaborators.traces
+        self._workdir = workdir
+        self._collector = Collector(limits.output_bytes, limits.message_bytes)
+        self._state = m.State(limits.rules, active_ms=self._now())
+        self._kernel: Kernel | None = None
+        self._epoch = 0
+        self._lane = Lane(f"session {session_id.hex()[:8]}")
+        self._actions: deque[m.Action] = deque()
+        self._performing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = 0
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._progress_timer: asyncio.TimerHandle | None = None
+        self._begun: Run | None = None
+        self._progressed = 0
+        self._progress_waits = False
+        self.drained = asyncio.Event()
+        self.clients = 0
+        self.quiet_since_ms = self._now()
+        journal.on_pressure = self._on_pressure
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """The live kernel, for requests that only read."""
+        return self._kernel if self._state.kernel.live else None
+
+    @property
+    def kernel_state(self) -> frames_pb2.KernelState:
+        return frames.kernel_state(self._state.kernel, len(self._state.queue))
+
+    @property
+    def state(self) -> m.State:
+        return self._state
+
+    @property
+    def unused(self) -> bool:
+        """Nobody is attached, nothing runs and no kernel waits."""
+        return self.clients == 0 and self._state.current is None and not self._state.kernel.coming
+
+    def submit(self, run: Run, traceparent: str = "") -> None:
+        self._traces.begin(run, traceparent)
+        self.post(m.Submit(run, self._now()))
+
+    def show_rejected(self, refusal: Rejected) -> None:
+        self._show(frames.rejected(refusal, self._now()))
+
+    def post(self, event: m.Event) -> m.Refuse | None:
+        """Decides the event and does what follows; returns the refusal that the asking client should see."""
+        refusal = None
+        self._state, actions = decide(self._state, event)
+        for action in actions:
+            if isinstance(action, m.Refuse):
+                refusal = action
+            else:
+                self._actions.append(action)
+        # An action may bring the next event at once: that one's actions come after these.
+        if not self._performing:
+            self._performing = True
+            try:
+                while self._actions:
+                    self._perform(self._actions.popleft())
+            finally:
+                self._performing = False
+        self._arm()
+        return refusal
+
+    async def close(self) -> None:
+        """Ends the session: the lane empties, the stream is forgotten."""
+        for timer in (self._timer, self._flush_timer, self._progress_timer):
+            if timer is not None:
+                timer.cancel()
+        await self._lane.close()
+        await self.journal.close()
+
+    def _perform(self, action: m.Action) -> None:
+        match action:
+            case m.ShowQueued(run):
+                self._show(frames.queued(run, self._now()))
+            case m.ShowKernel(kernel, queue_length):
+                self._show(frames_pb2.RuntimeFrame(kernel_state=frames.kernel_state(kernel, queue_length)))
+            case m.StartRun(run):
+                self._lane.put(lambda: self._start_run(run))
+            case m.EndRun() as end:
+                self._lane.put(lambda: self._end_run(end))
+            case m.InterruptKernel():
+                self._lane.put(self._interrupt)
+            case m.AskInput() as ask:
+                self._show(frames.input_request(ask))
+            case m.SendInput(value):
+                self._lane.put(lambda: self._send_input(value))
+            case m.StartKernel(start, name):
+                self._lane.put(lambda: self._start_kernel(start, name))
+            case m.StopKernel(_, reason):
+                self._lane.put(lambda: self._stop_kernel(reason))
+            case m.Drained():
+                self._lane.put(self._set_drained)
+            case m.Refuse():
+                pass  # returned to who asked
+
+    # Runs
+
+    async def _start_run(self, run: Run) -> None:
+        try:
+            await self._broker.run_started(run.nonce)
+        except BrokerError as error:
+            self.post(m.RunNotStarted(run.nonce, error.text))
+            return
+        kernel = self._kernel
+        if kernel is None:
+            self.post(m.RunNotStarted(run.nonce, "The kernel ended before this cell began."))
+            return
+        self._show(frames.running(run, self._now()))
+        if run.limits.memory_bytes:
+            kernel.limit_memory(run.limits.memory_bytes)
+        self._begun, self._progressed = run, 0
+        self._collector.begin(run, await kernel.execute(_request(run)))
+        self._traces.executing(run)
+        self.post(m.RunExecuting(run.nonce, self._now()))
+
+    async def _end_run(self, end: m.EndRun) -> None:
+        run, totals = end.run, Totals()
+        if self._begun is not None and self._begun.nonce == run.nonce:
+            self._begun = None
+            totals = self._collector.finish()
+            self._flush()
+            self._cancel_progress()
+            if run.limits.memory_bytes and self._kernel is not None:
+                self._kernel.limit_memory(0)
+        try:
+            await self._broker.run_ended(RunEnd(run.nonce, end.status, totals.frames, totals.digest, totals.truncated, end.message))
+        except BrokerError as error:
+            log.error("a run's end could not be recorded", run=run.cell_id, reason=error.text)
+            end = m.EndRun(run, end.status, "The runtime could not record this run's end; its log says why.", reasons_pb2.ERROR_REASON_INTERNAL)
+        self._show(frames.ended(end, totals, self._now()))
+        self._traces.ended(run, end.status, totals.frames)
+        self.post(m.RunRecorded(run.nonce, self._now()))
+
+    async def _interrupt(self) -> None:
+        if self._kernel is not None:
+            await self._kernel.interrupt()
+
+    async def _send_input(self, value: str) -> None:
+        if self._kernel is not None:
+            await self._kernel.input_reply(value)
+
+    # Kernels
+
+    async def _start_kernel(self, start: int, name: str) -> None:
+        try:
+            kernel = await self._pool.take(name, self._workdir)
+        except LookupError:
+            self.post(m.KernelFailed(start, f"No kernel named {name} is installed on this runtime."))
+            return
+        except KernelStartFailed as error:
+            self.post(m.KernelFailed(start, f"{error}. The runtime's log has the kernel's own words; try again."))
+            return
+        try:
+            live = await self._broker.kernel_started(self.session_id, kernel.name)
+        except BrokerError as error:
+            await kernel.stop()
+            self.post(m.KernelFailed(start, error.text))
+            return
+        self._kernel, self._epoch = kernel, live.kernel_epoch
+        kernel.subscribe(self._on_messages)
+
+        async def gone(text: str) -> None:
+            self.post(m.KernelGone(live.kernel_epoch, text))
+
+        kernel.on_death(gone)
+        self.post(m.KernelUp(start, kernel.name, kernel.language, live.kernel_epoch, self._now()))
+        if not kernel.alive:
+            self.post(m.KernelGone(live.kernel_epoch, "The kernel ended as soon as it had started."))
+
+    async def _stop_kernel(self, reason: str) -> None:
+        kernel, self._kernel = self._kernel, None
+        if kernel is None:
+            return
+        await kernel.stop()
+        await self._broker.kernel_ended(self._epoch, reason)
+
+    async def _set_drained(self) -> None:
+        self.drained.set()
+
+    # Outputs
+
+    def _on_messages(self, messages: Sequence[KernelMessage]) -> None:
+        signals = self._collector.take(messages)
+        if self._collector.pending >= FLUSH_BYTES:
+            self._flush()
+        elif self._flush_timer is None:
+            self._flush_timer = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
+        self._note_progress()
+        if signals is not None:
+            self._signal(signals)
+
+    def _signal(self, signals: Signals) -> None:
+        if signals.busy:
+            self.post(m.RunBusy())
+        for prompt, password in signals.inputs:
+            self.post(m.InputWanted(prompt, password))
+        if signals.reply is not None:
+            self.post(m.RunReplied(signals.reply, self._now()))
+        if signals.idle:
+            self.post(m.RunIdle(self._now()))
+
+    def _flush(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        for pieces in self._collector.flush():
+            self.journal.append(pieces)
+
+    def _show(self, frame: frames_pb2.RuntimeFrame) -> None:
+        """Writes a frame behind the outputs that came before it."""
+        self._flush()
+        self.journal.append((frame.SerializeToString(),))
+
+    def _on_pressure(self, pressed: bool) -> None:
+        if self._kernel is not None:
+            (self._kernel.pause if pressed else self._kernel.resume)()
+
+    # Progress receipts
+
+    def _note_progress(self) -> None:
+        frames_now = self._collector.totals.frames
+        if frames_now - self._progressed >= PROGRESS_FRAMES:
+            self._progress()
+        elif frames_now > self._progressed and self._progress_timer is None:
+            self._progress_timer = asyncio.get_running_loop().call_later(PROGRESS_S, self._progress)
+
+    def _progress(self) -> None:
+        self._cancel_progress()
+        if not self._progress_waits:
+            self._progress_waits = True
+            self._lane.put(self._write_progress)
+
+    async def _write_progress(self) -> None:
+        self._progress_waits = False
+        totals = self._collector.totals
+        if self._begun is None or totals.frames <= self._progressed:
+            return
+        self._progressed = totals.frames
+        await self._broker.run_progress(self._begun.nonce, totals.frames, totals.digest)
+
+    def _cancel_progress(self) -> None:
+        if self._progress_timer is not None:
+            self._progress_timer.cancel()
+            self._progress_timer = None
+
+    # Time
+
+    def _arm(self) -> None:
+        due = next_tick_ms(self._state)
+        if due == self._timer_ms:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ms, self._timer = due, None
+        if due:
+            self._timer = asyncio.get_running_loop().call_later(max(0, due - self._now()) / 1000 + 0.001, self._tick)
+
+    def _tick(self) -> None:
+        self._timer_ms, self._timer = 0, None
+        self.post(m.Tick(self._now()))
+
+
+def _request(run: Run) -> Execute:
+    return Execute(
+        code=run.code,
+        silent=run.silent,
+        store_history=run.store_history,
+        allow_stdin=run.allow_stdin,
+        # The kernel never has a second request: the session's own queue does the aborting.
+        stop_on_error=False,
+        user_expressions=run.user_expressions,
+        metadata=_for_kernel(run),
+    )
+
+
+def _for_kernel(run: Run) -> dict[str, object]:
+    """Where code in the kernel finds the broker during this run."""
+    return {"socket": run.socket_path, "ticket": base64.b64encode(run.ticket).decode()}
