@@ -19,7 +19,7 @@ TEMPLATE = ROOT / "gateway" / "envoy.yaml.j2"
 
 def render(profile: Profile) -> str:
     """The configuration as YAML; raises jinja2.UndefinedError for a value that the template wants and nobody gave."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701: YAML, not HTML
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701 (YAML, not HTML)
     text = environment.from_string(TEMPLATE.read_text()).render(template_values(profile))
     yaml.safe_load(text)
     return text
@@ -29,7 +29,7 @@ def deployed(kind: str, public_url: str) -> Profile:
     """The profile inside the gateway's image: services by name, files where the image has them."""
     names = {name: f"{name}:9100" if kind == "compose" else f"spin-{name}:9100" for name in SERVICES}
     return Profile(
-        listen="0.0.0.0:8080",  # noqa: S104: the container's own network
+        listen="0.0.0.0:8080",
         admin="127.0.0.1:9901",
         public_url=public_url,
         service_addresses=names,

@@ -1,6 +1,7 @@
 """One platform per data folder: who runs it, stopping it, deleting what it made.
 
-A lock on a file says that a supervisor lives; the file holds its process id. The kernel drops the lock when the supervisor dies, so a stale file deceives nobody.
+A lock on a file says that a supervisor lives; the file holds its process id. The operating system drops the lock when the supervisor
+dies, so a stale file deceives nobody.
 """
 
 import contextlib

@@ -16,6 +16,7 @@ from scripts.platform.settings import ROOT, Settings
 from scripts.platform.supervisor import Program
 
 POLL_S = 0.05
+QUICK_RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
 BIN = Path(sys.executable).parent
 
 
@@ -57,7 +58,8 @@ def service_environment(settings: Settings) -> dict[str, str]:
     if settings.otlp_endpoint:
         environment["SPIN_OTLP_ENDPOINT"] = settings.otlp_endpoint
     # OIDC and other documented settings of the services pass through.
-    return environment | {name: value for name, value in os.environ.items() if name.startswith(("SPIN_OIDC_", "SPIN_OUTPUT_", "SPIN_TRACE_", "SPIN_LOG_"))}
+    documented = ("SPIN_OIDC_", "SPIN_OUTPUT_", "SPIN_TRACE_", "SPIN_LOG_")
+    return environment | {name: value for name, value in os.environ.items() if name.startswith(documented)}
 
 
 def _gateway_profile(settings: Settings) -> Profile:
@@ -84,7 +86,7 @@ async def _services_ready(settings: Settings) -> None:
 
 
 async def _serving(address: str) -> None:
-    async with grpc.aio.insecure_channel(address, options=[("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]) as channel:
+    async with grpc.aio.insecure_channel(address, options=QUICK_RECONNECT) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         while True:
             try:
@@ -109,5 +111,3 @@ def _http_ready(url: str) -> Callable[[], Awaitable[None]]:
                 await asyncio.sleep(POLL_S)
 
     return ready
-
-

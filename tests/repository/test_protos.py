@@ -46,8 +46,10 @@ def test_every_list_has_pages(files: list[descriptor_pb2.FileDescriptorProto]) -
 
 
 def test_every_create_takes_an_idempotency_key_and_every_update_an_etag(files: list[descriptor_pb2.FileDescriptorProto]) -> None:
-    creates = [n for n, m in methods(files) if m.name.startswith(("Create", "Add", "Import")) and "idempotency_key" not in fields(files, m.input_type)]
-    updates = [n for n, m in methods(files) if m.name.startswith("Update") and "etag" not in fields(files, m.input_type)]
+    def lacking(field: str, *verbs: str) -> list[str]:
+        return [name for name, method in methods(files) if method.name.startswith(verbs) and field not in fields(files, method.input_type)]
+
+    creates, updates = lacking("idempotency_key", "Create", "Add", "Import"), lacking("etag", "Update")
     assert (creates, updates) == ([], [])
 
 

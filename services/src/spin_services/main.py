@@ -17,6 +17,8 @@ from spin_services.environment import SettingsInvalid
 from spin_services.keys import FileKek, KeyStore, KeysUnusable
 from spin_services.platform import SERVICES, Platform, from_environment
 from spin_services.rpc.wiring import Wiring, system_clock
+from spin_services.ui import app as ui_app
+from spin_services.ui import settings as ui_settings
 from spinapis.envelope.v1.trust_pb2 import Role
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="SPIN's control plane.")
@@ -45,6 +47,9 @@ async def run(platform: Platform, services: Sequence[str]) -> None:
     from spin_services.rpc.server import Server, serve
 
     await _wait_for_keys(platform, services)
+    ui = ui_settings.from_environment(os.environ)
+    if ui.folder is not None and len(services) > 1:
+        await ui_app.serve(ui.folder, ui.address)
     wirings = [wire(platform, service) for service in services]
     builds = [importlib.import_module(f"spin_services.{service}.app").build for service in services]
     apps = await asyncio.gather(*(build(wiring) for build, wiring in zip(builds, wirings, strict=True)))
@@ -78,6 +83,20 @@ def _serving(name: str, services: Sequence[str]) -> Callable[[], None]:
 
     command.__doc__ = "Run all five services in one process." if name == "all" else f"Run the {name} service."
     return command
+
+
+@app.command("ui")
+def run_ui() -> None:
+    """Serve the built web client."""
+    try:
+        ui = ui_settings.from_environment(os.environ)
+    except SettingsInvalid as error:
+        _refuse(error)
+        raise
+    if ui.folder is None:
+        _refuse(SettingsInvalid(["SPIN_UI_FOLDER names no folder: set it to the built web client"]))
+    else:
+        uvloop.run(ui_app.serve_forever(ui.folder, ui.address))
 
 
 for _name in SERVICES:

@@ -4,6 +4,7 @@ Files under /assets carry a hash of their content in their names and never chang
 a page of the one-page application. Headers that are the same for all replies are the gateway's business.
 """
 
+import asyncio
 from pathlib import Path
 
 from aiohttp import web
@@ -44,6 +45,15 @@ def _inside(folder: Path, path: str) -> Path | None:
     root = folder.resolve()
     file = (root / path.lstrip("/")).resolve()
     return file if file.is_relative_to(root) and file.is_file() else None
+
+
+async def serve_forever(folder: Path, address: str) -> None:
+    """Until the task is cancelled."""
+    runner = await serve(folder, address)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
 
 
 async def serve(folder: Path, address: str) -> web.AppRunner:
