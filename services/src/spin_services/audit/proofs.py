@@ -1,6 +1,6 @@
 """Checkpoints and proofs of a workspace's log, made from its tiles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from spin_envelope.errors import Refused
@@ -36,7 +36,11 @@ class Prover:
 
     async def inclusion(self, log: LogHandle, index: int, size: int) -> list[bytes]:
         """Raises SizeUnknown."""
-        return await self._make(log, size, lambda node: inclusion_proof(node, index, size))
+        return (await self.inclusions(log, [index], size))[0]
+
+    async def inclusions(self, log: LogHandle, indexes: Sequence[int], size: int) -> list[list[bytes]]:
+        """Several entries' proofs, whose tiles are read together. Raises SizeUnknown."""
+        return await self._make(log, size, lambda node: [inclusion_proof(node, index, size) for index in indexes])
 
     async def consistency(self, log: LogHandle, old: int, new: int) -> list[bytes]:
         """Raises SizeUnknown."""

@@ -1,0 +1,51 @@
+"""Puts the audit service together."""
+
+from spin_services.audit.appender import Appender
+from spin_services.audit.export import Exporter
+from spin_services.audit.history_reader import HistoryReader
+from spin_services.audit.history_service import HistoryService
+from spin_services.audit.history_store import ReceiptStore
+from spin_services.audit.identities import EnrolledIdentities
+from spin_services.audit.log_reader import LogReader
+from spin_services.audit.log_service import LogService
+from spin_services.audit.log_store import LogStore
+from spin_services.audit.output_store import OutputStore
+from spin_services.audit.proofs import Prover
+from spin_services.audit.settings import from_environment
+from spin_services.audit.sweeps import Sweeps
+from spin_services.audit.watching import Growth
+from spin_services.database import upgrade
+from spin_services.rpc.server import App
+from spin_services.rpc.wiring import Wiring
+from spinapis.audit.v1.audit_pb2_grpc import add_HistoryServiceServicer_to_server, add_LogServiceServicer_to_server
+from spinapis.envelope.v1.trust_pb2 import Role
+
+
+async def build(wiring: Wiring) -> App:
+    """Raises SettingsInvalid."""
+    settings = from_environment(wiring.environment)
+    await upgrade(wiring.database, "spin_services.audit.migrations")
+    engine, keys, clock = wiring.database.engine, wiring.keys, wiring.clock
+    growth = Growth(wiring.notifier)
+    store = LogStore(engine, keys.kek, growth.grown)
+    reader = LogReader(engine, keys.kek)
+    prover = Prover(reader, lambda: keys.role_key(Role.ROLE_AUDIT))
+    appender = Appender(store, clock)
+    log_service = LogService(appender, reader, prover, Exporter(reader, prover, keys.root_documents), wiring.notifier)
+    history_service = HistoryService(
+        ReceiptStore(store),
+        OutputStore(store),
+        reader,
+        HistoryReader(engine),
+        EnrolledIdentities(wiring.peers, keys, clock),
+        lambda: keys.role_key(Role.ROLE_AUDIT),
+        clock,
+    )
+    return App(
+        name="audit",
+        servicers=(
+            (add_LogServiceServicer_to_server, log_service, "spinapis.audit.v1.LogService"),
+            (add_HistoryServiceServicer_to_server, history_service, "spinapis.audit.v1.HistoryService"),
+        ),
+        background=(appender.run, growth.run, Sweeps(engine, store, settings, clock).run),
+    )

@@ -1,0 +1,132 @@
+"""HistoryService: convert, ask the history, convert."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from spin_envelope.errors import Refused
+from spin_envelope.keys import SigningKey, VerifyKey
+from spin_envelope.signing import sign, verify
+from spin_services.audit import wire
+from spin_services.audit.history_reader import HistoryReader
+from spin_services.audit.history_store import ReceiptStore
+from spin_services.audit.identities import Identities
+from spin_services.audit.log_reader import LogReader
+from spin_services.audit.output_store import OutputsRefused, OutputStore, RunUnknown
+from spin_services.audit.receipts import SignedReceipt
+from spin_services.database import pages
+from spin_services.rpc.errors import ErrorReason, ServiceError, not_found
+from spin_services.rpc.identity import current_caller
+from spin_services.rpc.policy import has_permission
+from spinapis.audit.v1 import audit_pb2 as pb
+from spinapis.audit.v1.audit_pb2_grpc import HistoryServiceServicer
+from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptAck
+
+# Verifying that many takes a tenth of a second; more would starve the event loop even from a thread.
+MAX_RECEIPTS = 1000
+VERIFY_IN_THREAD = 8
+MAX_OUTPUT_PAGE = 1000
+MAX_PAGE_BYTES = 4 * 1024 * 1024 - 64 * 1024
+
+
+class HistoryService(HistoryServiceServicer):
+    def __init__(
+        self,
+        receipts: ReceiptStore,
+        outputs: OutputStore,
+        log: LogReader,
+        history: HistoryReader,
+        identities: Identities,
+        key: Callable[[], SigningKey],
+        clock: Callable[[], int],
+    ) -> None:
+        self._receipts = receipts
+        self._outputs = outputs
+        self._log = log
+        self._history = history
+        self._identities = identities
+        self._key = key
+        self._clock = clock
+
+    async def UploadReceipts(self, request: pb.UploadReceiptsRequest, context: Any) -> pb.UploadReceiptsResponse:
+        workspace_id, runtime_id = request.workspace_id, wire.check_id("runtime_id", request.runtime_id)
+        if len(request.receipts) > MAX_RECEIPTS:
+            raise ServiceError(ErrorReason.ERROR_REASON_TOO_LARGE, limit=f"{MAX_RECEIPTS} receipts")
+        identity = await self._identities.of(workspace_id, runtime_id)
+        receipts = await _verified(request.receipts, identity, workspace_id, runtime_id)
+        now_ms = self._clock()
+        taken = await self._receipts.take(workspace_id, runtime_id, receipts, now_ms)
+        if taken.fork_seq:
+            raise ServiceError(ErrorReason.ERROR_REASON_RECEIPT_CONFLICT, receipt_seq=str(taken.fork_seq))
+        ack = ReceiptAck(
+            workspace_id=bytes.fromhex(workspace_id),
+            runtime_id=bytes.fromhex(runtime_id),
+            up_to_seq=taken.chain.last_seq,
+            digest=taken.chain.last_digest,
+            issued_at_ms=now_ms,
+        )
+        return pb.UploadReceiptsResponse(receipt_ack=sign(ack, self._key()))
+
+    async def UploadOutputs(self, request: pb.UploadOutputsRequest, context: Any) -> pb.UploadOutputsResponse:
+        runtime_id, run_id = wire.check_id("runtime_id", request.runtime_id), wire.nonce_run_id(request.nonce)
+        try:
+            stored = await self._outputs.take(request.workspace_id, runtime_id, run_id, wire.outputs(request), self._clock())
+        except RunUnknown:
+            raise not_found("run", run_id) from None
+        except OutputsRefused:
+            raise ServiceError(ErrorReason.ERROR_REASON_OUTPUT_CHAIN_MISMATCH) from None
+        return pb.UploadOutputsResponse(stored=stored)
+
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:
+        session_id = wire.check_id("session_id", request.session_id)
+        listing = f"runs:{request.workspace_id}:{session_id}"
+        position = pages.decode(listing, request.page_token)
+        log = await self._log.log(request.workspace_id)
+        if log is None:
+            return pb.ListRunsResponse()
+        limit = pages.clamp(request.page_size)
+        rows = await self._history.runs(log, session_id, int(position[0]) if position else -1, limit + 1)
+        token = pages.encode(listing, rows[limit - 1]["first_index"]) if len(rows) > limit else ""
+        with_person = has_permission(current_caller(), "member.read")
+        runs = [wire.to_run(row if with_person else row | {"user_id": ""}) for row in rows[:limit]]
+        return pb.ListRunsResponse(runs=runs, next_page_token=token)
+
+    async def ListRunOutputs(self, request: pb.ListRunOutputsRequest, context: Any) -> pb.ListRunOutputsResponse:
+        run_id = wire.run_id(request.run_id)
+        listing = f"outputs:{request.workspace_id}:{run_id}"
+        position = pages.decode(listing, request.page_token)
+        log = await self._log.log(request.workspace_id)
+        run = await self._history.run(log, run_id) if log is not None else None
+        if log is None or run is None:
+            raise not_found("run", run_id)
+        limit = pages.clamp(request.page_size, MAX_OUTPUT_PAGE, MAX_OUTPUT_PAGE)
+        page = await self._history.outputs(log, run_id, int(position[0]) if position else 0, limit, MAX_PAGE_BYTES)
+        more = bool(page) and page[-1].index < run["frames_stored"]
+        return pb.ListRunOutputsResponse(
+            outputs=[wire.to_output(output) for output in page],
+            next_page_token=pages.encode(listing, page[-1].index) if more else "",
+            expired=run["outputs_expired"],
+        )
+
+    async def ListAlarms(self, request: pb.ListAlarmsRequest, context: Any) -> pb.ListAlarmsResponse:
+        listing = f"alarms:{request.workspace_id}:{request.open_only}"
+        position = pages.decode(listing, request.page_token)
+        log = await self._log.log(request.workspace_id)
+        if log is None:
+            return pb.ListAlarmsResponse()
+        limit = pages.clamp(request.page_size)
+        rows = await self._history.alarms(log, int(position[0]) if position else 0, request.open_only, limit + 1)
+        token = pages.encode(listing, rows[limit - 1]["id"]) if len(rows) > limit else ""
+        return pb.ListAlarmsResponse(alarms=wire.to_alarms(rows[:limit]), next_page_token=token)
+
+
+async def _verified(data: Sequence[bytes], identity: VerifyKey, workspace_id: str, runtime_id: str) -> list[SignedReceipt]:
+    """Raises SIGNATURE_INVALID, RECEIPT_CONFLICT."""
+
+    def all_of_them() -> list[SignedReceipt]:
+        return [wire.signed_receipt(verify(one, Receipt, [identity]), workspace_id, runtime_id) for one in data]
+
+    try:
+        return all_of_them() if len(data) <= VERIFY_IN_THREAD else await asyncio.to_thread(all_of_them)
+    except Refused:
+        raise ServiceError(ErrorReason.ERROR_REASON_SIGNATURE_INVALID, document="Receipt") from None
