@@ -55,6 +55,8 @@ class Context:
 
     kernel_language: str = "python"
     connections: Mapping[str, ConnectionInfo] = field(default_factory=dict)
+    # Whose run this is (user, notebook, cell, session): what a statement's audit comment says. Ids alone.
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

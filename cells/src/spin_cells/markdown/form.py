@@ -1,0 +1,5 @@
+"""Markdown cells have no fields."""
+
+from spin_cells.definition import form
+
+SCHEMA = form({})

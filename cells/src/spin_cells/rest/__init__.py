@@ -1,0 +1,17 @@
+"""REST: one HTTP request, with a connection's credential or without any."""
+
+from spin_cells.definition import Definition
+from spin_cells.rest.compile import build, check, refer
+from spin_cells.rest.form import SCHEMA
+
+CELL_TYPE = Definition(
+    name="rest",
+    display_name="REST",
+    description="An HTTP request; its credential stays with the connection",
+    language="json",
+    form_schema=SCHEMA,
+    build=build,
+    check=check,
+    refer=refer,
+    connection_kind="rest",
+)

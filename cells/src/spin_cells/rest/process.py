@@ -1,0 +1,144 @@
+"""The broker's half of a REST cell: makes the request with the connection's credential.
+
+- Every hop is checked before a byte is sent: the host by the connection's list, the address by what it resolves to.
+- The answer is read up to a limit. What it repeats of the credential is taken out; that is a help, not a boundary.
+"""
+
+import asyncio
+import base64
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from spin_cells.api import Arrow, Credential, OperationFailed, Progress, Result
+from spin_cells.outbound import AddressRefused, resolve, tls_context
+from spin_cells.rest.request import Request, redirected, refused, request, split
+
+if TYPE_CHECKING:
+    import httpx
+
+OPERATION = "rest.request"
+MAX_RESPONSE = 16 * 1024 * 1024
+MAX_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class RestProcessor:
+    """Satisfies `api.Processor`."""
+
+    operations = frozenset({OPERATION})
+
+    async def run(self, operation: str, params: Mapping[str, Any], credential: Credential) -> AsyncIterator[Arrow | Progress | Result]:
+        if operation not in self.operations:
+            raise refused(credential, f"REST has no operation {operation}")
+        made = request(params, credential)
+        try:
+            async with asyncio.timeout(made.timeout_s):
+                yield Result(await _answer(made, credential))
+        except TimeoutError as error:
+            raise refused(credential, f"no answer within {made.timeout_s:g} s") from error
+
+
+PROCESSOR = RestProcessor()
+
+
+async def _answer(made: Request, credential: Credential) -> dict[str, Any]:
+    import httpx  # The vendor half is imported when it is first used.
+
+    async with httpx.AsyncClient(verify=_tls(), trust_env=False, timeout=None, follow_redirects=False) as client:  # noqa: S113 - the whole run has one
+        for _ in range(MAX_REDIRECTS + 1):
+            try:
+                response, content = await _exchange(client, made, credential)
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                raise refused(credential, _fault(error)) from error
+            location = response.headers.get("location", "")
+            if response.status_code not in _REDIRECTS or not location:
+                return _value(response, content, made, credential)
+            made = redirected(made, response.status_code, location, credential)
+    raise refused(credential, f"more than {MAX_REDIRECTS} redirects")
+
+
+async def _exchange(client: "httpx.AsyncClient", made: Request, credential: Credential) -> tuple["httpx.Response", bytes]:
+    parts, host, port = split(made.url, credential)
+    try:
+        address = await resolve(host, port)
+    except AddressRefused as error:
+        raise refused(credential, str(error)) from error
+    target = parts._replace(netloc=f"[{address}]:{port}" if ":" in address else f"{address}:{port}", fragment="").geturl()
+    headers = {**made.headers, "host": parts.netloc}
+    async with client.stream(made.method, target, headers=headers, content=made.content, extensions={"sni_hostname": host}) as response:
+        content = b""
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > MAX_RESPONSE:
+                raise refused(credential, f"the answer is over {MAX_RESPONSE // 1024 // 1024} MiB")
+        return response, content
+
+
+def _value(response: "httpx.Response", content: bytes, made: Request, credential: Credential) -> dict[str, Any]:
+    value = {
+        "status": response.status_code,
+        "reason": response.reason_phrase,
+        "url": made.url,
+        "headers": {name: text for name, text in response.headers.items() if name != "set-cookie"},
+        **_content(response, content),
+    }
+    cleaned = _without(value, _secrets(credential))
+    if not isinstance(cleaned, dict):
+        raise OperationFailed(f"Connection {credential.name}: the answer is not usable")
+    return cleaned
+
+
+def _content(response: "httpx.Response", content: bytes) -> dict[str, Any]:
+    kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    try:
+        text = content.decode(response.charset_encoding or "utf-8")
+    except (UnicodeDecodeError, LookupError):
+        return {"base64": base64.b64encode(content).decode()}
+    if kind.endswith(("/json", "+json")):
+        try:
+            return {"text": text, "json": json.loads(text)}
+        except (ValueError, RecursionError):
+            return {"text": text}
+    return {"text": text}
+
+
+def _secrets(credential: Credential) -> tuple[str, ...]:
+    """What must not come back: secret values that are long enough not to be words, and the pair that basic authentication sends."""
+    secret = credential.secret
+    values = [value for name, value in secret.items() if isinstance(value, str) and len(value) >= 6 and name != "username"]
+    if "password" in secret:
+        user = secret.get("username", credential.config.get("username", ""))
+        values.append(base64.b64encode(f"{user}:{secret['password']}".encode()).decode())
+    return tuple(sorted(values, key=len, reverse=True))
+
+
+def _without(value: Any, secrets: tuple[str, ...]) -> Any:
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret, "[redacted]")
+            return value
+        case dict():
+            return {_without(key, secrets): _without(item, secrets) for key, item in value.items()}
+        case list():
+            return [_without(item, secrets) for item in value]
+    return value
+
+
+def _fault(error: Exception) -> str:
+    """A text by the kind of failure: the library's own may hold addresses and headers."""
+    names = {
+        "ConnectError": "the host cannot be reached, or its certificate is not trusted",
+        "UnsupportedProtocol": "the URL is malformed",
+        "gaierror": "the host's name cannot be resolved",
+        "RemoteProtocolError": "the host's answer is not HTTP",
+    }
+    return names.get(type(error).__name__, "the request failed on its way")
+
+
+@lru_cache(maxsize=1)
+def _tls() -> Any:
+    return tls_context(os.environ)

@@ -1,0 +1,70 @@
+"""A shell script is one argument of the shell, the same whatever the values are; values travel in environment variables.
+
+The program is `env NAME=value … bash -c SCRIPT`: the value of a template cannot add a word, a quote or a command to the script.
+"""
+
+import ast
+from collections.abc import Sequence
+
+from spin_cells import connections, generate, templates
+from spin_cells.api import Cell, Compiled, Context, Problem
+from spin_cells.shell.quoting import Slot, slots
+
+# Keeps the kernel from showing the result; its underscore keeps it out of the list of variables.
+_RESULT = "_spin_result"
+
+
+def check(cell: Cell, context: Context) -> Sequence[Problem]:
+    return [
+        *connections.needs_python(context, "Shell cells"),
+        *templates.problems(cell.source),
+        *templates.problems(cell.fields.get("working_directory", ""), "working_directory"),
+        *_unexpandable(cell),
+        *([] if cell.source.strip() else [Problem("Write a command", 1, 1, 1, 1)]),
+        *([Problem("A script cannot hold null bytes")] if "\0" in cell.source else []),
+    ]
+
+
+def build(cell: Cell, context: Context) -> Compiled:
+    parts = _parts(cell)
+    script = "".join(part if isinstance(part, str) else part.written or cell.source[part.template.start : part.template.end] for part in parts)
+    environment = [
+        generate.joined([f"{part.variable}=", generate.value_of(part.template)]) for part in parts if isinstance(part, Slot) and part.variable
+    ]
+    words = [ast.Constant(word) for word in (_shell(cell), "-c", script)]
+    argv: list[ast.expr] = [*([ast.Constant("env"), *environment] if environment else []), *words]
+    call = generate.spin_call("shell.run", ast.List(argv, ast.Load()), **_keywords(cell))
+    variable = cell.fields.get("variable", "")
+    statement = generate.assign(variable, ast.Attribute(call, "stdout", ast.Load())) if variable else generate.assign(_RESULT, call)
+    return Compiled(generate.program(statement), generate.environment_uses(_environment_names(cell, parts)), (variable,) if variable else ())
+
+
+def _shell(cell: Cell) -> str:
+    return str(cell.fields.get("shell", "bash"))
+
+
+def _parts(cell: Cell) -> list[str | Slot]:
+    return [*slots(templates.pieces(cell.source), _shell(cell))]
+
+
+def _keywords(cell: Cell) -> dict[str, ast.expr]:
+    keywords: dict[str, ast.expr] = {}
+    if directory := cell.fields.get("working_directory"):
+        keywords["cwd"] = generate.text_of(templates.pieces(directory))
+    if timeout := cell.fields.get("timeout_s"):
+        keywords["timeout"] = generate.constant(timeout)
+    return keywords
+
+
+def _environment_names(cell: Cell, parts: Sequence[str | Slot]) -> list[str]:
+    in_script = {part.template.name for part in parts if isinstance(part, Slot) and part.variable and part.template.kind == "runtime_env"}
+    return sorted(in_script | {*templates.environment_names([cell.fields.get("working_directory", "")])})
+
+
+def _unexpandable(cell: Cell) -> list[Problem]:
+    message = "A here-document with a quoted word expands nothing: write the word without quotes to use values in it"
+    return [
+        templates.at(cell.source, part.template.start, part.template.end, message)
+        for part in _parts(cell)
+        if isinstance(part, Slot) and not part.variable and not part.in_comment
+    ]

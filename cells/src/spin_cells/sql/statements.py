@@ -1,0 +1,175 @@
+"""Reading SQL: its statements, the places of its templates, its problems with positions.
+
+- A template is a bound parameter, so it stands where SQL allows a value. Inside quotes it would be text, and a name cannot be
+  bound: both are refused.
+- A statement's text reaches the engine as it was written; only templates change, each to `$N` and as many spaces as keep the columns.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, SqlglotError, TokenError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from spin_cells import templates
+from spin_cells.api import Problem
+from spin_cells.templates import Template, Text
+
+DIALECT = "duckdb"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement with its parameters in order; `rows` says that it gives rows, which a limit may cut."""
+
+    text: str
+    parameters: tuple[Template, ...]
+    rows: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    statements: tuple[Statement, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@lru_cache(maxsize=128)
+def read(source: str) -> Reading:
+    try:
+        tokens = sqlglot.tokenize(_masked(source), read=DIALECT)
+    except TokenError:
+        return Reading(problems=(_unterminated(source),))
+    parts = [_Part(source, span) for span in _spans(tokens)]
+    refused = tuple(problem for part in parts for problem in (*_misplaced(part), *_foreign_parameters(part)))
+    if refused:
+        return Reading(problems=refused)
+    try:
+        trees = [_tree(part) for part in parts]
+    except _Unreadable as error:
+        return Reading(problems=(error.problem,))
+    problems = tuple(problem for part, tree in zip(parts, trees, strict=True) for problem in _bound_names(part, tree))
+    return Reading(tuple(_statement(part, tree) for part, tree in zip(parts, trees, strict=True)), problems)
+
+
+class _Unreadable(Exception):
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class _Part:
+    """One statement's tokens, and its templates: those that a token surrounds, and those that no token does, which are in comments."""
+
+    def __init__(self, source: str, tokens: list[Token]) -> None:
+        self.source, self.tokens = source, tokens
+        self.start, self.end = tokens[0].start, tokens[-1].end + 1
+        found = [template for template in templates.find(source) if self.start <= template.start < self.end]
+        self.around = {template: token for template in found if (token := self._around(template)) is not None}
+
+    def _around(self, template: Template) -> Token | None:
+        return next((token for token in self.tokens if token.start <= template.start and template.end - 1 <= token.end), None)
+
+    def bound(self) -> tuple[str, list[Template]]:
+        """The text with `$1`, `$2`, … for its templates; a variable that comes twice is one parameter."""
+        text = ""
+        parameters: list[Template] = []
+        numbers: dict[tuple[str, str], int] = {}
+        for piece in templates.pieces(self.source[self.start : self.end]):
+            if isinstance(piece, Text):
+                text += piece.text
+            elif self._is_commented(piece):
+                text += " " * (piece.end - piece.start)
+            else:
+                if (piece.kind, piece.name) not in numbers:
+                    numbers[piece.kind, piece.name] = len(numbers) + 1
+                    parameters.append(piece)
+                text += f"${numbers[piece.kind, piece.name]}".ljust(piece.end - piece.start)
+        return text, parameters
+
+    def _is_commented(self, piece: Template) -> bool:
+        return not any(template.start == piece.start + self.start for template in self.around)
+
+
+def _masked(source: str) -> str:
+    """The source with a word in each template's place, of the same length: what the tokenizer makes of the word says where it stands."""
+    text = source
+    for template in templates.find(source):
+        text = text[: template.start] + "x" * (template.end - template.start) + text[template.end :]
+    return text
+
+
+def _spans(tokens: list[Token]) -> Iterator[list[Token]]:
+    """The tokens of each statement."""
+    current: list[Token] = []
+    for token in tokens:
+        if token.token_type is not TokenType.SEMICOLON:
+            current.append(token)
+        elif current:
+            yield current
+            current = []
+    if current:
+        yield current
+
+
+def _misplaced(part: _Part) -> Iterator[Problem]:
+    for template, token in part.around.items():
+        if (token.start, token.end) == (template.start, template.end - 1):
+            continue
+        written = part.source[template.start : template.end]
+        if token.token_type is TokenType.STRING:
+            message = f"{written} is a value: write it outside the quotes, as in '%' || {written} || '%'"
+        else:
+            message = f"{written} is a value and cannot be part of a name"
+        yield templates.at(part.source, template.start, template.end, message)
+
+
+def _foreign_parameters(part: _Part) -> Iterator[Problem]:
+    for token in part.tokens:
+        if token.token_type in (TokenType.PLACEHOLDER, TokenType.PARAMETER):
+            yield templates.at(part.source, token.start, token.end + 1, "Write parameters as {{name}}, with the name of the variable")
+
+
+def _tree(part: _Part) -> exp.Expression:
+    text, _ = part.bound()
+    line, column = templates.position(part.source, part.start)
+    # Leading lines and spaces put the statement where it stands in the cell, so that positions are the cell's.
+    placed = "\n" * (line - 1) + " " * (column - 1) + text
+    try:
+        return cast(exp.Expression, sqlglot.parse_one(placed, read=DIALECT))
+    except ParseError as error:
+        raise _Unreadable(_parse_problem(error)) from error
+    except SqlglotError as error:
+        raise _Unreadable(Problem(f"Invalid SQL: {error}"[:300], line, column, line, column)) from error
+
+
+def _parse_problem(error: ParseError) -> Problem:
+    first = error.errors[0] if error.errors else {}
+    line, end_column = int(first.get("line") or 1), int(first.get("col") or 1)
+    highlight = str(first.get("highlight") or "")
+    column = max(1, end_column - len(highlight) + 1)
+    return Problem(f"Invalid SQL: {first.get('description') or error}"[:300], line, column, line, column + max(1, len(highlight)))
+
+
+def _statement(part: _Part, tree: exp.Expression) -> Statement:
+    text, parameters = part.bound()
+    return Statement(text, tuple(parameters), isinstance(tree, exp.Query | exp.Values | exp.Pivot))
+
+
+def _bound_names(part: _Part, tree: exp.Expression) -> Iterator[Problem]:
+    """`FROM {{x}}`: a table has a name, and names cannot be bound."""
+    _, parameters = part.bound()
+    for table in tree.find_all(exp.Table):
+        if isinstance(table.this, exp.Parameter | exp.Placeholder):
+            bound = parameters[int(str(table.this.this)) - 1]
+            start, end = part.start + bound.start, part.start + bound.end
+            yield templates.at(part.source, start, end, f"A table is written by its name: FROM {bound.name}")
+
+
+def _unterminated(source: str) -> Problem:
+    """A quote or comment that never closes: it is the last one that opens."""
+    offset = max(source.rfind("'"), source.rfind('"'), source.rfind("/*"), source.rfind("$$"), 0)
+    return templates.at(source, offset, len(source), "Invalid SQL: a quote or comment that starts here is never closed")

@@ -1,0 +1,112 @@
+"""Templates in text: `{{name}}`, `{{runtime_env:NAME}}`, and the two that name secrets.
+
+- A template stands for a value, never for text of the program: whoever reads a source with this module gets pieces, not a string.
+- What only looks like one is text: `{{.Names}}`, `{{ a b }}`, `{{x:y}}`. A backslash before the braces makes text of any: `\\{{name}}`.
+- Secrets are not values of a kernel. `{{secret:…}}` and `{{secret_var:…}}` are refused, with the way that works: a connection.
+"""
+
+import keyword
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from spin_cells.api import Problem
+
+Kind = Literal["variable", "runtime_env", "secret", "secret_var"]
+
+_TEMPLATE = re.compile(
+    r"(?P<escape>\\)?\{\{[ \t]*"
+    r"(?:(?P<kind>runtime_env|secret_var|secret)[ \t]*:[ \t]*(?P<argument>[^{}\n]*?)|(?P<name>[^\W\d]\w*))"
+    r"[ \t]*\}\}"
+)
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+@dataclass(frozen=True)
+class Template:
+    """`start` and `end` are offsets in the text that it was found in."""
+
+    kind: Kind
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text between templates. `text` is what it means, which is shorter than what stands there where a template is escaped."""
+
+    text: str
+    start: int
+    end: int
+
+
+Piece = Text | Template
+
+
+def pieces(text: str) -> list[Piece]:
+    """The text, cut at its templates."""
+    return [*_pieces(text)]
+
+
+def find(text: str) -> list[Template]:
+    """The templates of a text in their order; escaped ones are not among them."""
+    return [piece for piece in _pieces(text) if isinstance(piece, Template)]
+
+
+def problems(text: str, field: str = "") -> list[Problem]:
+    """What is wrong with a text's templates; positions are given for the source alone (an empty `field`)."""
+    return [at(text, found.start, found.end, message, field) for found in find(text) if (message := fault(found.kind, found.name))]
+
+
+def fault(kind: Kind, name: str) -> str:
+    """Why a template cannot stand for a value; empty when it can."""
+    if kind in ("secret", "secret_var"):
+        return (
+            f"{{{{{kind}:{name}}}}} would put a credential where the notebook's code can read it. "
+            "Make a connection with this credential and choose it in the cell: the runtime uses it without showing it to code"
+        )
+    if kind == "variable":
+        return f"{name} is a word of Python and not a variable" if keyword.iskeyword(name) else ""
+    if not _ENVIRONMENT_NAME.match(name):
+        return f"{name} is not the name of an environment variable" if name else "Name the environment variable: {{runtime_env:NAME}}"
+    return "Variables that start with SPIN_ belong to the runtime itself and cannot be read" if name.upper().startswith("SPIN_") else ""
+
+
+def environment_names(texts: Iterable[str]) -> list[str]:
+    """The runtime's environment variables that texts name, each once, sorted."""
+    return sorted({found.name for text in texts for found in find(text) if found.kind == "runtime_env"})
+
+
+def at(text: str, start: int, end: int, message: str, field: str = "", warning: bool = False) -> Problem:
+    """A problem between two offsets of a text."""
+    if field:
+        return Problem(message, field=field, warning=warning)
+    line, column = position(text, start)
+    end_line, end_column = position(text, end)
+    return Problem(message, line, column, end_line, end_column, warning=warning)
+
+
+def position(text: str, offset: int) -> tuple[int, int]:
+    """Line and column, both from 1, of an offset."""
+    before = text[:offset]
+    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+
+
+def has_template(found: Sequence[Piece]) -> bool:
+    return any(isinstance(piece, Template) for piece in found)
+
+
+def _pieces(text: str) -> Iterator[Piece]:
+    done = 0
+    for match in _TEMPLATE.finditer(text):
+        if match.start() > done:
+            yield Text(text[done : match.start()], done, match.start())
+        if match["escape"]:
+            yield Text(match.group()[1:], match.start(), match.end())
+        else:
+            yield Template(cast(Kind, match["kind"] or "variable"), match["name"] or match["argument"] or "", match.start(), match.end())
+        done = match.end()
+    if done < len(text):
+        yield Text(text[done:], done, len(text))
