@@ -21,5 +21,4 @@ def from_environment(values: Mapping[str, str]) -> UiSettings:
         folder = env.path("SPIN_UI_FOLDER")
         if folder is not None and not (folder / "index.html").is_file():
             env.fault("SPIN_UI_FOLDER", "holds no index.html: build the web client first")
-        settings = UiSettings(folder, env.text("SPIN_UI_ADDRESS", "127.0.0.1:9106"))
-    return settings
+        return UiSettings(folder, env.text("SPIN_UI_ADDRESS", "127.0.0.1:9106"))

@@ -1,0 +1,121 @@
+"""The real platform, started as a person starts it: `make up`'s program with its own ports and data."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scripts.platform import programs
+from scripts.platform.settings import Settings, from_environment
+from spin_client.sdk import MemoryStore, Platform, every_page
+from spinapis.workspace.v1 import workspaces_pb2
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 100.0
+
+
+def free_ports() -> dict[str, str]:
+    """Ports for one platform, outside the range from which the system hands out its own."""
+    for base in range(20000 + os.getpid() % 1000 * 10, 32000, 20):
+        if all(_free(base + offset) for offset in range(12)):
+            return {"SPIN_SERVICE_PORT_BASE": str(base), "SPIN_GATEWAY_PORT": str(base + 10), "SPIN_RUNTIME_PORT": str(base + 11)}
+    raise RuntimeError("no free ports")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@dataclass
+class RunningPlatform:
+    """`make up` in a process of its own. `lines` is what it printed so far."""
+
+    settings: Settings
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    _ready: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def link(self) -> str:
+        """The sign-in link that it printed."""
+        return next(match[1] for line in self.lines if (match := re.match(r"Open (\S+)", line)))
+
+    def new_token(self) -> str:
+        """Another one-time sign-in token, made as an operator makes it."""
+        command = [str(programs.BIN / "spin-service"), "sign-in-link"]
+        done = subprocess.run(command, env=programs.service_environment(self.settings), capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout.strip().rpartition("token=")[2]
+
+    def child(self, name: str) -> psutil.Process:
+        """The supervised process of that name: services, gateway or runtime."""
+        marks = {"services": "spin-service", "gateway": "envoy.yaml", "runtime": "spin-runtime"}
+        for child in psutil.Process(self.process.pid).children():
+            if any(marks[name] in part for part in child.cmdline()):
+                return child
+        raise LookupError(name)
+
+    def read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("Open "):
+                self._ready.set()
+        self._ready.set()
+
+    def wait_ready(self) -> None:
+        if not self._ready.wait(START_TIMEOUT_S) or self.process.poll() is not None:
+            self.stop()
+            pytest.fail("the platform did not start:\n" + "\n".join(self.lines[-30:]))
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
+
+
+def start_platform(data: Path, **extra: str) -> RunningPlatform:
+    """Starts and waits until the sample ran."""
+    environment = {**os.environ, **free_ports(), "SPIN_DATA": str(data), "PYTHONUNBUFFERED": "1", **extra}
+    command = [sys.executable, "-m", "scripts.platform", "up"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    running = RunningPlatform(from_environment(environment, data), process)
+    threading.Thread(target=running.read, daemon=True).start()
+    running.wait_ready()
+    return running
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+    platform = start_platform(tmp_path_factory.mktemp("platform"))
+    yield platform
+    assert platform.stop() == 0
+
+
+@pytest.fixture
+async def owner(running: RunningPlatform, tmp_path: Path) -> AsyncIterator[Platform]:
+    """The owner, signed in through the gateway."""
+    async with await Platform.connect(running.settings.public_url, store=MemoryStore(), pins=tmp_path / "pins") as platform:
+        await platform.sign_in_with_link(running.new_token())
+        yield platform
+
+
+@pytest.fixture
+async def workspace(owner: Platform) -> workspaces_pb2.Workspace:
+    async for found in every_page(owner.workspaces.ListWorkspaces, workspaces_pb2.ListWorkspacesRequest(), "workspaces"):
+        if found.name == "Sample":
+            return found
+    raise LookupError("Sample")
