@@ -1,0 +1,1 @@
+"""The compiler service: cell types, validation, and programs that are signed, logged and sealed."""
