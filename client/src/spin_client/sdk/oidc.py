@@ -4,6 +4,8 @@ auth keeps the PKCE verifier; this side starts the flow, waits for the code on 1
 on the platform's list of redirect addresses, exactly.
 """
 
+from __future__ import annotations
+
 import asyncio
 import hmac
 from collections.abc import Callable
@@ -38,7 +40,7 @@ async def sign_in(
     return await stub.FinishOidcSignIn(sign_in_pb2.FinishOidcSignInRequest(state=started.state, code=received))
 
 
-async def _listen(port: int, state: str, code: "asyncio.Future[str]") -> web.AppRunner:
+async def _listen(port: int, state: str, code: asyncio.Future[str]) -> web.AppRunner:
     async def callback(request: web.Request) -> web.Response:
         heading, text = _take(urlsplit(str(request.url)).query, state, code)
         return web.Response(text=_PAGE.format(heading, text), content_type="text/html")
@@ -55,7 +57,7 @@ async def _listen(port: int, state: str, code: "asyncio.Future[str]") -> web.App
     return runner
 
 
-def _take(query: str, state: str, code: "asyncio.Future[str]") -> tuple[str, str]:
+def _take(query: str, state: str, code: asyncio.Future[str]) -> tuple[str, str]:
     """Accepts the one answer that belongs to this flow; any other page that calls here changes nothing."""
     values = parse_qs(query)
     if not hmac.compare_digest(values.get("state", [""])[0], state):

@@ -4,11 +4,13 @@
 a fresh access token and trace context, has a deadline, and fails with `SpinError` alone.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -18,15 +20,26 @@ from spin_client.sdk.interceptors import StreamOutfit, UnaryOutfit
 from spin_client.sdk.token_stores import TokenStore, default_store
 from spin_client.sdk.tokens import Tokens
 from spin_client.sdk.trust import TrustAnchor
-from spinapis.audit.v1.audit_pb2_grpc import HistoryServiceAsyncStub, HistoryServiceStub, LogServiceAsyncStub, LogServiceStub
+from spinapis.audit.v1.audit_pb2_grpc import HistoryServiceStub, LogServiceStub
 from spinapis.auth.v1 import sign_in_pb2
-from spinapis.auth.v1.members_pb2_grpc import MemberServiceAsyncStub, MemberServiceStub
-from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceAsyncStub, SignInServiceStub
-from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceAsyncStub, EnrolmentServiceStub, GrantServiceAsyncStub, GrantServiceStub
-from spinapis.compiler.v1.compiler_pb2_grpc import CompilerServiceAsyncStub, CompilerServiceStub
-from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceAsyncStub, ConnectionServiceStub
-from spinapis.workspace.v1.notebooks_pb2_grpc import NotebookServiceAsyncStub, NotebookServiceStub, SessionServiceAsyncStub, SessionServiceStub
-from spinapis.workspace.v1.workspaces_pb2_grpc import RuntimeServiceAsyncStub, RuntimeServiceStub, WorkspaceServiceAsyncStub, WorkspaceServiceStub
+from spinapis.auth.v1.members_pb2_grpc import MemberServiceStub
+from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceStub
+from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceStub, GrantServiceStub
+from spinapis.compiler.v1.compiler_pb2_grpc import CompilerServiceStub
+from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub
+from spinapis.workspace.v1.notebooks_pb2_grpc import NotebookServiceStub, SessionServiceStub
+from spinapis.workspace.v1.workspaces_pb2_grpc import RuntimeServiceStub, WorkspaceServiceStub
+
+if TYPE_CHECKING:
+    # The typed stubs exist in the stub files alone.
+    from spinapis.audit.v1.audit_pb2_grpc import HistoryServiceAsyncStub, LogServiceAsyncStub
+    from spinapis.auth.v1.members_pb2_grpc import MemberServiceAsyncStub
+    from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceAsyncStub
+    from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceAsyncStub, GrantServiceAsyncStub
+    from spinapis.compiler.v1.compiler_pb2_grpc import CompilerServiceAsyncStub
+    from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceAsyncStub
+    from spinapis.workspace.v1.notebooks_pb2_grpc import NotebookServiceAsyncStub, SessionServiceAsyncStub
+    from spinapis.workspace.v1.workspaces_pb2_grpc import RuntimeServiceAsyncStub, WorkspaceServiceAsyncStub
 
 PAGE_SIZE = 100
 
@@ -78,7 +91,7 @@ class Platform:
         ca_file: Path | None = None,
         root_digest: bytes | None = None,
         pins: Path | None = None,
-    ) -> "Platform":
+    ) -> Platform:
         """Opens the channel; nothing is sent before the first call.
 
         store: where the sign-in is kept; by default where `spinctl login` keeps it. A `MemoryStore` keeps it in this process.
@@ -130,7 +143,7 @@ class Platform:
     async def close(self) -> None:
         await self._channel.close()
 
-    async def __aenter__(self) -> "Platform":
+    async def __aenter__(self) -> Platform:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

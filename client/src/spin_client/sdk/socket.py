@@ -21,6 +21,8 @@ from spin_client.sdk.wire import ConnectionLost, Wire, dial
 from spinapis.auth.v1 import trust_pb2
 from spinapis.runtime.v1 import frames_pb2
 
+# How long a lost connection is tried again before the session gives up.
+PATIENCE_S = 60.0
 _HANDSHAKE_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 
@@ -51,12 +53,12 @@ class RuntimeSocket:
     """One client's attachment to one session. `patience_s`: how long a lost connection is tried again before giving up."""
 
     def __init__(
-        self, platform: Platform, address: SessionAddress, *, from_start: bool = False, patience_s: float = 60.0, dialer: Dial = dial
+        self, platform: Platform, address: SessionAddress, *, from_start: bool = False, patience_s: float | None = None, dialer: Dial = dial
     ) -> None:
         self._platform = platform
         self._address = address
         self._from_start = from_start
-        self._patience_s = patience_s
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
         self._dial = dialer
         self._key = ClientKey()
         self._cursor = Cursor()

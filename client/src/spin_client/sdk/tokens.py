@@ -4,6 +4,8 @@ A refresh token works once; a second use closes the sign-in. So a refresh happen
 processes, and whoever gets the lock first looks whether another one has refreshed already.
 """
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable

@@ -4,6 +4,8 @@ The platform's root document is pinned: by its digest when one is given, else th
 must follow from it by the signatures that the protocol demands. What services say about a runtime is believed when auth signed it.
 """
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json

@@ -1,0 +1,179 @@
+"""Running cells through the whole handshake, against a runtime that misbehaves on request."""
+
+import asyncio
+
+import pytest
+
+from spin_client.sdk import InputRequest, Kind, NotebookOutputs, Output, RunState, RuntimeSession, SpinError, Status
+from spinapis.errors.v1 import reasons_pb2
+from spinapis.workspace.v1 import notebooks_pb2
+from tests.client.conftest import Bench
+
+
+def cell(source: str, cell_id: str = "cell-0") -> notebooks_pb2.Cell:
+    return notebooks_pb2.Cell(id=cell_id, cell_type="python", source=source)
+
+
+async def ran(session: RuntimeSession, source: str, **flags: bool) -> tuple[str, RunState]:
+    """The text that a cell printed, and how it ended."""
+    text, final = "", None
+    async for event in session.run(cell(source), **flags):
+        if isinstance(event, Output) and event.kind is Kind.STREAM:
+            text += event.content["text"]
+        if isinstance(event, RunState) and event.final:
+            final = event
+    assert final is not None
+    return text, final
+
+
+async def test_a_cell_runs_and_variables_stay(bench: Bench) -> None:
+    async with await bench.open() as session:
+        text, final = await ran(session, "x = 20\nprint('hello', x)")
+        assert (text, final.ok) == ("hello 20\n", True)
+        assert (await ran(session, "print(x + 1)"))[0] == "21\n"
+        assert session.warnings == ("Outbound TLS is not verified.",)
+
+
+async def test_an_error_ends_the_run_with_its_status(bench: Bench) -> None:
+    async with await bench.open() as session:
+        _, final = await ran(session, "1 / 0")
+        assert final.status is Status.ERROR and not final.ok
+
+
+async def test_receipts_reach_audit_and_acknowledgements_the_runtime(bench: Bench) -> None:
+    async with await bench.open() as session:
+        await ran(session, "print('a')")
+        assert await session.settle()
+        assert bench.control_plane.receipts == bench.runtime.receipts
+        assert len(next(iter(bench.control_plane.outputs.values()))) == 5
+    assert bench.runtime.acks[-1].up_to_seq == 2
+
+
+async def test_a_cut_connection_neither_loses_nor_repeats_output(bench: Bench) -> None:
+    async with await bench.open() as session:
+        run = await session.start(cell("for i in range(60):\n    await show(f'{i} ')\n    await pause(0.01)"))
+        seen: list[str] = []
+        async for event in run:
+            if isinstance(event, Output) and event.kind is Kind.STREAM:
+                seen.append(event.content["text"])
+                if len(seen) in (10, 30):
+                    await bench.runtime.cut()
+        assert seen == [f"{i} " for i in range(60)]
+
+
+async def test_a_program_that_was_lost_on_the_way_is_sent_again(bench: Bench) -> None:
+    async with await bench.open() as session:
+        await session.start_kernel()
+        bench.runtime.drop_next_sealed = True
+        run = await session.start(cell("print('once')"))
+        await asyncio.sleep(0.05)
+        await bench.runtime.cut()
+        finals = [event async for event in run if isinstance(event, RunState) and event.final]
+        assert [final.ok for final in finals] == [True]
+        assert len([frame for frame in bench.runtime.received if frame.HasField("sealed")]) == 2
+
+
+async def test_a_program_that_arrived_is_not_sent_again(bench: Bench) -> None:
+    async with await bench.open() as session:
+        run = await session.start(cell("await pause(0.2)"))
+        await asyncio.sleep(0.05)
+        await bench.runtime.cut()
+        assert [event.ok async for event in run if isinstance(event, RunState) and event.final] == [True]
+        assert len([frame for frame in bench.runtime.received if frame.HasField("sealed")]) == 1
+
+
+async def test_a_run_that_died_with_the_runtime_is_reported_lost(bench: Bench) -> None:
+    async with await bench.open() as session:
+        run = await session.start(cell("await pause(60)"))
+        await asyncio.sleep(0.05)
+        bench.runtime.boot()
+        await bench.runtime.cut()
+        finals = [event async for event in run if isinstance(event, RunState) and event.final]
+        assert finals[0].status is Status.LOST
+        assert "restarted" in finals[0].message
+
+
+async def test_input_is_asked_for_and_answered(bench: Bench) -> None:
+    async with await bench.open() as session:
+        run = await session.start(cell("print(await ask('name? '))"), allow_stdin=True)
+        text = ""
+        async for event in run:
+            if isinstance(event, InputRequest):
+                assert event.prompt == "name? "
+                await session.reply(event, "Ada")
+            elif isinstance(event, Output) and event.kind is Kind.STREAM:
+                text += event.content["text"]
+        assert text == "Ada\n"
+
+
+async def test_interrupt_ends_the_run(bench: Bench) -> None:
+    async with await bench.open() as session:
+        run = await session.start(cell("await pause(60)"))
+        await asyncio.sleep(0.05)
+        await session.interrupt()
+        assert [event.status async for event in run if isinstance(event, RunState) and event.final] == [Status.INTERRUPTED]
+
+
+async def test_restart_gives_a_new_kernel(bench: Bench) -> None:
+    async with await bench.open() as session:
+        await ran(session, "x = 1")
+        before = session.kernel.kernel_epoch
+        assert (await session.restart()).kernel_epoch > before
+        assert (await ran(session, "x"))[1].status is Status.ERROR
+
+
+async def test_an_unknown_kernel_is_said_with_the_runtimes_words(bench: Bench) -> None:
+    async with await bench.open() as session:
+        with pytest.raises(SpinError, match="installed: python3") as caught:
+            await session.start_kernel("cobol")
+        assert caught.value.reason == "KERNEL_UNKNOWN"
+
+
+async def test_requests_to_the_kernel_are_answered(bench: Bench) -> None:
+    async with await bench.open() as session:
+        assert list((await session.complete("pri", 3)).matches) == ["print"]
+        assert (await session.inspect("print", 5)).found
+        kind, content = await session.kernel_request("history_request", {"n": 3})
+        assert kind == "history_reply" and content["asked"] == {"n": 3}
+
+
+async def test_stale_trust_is_renewed_and_the_cell_runs_once_more(bench: Bench) -> None:
+    async with await bench.open() as session:
+        bench.runtime.reject_next = reasons_pb2.ERROR_REASON_TRUST_EXPIRED
+        text, final = await ran(session, "print('after all')")
+        assert (text, final.ok) == ("after all\n", True)
+        assert any(frame.HasField("trust_documents") for frame in bench.runtime.received)
+
+
+async def test_a_replay_refusal_is_final(bench: Bench) -> None:
+    async with await bench.open() as session:
+        bench.runtime.reject_next = reasons_pb2.ERROR_REASON_REPLAY_REFUSED
+        _, final = await ran(session, "print('never')")
+        assert (final.reason, final.ok) == ("REPLAY_REFUSED", False)
+
+
+async def test_a_second_client_sees_the_whole_stream(bench: Bench) -> None:
+    async with await bench.open() as session:
+        await ran(session, "print('first')")
+        second = await RuntimeSession.attach(bench.platform, bench.workspace_id, session.session.id)
+        folded = NotebookOutputs()
+        second.watch(lambda key, event: folded.apply(event) and None if isinstance(event, Output) else None)
+        await asyncio.sleep(0.1)
+        await second.close()
+        assert folded.cells["cell-0"].as_nbformat() == [{"output_type": "stream", "name": "stdout", "text": "first\n"}]
+
+
+async def test_a_host_with_another_key_is_refused(bench: Bench) -> None:
+    bench.runtime.impostor = True
+    with pytest.raises(SpinError, match="does not hold the enrolled runtime's key") as caught:
+        await bench.open()
+    assert caught.value.reason == "TRUST_REFUSED"
+
+
+async def test_a_runtime_that_is_away_is_said_after_the_patience(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spin_client.sdk.socket.PATIENCE_S", 0.3)
+    bench.registered.url = "http://localhost:9"
+    bench.control_plane.runtimes[bench.registered.id].url = "http://localhost:9"
+    with pytest.raises(SpinError, match="cannot reach the runtime") as caught:
+        await bench.open()
+    assert caught.value.unreachable

@@ -1,0 +1,506 @@
+"""A control plane in one process: the real gRPC interfaces on a real grpc.aio server, real signatures, everything in memory.
+
+It authorises nobody beyond "is signed in", compiles a cell to its own source, and keeps what it is given where a test can look at it.
+"""
+
+import base64
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import Any
+
+import grpc
+import nbformat
+from google.protobuf.message import Message
+
+from spin_envelope import merkle, note, sealing
+from spin_envelope.digests import body_commitment, sealed_digest, signed_digest
+from spin_envelope.signing import unverified
+from spinapis.audit.v1 import audit_pb2, audit_pb2_grpc
+from spinapis.auth.v1 import members_pb2, members_pb2_grpc, sign_in_pb2, sign_in_pb2_grpc, trust_pb2, trust_pb2_grpc
+from spinapis.compiler.v1 import compiler_pb2, compiler_pb2_grpc
+from spinapis.envelope.v1 import attach_pb2, enrol_pb2, receipt_pb2, run_pb2
+from spinapis.envelope.v1 import trust_pb2 as documents_pb2
+from spinapis.secrets.v1 import secrets_pb2, secrets_pb2_grpc
+from spinapis.workspace.v1 import notebooks_pb2, notebooks_pb2_grpc, workspaces_pb2, workspaces_pb2_grpc
+from tests.fakes.documents import Signers, now_ms
+from tests.fakes.rpc import Door, refuse
+
+LINK_TOKEN = "link-token-for-tests"
+PASSWORD = "correct horse battery"
+API_KEY = "spk1.key-for-tests"
+EMAIL = "owner@localhost"
+Context = grpc.aio.ServicerContext
+
+
+def new_id() -> str:
+    return secrets.token_hex(16)
+
+
+class FakePlatform:
+    """State of the fake control plane, and its servicers."""
+
+    def __init__(self) -> None:
+        self.signers = Signers()
+        self.user = sign_in_pb2.User(id=new_id(), email=EMAIL, display_name="Owner", has_password=True, is_admin=True)
+        self.access_tokens: set[str] = set()
+        self.refresh_tokens: dict[str, bool] = {}
+        self.token_life_ms = 600_000
+        self.refreshes = 0
+        self.workspaces: dict[str, workspaces_pb2.Workspace] = {}
+        self.members: dict[str, members_pb2.Member] = {}
+        self.api_keys: dict[str, members_pb2.ApiKey] = {}
+        self.notebooks: dict[str, notebooks_pb2.Notebook] = {}
+        self.versions: dict[str, list[notebooks_pb2.Notebook]] = {}
+        self.runtimes: dict[str, workspaces_pb2.Runtime] = {}
+        self.sessions: dict[str, notebooks_pb2.Session] = {}
+        self.connections: dict[str, secrets_pb2.Connection] = {}
+        self.credentials: dict[str, dict[str, Any]] = {}
+        self.pairings: dict[bytes, trust_pb2.RegisterPairingRequest] = {}
+        self.grants: dict[str, bytes] = {}
+        self.confirmations: dict[str, bytes] = {}
+        self.receipts: list[bytes] = []
+        self.outputs: dict[tuple[bytes, int, int], dict[int, bytes]] = {}
+        self.saved_outputs: dict[str, list[dict[str, Any]]] = {}
+        self.alarms: list[audit_pb2.Alarm] = []
+        self.log: list[tuple[bytes, bytes, bytes]] = []
+        self.seq = 0
+        self.compiled: list[compiler_pb2.CompileCellRequest] = []
+        # Set by a test: compile errors by cell id, and the seq to use next (a replay, say).
+        self.broken_cells: dict[str, dict[str, str]] = {}
+        self.door = Door(lambda token: token in self.access_tokens)
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["FakePlatform"]:
+        server = grpc.aio.server(interceptors=[self.door])
+        sign_in_pb2_grpc.add_SignInServiceServicer_to_server(SignIn(self), server)
+        members_pb2_grpc.add_MemberServiceServicer_to_server(Members(self), server)
+        trust_pb2_grpc.add_EnrolmentServiceServicer_to_server(Enrolment(self), server)
+        trust_pb2_grpc.add_GrantServiceServicer_to_server(Grants(self), server)
+        workspaces_pb2_grpc.add_WorkspaceServiceServicer_to_server(Workspaces(self), server)
+        workspaces_pb2_grpc.add_RuntimeServiceServicer_to_server(Runtimes(self), server)
+        notebooks_pb2_grpc.add_NotebookServiceServicer_to_server(Notebooks(self), server)
+        notebooks_pb2_grpc.add_SessionServiceServicer_to_server(Sessions(self), server)
+        compiler_pb2_grpc.add_CompilerServiceServicer_to_server(Compiler(self), server)
+        secrets_pb2_grpc.add_ConnectionServiceServicer_to_server(Connections(self), server)
+        audit_pb2_grpc.add_LogServiceServicer_to_server(Log(self), server)
+        audit_pb2_grpc.add_HistoryServiceServicer_to_server(History(self), server)
+        self.port = server.add_insecure_port("localhost:0")
+        await server.start()
+        try:
+            yield self
+        finally:
+            await server.stop(0.2)
+
+    def tokens(self) -> sign_in_pb2.Tokens:
+        access, refresh = f"access-{new_id()}", f"refresh-{new_id()}"
+        self.access_tokens.add(access)
+        self.refresh_tokens[refresh] = True
+        return sign_in_pb2.Tokens(access_token=access, refresh_token=refresh, access_expires_at_ms=now_ms() + self.token_life_ms)
+
+    def add_workspace(self, name: str = "Operations") -> workspaces_pb2.Workspace:
+        workspace = workspaces_pb2.Workspace(id=new_id(), name=name, etag="1", created_at_ms=now_ms(), updated_at_ms=now_ms())
+        self.workspaces[workspace.id] = workspace
+        return workspace
+
+    def add_notebook(self, workspace_id: str, title: str, cells: list[notebooks_pb2.Cell]) -> notebooks_pb2.Notebook:
+        notebook = notebooks_pb2.Notebook(
+            id=new_id(), workspace_id=workspace_id, title=title, cells=cells, metadata_json="{}", version=1, etag="1", updated_at_ms=now_ms()
+        )
+        self.notebooks[notebook.id] = notebook
+        self.versions[notebook.id] = [notebook]
+        return notebook
+
+    def append(self, kind: str, body: dict[str, Any], receipt: bytes = b"") -> None:
+        salt, text = secrets.token_bytes(16), json.dumps(body).encode()
+        leaf = receipt_pb2.LogLeaf(type=kind, time_ms=now_ms(), body_commitment=body_commitment(salt, text))
+        if receipt:
+            leaf.receipt_digest = signed_digest(receipt)
+        self.log.append((leaf.SerializeToString(), salt, text))
+
+    def checkpoint(self, workspace_id: str) -> tuple[str, int, bytes]:
+        frontier = merkle.Frontier()
+        for leaf, _, _ in self.log:
+            frontier.append(merkle.leaf_hash(leaf))
+        checkpoint = note.Checkpoint(note.origin_of(bytes.fromhex(workspace_id)), frontier.size, frontier.root())
+        return note.sign_note(checkpoint, self.signers.audit), frontier.size, frontier.root()
+
+
+class Servicer:
+    def __init__(self, platform: FakePlatform) -> None:
+        self.p = platform
+
+
+def paged(request: Any, response: type[Message], field: str, items: list[Any]) -> Any:
+    """Real pages, two entries at most, so that clients prove that they ask for the next one."""
+    start = int(request.page_token or 0)
+    size = min(request.page_size or 2, 2)
+    token = str(start + size) if start + size < len(items) else ""
+    return response(**{field: items[start : start + size], "next_page_token": token})
+
+
+async def found(context: Context, store: dict[str, Any], key: str, resource: str) -> Any:
+    if key not in store:
+        await refuse(context, grpc.StatusCode.NOT_FOUND, "NOT_FOUND", f"there is no {resource} {key}", resource=resource, id=key)
+    return store[key]
+
+
+class SignIn(Servicer, sign_in_pb2_grpc.SignInServiceServicer):
+    async def ListSignInMethods(self, request: Any, context: Context) -> Any:
+        return sign_in_pb2.ListSignInMethodsResponse(password=True)
+
+    async def RedeemSignInLink(self, request: Any, context: Context) -> Any:
+        if request.token != LINK_TOKEN:
+            await refuse(context, grpc.StatusCode.UNAUTHENTICATED, "SIGN_IN_LINK_INVALID", "the sign-in link was used, has expired, or never existed")
+        return sign_in_pb2.RedeemSignInLinkResponse(tokens=self.p.tokens(), user=self.p.user)
+
+    async def SignInWithPassword(self, request: Any, context: Context) -> Any:
+        if (request.email, request.password) != (EMAIL, PASSWORD):
+            await refuse(context, grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID", "wrong e-mail address or password")
+        return sign_in_pb2.SignInWithPasswordResponse(tokens=self.p.tokens(), user=self.p.user)
+
+    async def StartOidcSignIn(self, request: Any, context: Context) -> Any:
+        return sign_in_pb2.StartOidcSignInResponse(
+            authorization_url=f"http://provider.localhost/?redirect_uri={request.redirect_uri}", state="state-1"
+        )
+
+    async def FinishOidcSignIn(self, request: Any, context: Context) -> Any:
+        if (request.state, request.code) != ("state-1", "code-1"):
+            await refuse(context, grpc.StatusCode.UNAUTHENTICATED, "OIDC_FAILED", "the provider did not give this code")
+        return sign_in_pb2.FinishOidcSignInResponse(tokens=self.p.tokens(), user=self.p.user)
+
+    async def RefreshTokens(self, request: Any, context: Context) -> Any:
+        self.p.refreshes += 1
+        if self.p.refresh_tokens.get(request.refresh_token) is not True:
+            await refuse(context, grpc.StatusCode.UNAUTHENTICATED, "REFRESH_REUSED", "a refresh token came twice")
+        self.p.refresh_tokens[request.refresh_token] = False
+        return sign_in_pb2.RefreshTokensResponse(tokens=self.p.tokens())
+
+    async def ExchangeApiKey(self, request: Any, context: Context) -> Any:
+        if request.api_key != API_KEY:
+            await refuse(context, grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", "the API key is not valid")
+        tokens = self.p.tokens()
+        tokens.refresh_token = ""
+        return sign_in_pb2.ExchangeApiKeyResponse(tokens=tokens)
+
+    async def SignOut(self, request: Any, context: Context) -> Any:
+        self.p.refresh_tokens.pop(request.refresh_token, None)
+        return sign_in_pb2.SignOutResponse()
+
+    async def GetCurrentUser(self, request: Any, context: Context) -> Any:
+        return sign_in_pb2.GetCurrentUserResponse(user=self.p.user)
+
+
+class Members(Servicer, members_pb2_grpc.MemberServiceServicer):
+    async def ListMembers(self, request: Any, context: Context) -> Any:
+        return paged(request, members_pb2.ListMembersResponse, "members", list(self.p.members.values()))
+
+    async def AddMember(self, request: Any, context: Context) -> Any:
+        member = members_pb2.Member(user_id=new_id(), email=request.email, role=request.role, etag="1", added_at_ms=now_ms())
+        self.p.members[member.user_id] = member
+        return members_pb2.AddMemberResponse(member=member, sign_in_token="hand-this-over")
+
+    async def UpdateMember(self, request: Any, context: Context) -> Any:
+        member = await found(context, self.p.members, request.user_id, "member")
+        member.role = request.role
+        return members_pb2.UpdateMemberResponse(member=member)
+
+    async def RemoveMember(self, request: Any, context: Context) -> Any:
+        await found(context, self.p.members, request.user_id, "member")
+        del self.p.members[request.user_id]
+        return members_pb2.RemoveMemberResponse()
+
+    async def CreateApiKey(self, request: Any, context: Context) -> Any:
+        key = members_pb2.ApiKey(id=new_id(), name=request.name, role=request.role, created_at_ms=now_ms(), expires_at_ms=request.expires_at_ms)
+        self.p.api_keys[key.id] = key
+        return members_pb2.CreateApiKeyResponse(api_key=key, secret="spk1.shown-once")
+
+    async def ListApiKeys(self, request: Any, context: Context) -> Any:
+        return paged(request, members_pb2.ListApiKeysResponse, "api_keys", list(self.p.api_keys.values()))
+
+    async def RevokeApiKey(self, request: Any, context: Context) -> Any:
+        (await found(context, self.p.api_keys, request.api_key_id, "api_key")).revoked = True
+        return members_pb2.RevokeApiKeyResponse()
+
+
+class Enrolment(Servicer, trust_pb2_grpc.EnrolmentServiceServicer):
+    async def RegisterPairing(self, request: Any, context: Context) -> Any:
+        registration = unverified(request.registration, enrol_pb2.PairRegistration)
+        self.p.pairings[registration.pairing_id] = request
+        return trust_pb2.RegisterPairingResponse(expires_at_ms=now_ms() + 86_400_000)
+
+    async def EnrolRuntime(self, request: Any, context: Context) -> Any:
+        wanted = unverified(request.enrol_request, enrol_pb2.EnrolRequest)
+        pairing = self.p.pairings.pop(wanted.pairing_id, None)
+        if pairing is None:
+            await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "PAIRING_INVALID", "the pairing was used, has expired, or is for someone else")
+        grant = self.p.signers.enrol_grant(request.enrol_request, bytes.fromhex(request.runtime_id), list(pairing.allowed_hosts))
+        self.p.grants[request.runtime_id] = grant
+        self.p.append("runtime.enrolled", {"enrol_grant": base64.b64encode(grant).decode()})
+        return trust_pb2.EnrolRuntimeResponse(enrol_grant=grant, fingerprint=sha256(wanted.identity_key).digest())
+
+    async def ConfirmRuntime(self, request: Any, context: Context) -> Any:
+        grant = await found(context, self.p.grants, request.runtime_id, "runtime")
+        identity = unverified(grant, enrol_pb2.EnrolGrant).identity_key
+        if request.fingerprint != sha256(identity).digest():
+            await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", "that is not the runtime's fingerprint", field="fingerprint")
+        confirmation = self.p.confirmations[request.runtime_id] = self.p.signers.confirmation(grant, self.p.user.id)
+        return trust_pb2.ConfirmRuntimeResponse(confirmation=confirmation)
+
+    async def RevokeRuntime(self, request: Any, context: Context) -> Any:
+        self.p.grants.pop(request.runtime_id, None)
+        return trust_pb2.RevokeRuntimeResponse()
+
+    async def GetRuntimeTrust(self, request: Any, context: Context) -> Any:
+        grant, confirmation = self.p.grants.get(request.runtime_id, b""), self.p.confirmations.get(request.runtime_id, b"")
+        status = documents_pb2.RUNTIME_STATUS_CONFIRMED if confirmation else documents_pb2.RUNTIME_STATUS_PAIRED
+        return trust_pb2.GetRuntimeTrustResponse(
+            status=status if grant else documents_pb2.RUNTIME_STATUS_UNSPECIFIED, enrol_grant=grant, confirmation=confirmation
+        )
+
+    async def ListRootDocuments(self, request: Any, context: Context) -> Any:
+        return trust_pb2.ListRootDocumentsResponse(root_documents=self.p.signers.documents[request.after_version :])
+
+    async def GetTrustState(self, request: Any, context: Context) -> Any:
+        state = self.p.signers.trust_state(bytes.fromhex(request.workspace_id), bytes.fromhex(request.runtime_id))
+        return trust_pb2.GetTrustStateResponse(trust_state=state)
+
+
+class Grants(Servicer, trust_pb2_grpc.GrantServiceServicer):
+    async def IssueCapability(self, request: Any, context: Context) -> Any:
+        workspace, session, runtime = (bytes.fromhex(v) for v in (request.workspace_id, request.session_id, request.runtime_id))
+        return trust_pb2.IssueCapabilityResponse(
+            capability=self.p.signers.capability(workspace, session, runtime, request.cnf),
+            challenge=self.p.signers.challenge(workspace, session, runtime),
+        )
+
+
+class Workspaces(Servicer, workspaces_pb2_grpc.WorkspaceServiceServicer):
+    async def CreateWorkspace(self, request: Any, context: Context) -> Any:
+        return workspaces_pb2.CreateWorkspaceResponse(workspace=self.p.add_workspace(request.name))
+
+    async def GetWorkspace(self, request: Any, context: Context) -> Any:
+        return workspaces_pb2.GetWorkspaceResponse(workspace=await found(context, self.p.workspaces, request.workspace_id, "workspace"))
+
+    async def ListWorkspaces(self, request: Any, context: Context) -> Any:
+        return paged(request, workspaces_pb2.ListWorkspacesResponse, "workspaces", list(self.p.workspaces.values()))
+
+    async def DeleteWorkspace(self, request: Any, context: Context) -> Any:
+        await found(context, self.p.workspaces, request.workspace_id, "workspace")
+        del self.p.workspaces[request.workspace_id]
+        return workspaces_pb2.DeleteWorkspaceResponse()
+
+
+class Runtimes(Servicer, workspaces_pb2_grpc.RuntimeServiceServicer):
+    async def CreateRuntime(self, request: Any, context: Context) -> Any:
+        runtime = workspaces_pb2.Runtime(
+            id=new_id(), workspace_id=request.workspace_id, name=request.name, url=request.url, is_default=request.is_default
+        )
+        self.p.runtimes[runtime.id] = runtime
+        return workspaces_pb2.CreateRuntimeResponse(runtime=runtime)
+
+    async def GetRuntime(self, request: Any, context: Context) -> Any:
+        return workspaces_pb2.GetRuntimeResponse(runtime=await found(context, self.p.runtimes, request.runtime_id, "runtime"))
+
+    async def ListRuntimes(self, request: Any, context: Context) -> Any:
+        return paged(request, workspaces_pb2.ListRuntimesResponse, "runtimes", list(self.p.runtimes.values()))
+
+    async def DeleteRuntime(self, request: Any, context: Context) -> Any:
+        await found(context, self.p.runtimes, request.runtime_id, "runtime")
+        del self.p.runtimes[request.runtime_id]
+        return workspaces_pb2.DeleteRuntimeResponse()
+
+
+class Notebooks(Servicer, notebooks_pb2_grpc.NotebookServiceServicer):
+    async def CreateNotebook(self, request: Any, context: Context) -> Any:
+        return notebooks_pb2.CreateNotebookResponse(notebook=self.p.add_notebook(request.workspace_id, request.title, list(request.cells)))
+
+    async def GetNotebook(self, request: Any, context: Context) -> Any:
+        return notebooks_pb2.GetNotebookResponse(notebook=await found(context, self.p.notebooks, request.notebook_id, "notebook"))
+
+    async def ListNotebooks(self, request: Any, context: Context) -> Any:
+        return paged(request, notebooks_pb2.ListNotebooksResponse, "notebooks", list(self.p.notebooks.values()))
+
+    async def DeleteNotebook(self, request: Any, context: Context) -> Any:
+        await found(context, self.p.notebooks, request.notebook_id, "notebook")
+        del self.p.notebooks[request.notebook_id]
+        return notebooks_pb2.DeleteNotebookResponse()
+
+    async def SaveCellOutputs(self, request: Any, context: Context) -> Any:
+        self.p.saved_outputs[request.cell_id] = json.loads(request.outputs_json)
+        return notebooks_pb2.SaveCellOutputsResponse()
+
+    async def ListNotebookVersions(self, request: Any, context: Context) -> Any:
+        versions = [notebooks_pb2.NotebookVersion(version=n.version, title=n.title) for n in reversed(self.p.versions[request.notebook_id])]
+        return paged(request, notebooks_pb2.ListNotebookVersionsResponse, "versions", versions)
+
+    async def GetNotebookVersion(self, request: Any, context: Context) -> Any:
+        return notebooks_pb2.GetNotebookVersionResponse(notebook=self.p.versions[request.notebook_id][request.version - 1])
+
+    async def RestoreNotebookVersion(self, request: Any, context: Context) -> Any:
+        old = self.p.versions[request.notebook_id][request.version - 1]
+        new = self.p.notebooks[request.notebook_id]
+        new.title, new.version = old.title, new.version + 1
+        return notebooks_pb2.RestoreNotebookVersionResponse(notebook=new)
+
+    async def ImportNotebook(self, request: Any, context: Context) -> Any:
+        try:
+            file = nbformat.reads(request.ipynb.decode(), as_version=4)
+        except (ValueError, nbformat.reader.NotJSONError):
+            await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "NOTEBOOK_INVALID", "the file is no notebook", where="file")
+        cells = [
+            notebooks_pb2.Cell(id=cell["id"], cell_type=cell["cell_type"], source=cell["source"], metadata_json=json.dumps(cell["metadata"]))
+            for cell in file.cells
+        ]
+        return notebooks_pb2.ImportNotebookResponse(notebook=self.p.add_notebook(request.workspace_id, request.title, cells))
+
+    async def ExportNotebook(self, request: Any, context: Context) -> Any:
+        notebook = await found(context, self.p.notebooks, request.notebook_id, "notebook")
+        file = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c.source, id=c.id) for c in notebook.cells])
+        return notebooks_pb2.ExportNotebookResponse(ipynb=nbformat.writes(file).encode(), filename=f"{notebook.title}.ipynb")
+
+
+class Sessions(Servicer, notebooks_pb2_grpc.SessionServiceServicer):
+    async def OpenSession(self, request: Any, context: Context) -> Any:
+        runtime_id = request.runtime_id or next((r.id for r in self.p.runtimes.values() if r.is_default), "")
+        await found(context, self.p.runtimes, runtime_id, "runtime")
+        for session in self.p.sessions.values():
+            if (session.notebook_id, session.runtime_id, session.ended_at_ms) == (request.notebook_id, runtime_id, 0):
+                return notebooks_pb2.OpenSessionResponse(session=session)
+        session = notebooks_pb2.Session(
+            id=new_id(), workspace_id=request.workspace_id, notebook_id=request.notebook_id, runtime_id=runtime_id, opened_at_ms=now_ms()
+        )
+        self.p.sessions[session.id] = session
+        return notebooks_pb2.OpenSessionResponse(session=session)
+
+    async def GetSession(self, request: Any, context: Context) -> Any:
+        return notebooks_pb2.GetSessionResponse(session=await found(context, self.p.sessions, request.session_id, "session"))
+
+    async def ListSessions(self, request: Any, context: Context) -> Any:
+        return paged(request, notebooks_pb2.ListSessionsResponse, "sessions", list(self.p.sessions.values()))
+
+    async def EndSession(self, request: Any, context: Context) -> Any:
+        session = await found(context, self.p.sessions, request.session_id, "session")
+        session.ended_at_ms = now_ms()
+        return notebooks_pb2.EndSessionResponse(session=session)
+
+
+class Compiler(Servicer, compiler_pb2_grpc.CompilerServiceServicer):
+    async def ListCellTypes(self, request: Any, context: Context) -> Any:
+        names = {"python": True, "code": True, "shell": True, "markdown": False}
+        types = [compiler_pb2.CellType(name=name, executable=runs) for name, runs in names.items()]
+        return paged(request, compiler_pb2.ListCellTypesResponse, "cell_types", types)
+
+    async def CompileCell(self, request: Any, context: Context) -> Any:
+        self.p.compiled.append(request)
+        if request.cell_id in self.p.broken_cells:
+            problems = self.p.broken_cells[request.cell_id]
+            await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "CELL_INVALID", "the cell does not compile", problems)
+        hello = unverified(request.hello, attach_pb2.Hello)
+        self.p.seq += 1
+        nonce = run_pb2.RunNonce(boot_id=hello.boot_id, kernel_epoch=request.kernel_epoch, seq=self.p.seq)
+        program = self.p.signers.program(self._program(request, hello, nonce))
+        sealed = sealing.seal(
+            program,
+            content_type="application/vnd.spin.program.v1+protobuf",
+            workspace_id=hello.workspace_id,
+            runtime_id=hello.runtime_id,
+            boot_id=hello.boot_id,
+            recipient=hello.boot_hpke_key,
+            min_suite=2,
+        )
+        self.p.append("program.compiled", {"cell_id": request.cell_id})
+        return compiler_pb2.CompileCellResponse(
+            sealed=sealed, program_digest=signed_digest(program), ciphertext_digest=sealed_digest(sealed), nonce=nonce
+        )
+
+    def _program(self, request: Any, hello: attach_pb2.Hello, nonce: run_pb2.RunNonce) -> run_pb2.Program:
+        return run_pb2.Program(
+            workspace_id=hello.workspace_id,
+            user_id=self.p.user.id,
+            session_id=hello.session_id,
+            cell_id=request.cell_id,
+            runtime_id=hello.runtime_id,
+            nonce=nonce,
+            code=request.cell.source,
+            allow_stdin=request.allow_stdin,
+            user_expressions=request.user_expressions,
+        )
+
+
+class Connections(Servicer, secrets_pb2_grpc.ConnectionServiceServicer):
+    async def CreateConnection(self, request: Any, context: Context) -> Any:
+        credential = json.loads(request.credential_json or "{}")
+        connection = secrets_pb2.Connection(
+            id=new_id(), workspace_id=request.workspace_id, name=request.name, kind=request.kind, config_json=request.config_json,
+            allowed_hosts=request.allowed_hosts, credential_fields=sorted(credential), version=1, etag="1",
+        )  # fmt: skip
+        self.p.connections[connection.id] = connection
+        self.p.credentials[connection.id] = credential
+        return secrets_pb2.CreateConnectionResponse(connection=connection)
+
+    async def GetConnection(self, request: Any, context: Context) -> Any:
+        return secrets_pb2.GetConnectionResponse(connection=await found(context, self.p.connections, request.connection_id, "connection"))
+
+    async def ListConnections(self, request: Any, context: Context) -> Any:
+        return paged(request, secrets_pb2.ListConnectionsResponse, "connections", list(self.p.connections.values()))
+
+    async def DeleteConnection(self, request: Any, context: Context) -> Any:
+        await found(context, self.p.connections, request.connection_id, "connection")
+        del self.p.connections[request.connection_id]
+        return secrets_pb2.DeleteConnectionResponse()
+
+    async def SyncCredentials(self, request: Any, context: Context) -> Any:
+        return secrets_pb2.SyncCredentialsResponse()
+
+
+class Log(Servicer, audit_pb2_grpc.LogServiceServicer):
+    async def ListEntries(self, request: Any, context: Context) -> Any:
+        entries = [audit_pb2.Entry(index=i, leaf=leaf, salt=salt, body_json=body.decode()) for i, (leaf, salt, body) in enumerate(self.p.log)]
+        return paged(request, audit_pb2.ListEntriesResponse, "entries", entries[::-1])
+
+    async def GetCheckpoint(self, request: Any, context: Context) -> Any:
+        text, size, root_hash = self.p.checkpoint(request.workspace_id)
+        return audit_pb2.GetCheckpointResponse(note=text, size=size, root_hash=root_hash)
+
+    async def ExportLog(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        def text(data: bytes) -> str:
+            return base64.b64encode(data).decode()
+
+        header = {"spin_export": 1, "workspace_id": request.workspace_id, "checkpoint": self.p.checkpoint(request.workspace_id)[0], "kind": "full"}
+        yield audit_pb2.ExportLogResponse(
+            lines=json.dumps({**header, "root_documents": [text(d) for d in self.p.signers.documents]}).encode() + b"\n"
+        )
+        for index, (leaf, salt, body) in enumerate(self.p.log):
+            line = {"index": index, "leaf": text(leaf), "salt": text(salt), "body": text(body)}
+            yield audit_pb2.ExportLogResponse(lines=json.dumps(line).encode() + b"\n")
+
+
+class History(Servicer, audit_pb2_grpc.HistoryServiceServicer):
+    async def UploadReceipts(self, request: Any, context: Context) -> Any:
+        self.p.receipts.extend(receipt for receipt in request.receipts if receipt not in self.p.receipts)
+        ack = self.p.signers.receipt_ack(bytes.fromhex(request.workspace_id), bytes.fromhex(request.runtime_id), request.receipts[-1])
+        return audit_pb2.UploadReceiptsResponse(receipt_ack=ack)
+
+    async def UploadOutputs(self, request: Any, context: Context) -> Any:
+        kept = self.p.outputs.setdefault((request.nonce.boot_id, request.nonce.kernel_epoch, request.nonce.seq), {})
+        kept.update({output.index: output.body for output in request.outputs})
+        stored = next((i for i in range(len(kept) + 1) if i + 1 not in kept), 0)
+        return audit_pb2.UploadOutputsResponse(stored=stored)
+
+    async def ListRuns(self, request: Any, context: Context) -> Any:
+        runs = [
+            audit_pb2.Run(id=f"{boot.hex()}.{epoch}.{seq}", session_id=request.session_id, cell_id="a", frames=len(kept), outputs_verified=True)
+            for (boot, epoch, seq), kept in self.p.outputs.items()
+        ]
+        return paged(request, audit_pb2.ListRunsResponse, "runs", runs)
+
+    async def ListAlarms(self, request: Any, context: Context) -> Any:
+        return paged(request, audit_pb2.ListAlarmsResponse, "alarms", self.p.alarms)
