@@ -28,6 +28,7 @@ from spinapis.runtime.v1 import frames_pb2
 FLUSH_S = 0.003
 PROGRESS_FRAMES = 256
 PROGRESS_S = 2.0
+UNRECORDED = "The runtime could not write the receipt of this run; its log says why."
 log = structlog.get_logger(__name__)
 
 
@@ -156,8 +157,9 @@ class Session:
     async def _start_run(self, run: Run) -> None:
         try:
             await self._broker.run_started(run.nonce)
-        except BrokerError as error:
-            self.post(m.RunNotStarted(run.nonce, error.text))
+        except Exception as error:
+            log.exception("a run's start could not be recorded", cell=run.cell_id)
+            self.post(m.RunNotStarted(run.nonce, error.text if isinstance(error, BrokerError) else UNRECORDED))
             return
         kernel = self._kernel
         if kernel is None:
@@ -182,9 +184,9 @@ class Session:
                 self._kernel.limit_memory(0)
         try:
             await self._broker.run_ended(RunEnd(run.nonce, end.status, totals.frames, totals.digest, totals.truncated, end.message))
-        except BrokerError as error:
-            log.error("a run's end could not be recorded", run=run.cell_id, reason=error.text)
-            end = m.EndRun(run, end.status, "The runtime could not record this run's end; its log says why.", reasons_pb2.ERROR_REASON_INTERNAL)
+        except Exception:
+            log.exception("a run's end could not be recorded", cell=run.cell_id)
+            end = m.EndRun(run, end.status, UNRECORDED, reasons_pb2.ERROR_REASON_INTERNAL)
         self._show(frames.ended(end, totals, self._now()))
         self._traces.ended(run, end.status, totals.frames)
         self.post(m.RunRecorded(run.nonce, self._now()))

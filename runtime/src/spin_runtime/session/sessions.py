@@ -6,7 +6,7 @@ it; were it to come again in this boot, its positions go on where they ended, so
 
 import asyncio
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 from spin_runtime.session import model as m
@@ -45,7 +45,7 @@ class Sessions:
             self._sessions[session_id] = session
         return session
 
-    def __iter__(self) -> Iterable[Session]:
+    def __iter__(self) -> Iterator[Session]:
         return iter(tuple(self._sessions.values()))
 
     def __len__(self) -> int:

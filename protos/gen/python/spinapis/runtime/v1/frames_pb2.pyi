@@ -145,10 +145,13 @@ class ClientFrame(_message.Message):
     STOP_KERNEL_FIELD_NUMBER: _builtins.int
     KERNEL_REQUEST_FIELD_NUMBER: _builtins.int
     CANCEL_QUEUED_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     sealed: _builtins.bytes
     """A serialized envelope.v1.Sealed: a program or a credential bundle, as its header says."""
     receipt_ack: _builtins.bytes
     """Signed ReceiptAck."""
+    traceparent: _builtins.str
+    """W3C trace context of what caused the frame; the run's span belongs to that trace. Says nothing about who sent it."""
     @_builtins.property
     def pairing_start(self) -> Global___PairingStart:
         """Unpaired runtimes alone answer these two."""
@@ -201,10 +204,11 @@ class ClientFrame(_message.Message):
         stop_kernel: Global___StopKernel | None = ...,
         kernel_request: Global___KernelRequest | None = ...,
         cancel_queued: Global___CancelQueued | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "cancel_queued", b"cancel_queued", "client_auth", b"client_auth", "client_hello", b"client_hello", "complete", b"complete", "input_reply", b"input_reply", "inspect", b"inspect", "interrupt", b"interrupt", "kernel_request", b"kernel_request", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipt_ack", b"receipt_ack", "restart_kernel", b"restart_kernel", "resume", b"resume", "sealed", b"sealed", "start_kernel", b"start_kernel", "stop_kernel", b"stop_kernel", "trust_documents", b"trust_documents"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "cancel_queued", b"cancel_queued", "client_auth", b"client_auth", "client_hello", b"client_hello", "complete", b"complete", "input_reply", b"input_reply", "inspect", b"inspect", "interrupt", b"interrupt", "kernel_request", b"kernel_request", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipt_ack", b"receipt_ack", "restart_kernel", b"restart_kernel", "resume", b"resume", "sealed", b"sealed", "start_kernel", b"start_kernel", "stop_kernel", b"stop_kernel", "trust_documents", b"trust_documents"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "cancel_queued", b"cancel_queued", "client_auth", b"client_auth", "client_hello", b"client_hello", "complete", b"complete", "input_reply", b"input_reply", "inspect", b"inspect", "interrupt", b"interrupt", "kernel_request", b"kernel_request", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipt_ack", b"receipt_ack", "restart_kernel", b"restart_kernel", "resume", b"resume", "sealed", b"sealed", "start_kernel", b"start_kernel", "stop_kernel", b"stop_kernel", "traceparent", b"traceparent", "trust_documents", b"trust_documents"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["pairing_start", "pairing_finish", "client_hello", "client_auth", "sealed", "trust_documents", "receipt_ack", "resume", "start_kernel", "interrupt", "restart_kernel", "input_reply", "complete", "inspect", "stop_kernel", "kernel_request", "cancel_queued"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015

@@ -1,0 +1,256 @@
+"""An attached client: each frame that it may send, and what it does.
+
+Frames are handled one after the other. Requests to the kernel that only read wait for their replies apart, so that an interrupt is never
+behind them.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from spin_runtime.broker.api import Attachment, Broker, BrokerError, BundleStored, Rejected
+from spin_runtime.kernels.api import Kernel, KernelPool
+from spin_runtime.server.feed import carry_receipts, follow
+from spin_runtime.server.wire import FrameSocket, Gone, violation
+from spin_runtime.session import model as m
+from spin_runtime.session.driver import Session
+from spinapis.envelope.v1 import attach_pb2
+from spinapis.errors.v1 import reasons_pb2
+from spinapis.runtime.v1 import frames_pb2
+
+READ_ONLY = frozenset({"kernel_info_request", "history_request", "is_complete_request", "comm_info_request"})
+REQUESTS_AT_ONCE = 16
+VIEW, RUN = attach_pb2.SCOPE_VIEW, attach_pb2.SCOPE_RUN
+DRAINING = "The runtime is going down: attach again when it is back."
+
+Frame = frames_pb2.ClientFrame
+Handler = Callable[["Client", Frame], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a client's frames reach."""
+
+    broker: Broker
+    pool: KernelPool
+    clock_ms: Callable[[], int]
+    draining: Callable[[], bool]
+
+
+class Client:
+    def __init__(self, socket: FrameSocket, attachment: Attachment, session: Session, services: Services) -> None:
+        self._socket, self._attachment, self._session, self._services = socket, attachment, session, services
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._following: asyncio.Task[None] | None = None
+        self._requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
+
+    async def serve(self) -> None:
+        """Until the client is gone or breaks the protocol."""
+        self._spawn(carry_receipts(self._socket, self._services.broker))
+        try:
+            while True:
+                await self._handle(await self._socket.receive())
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _handle(self, frame: Frame) -> None:
+        kind = frame.WhichOneof("body")
+        if kind not in HANDLERS:
+            raise violation(f"{kind} is for before the attachment.")
+        scope, handler = HANDLERS[kind]
+        if scope not in self._attachment.scopes:
+            name = attach_pb2.Scope.Name(scope).removeprefix("SCOPE_").lower()
+            text = (
+                f"This connection may not do that: it was attached without the scope {name}. Ask the workspace's owner for a role that may run cells."
+            )
+            await self._socket.send_error(reasons_pb2.ERROR_REASON_SCOPE_MISSING, text, request_id=_request_id(frame), scope=name)
+            return
+        await handler(self, frame)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    @staticmethod
+    async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+        """The reader of the socket notices a client that is gone; others need not say it."""
+        with contextlib.suppress(Gone):
+            await work
+
+    async def _post(self, event: m.Event) -> None:
+        refusal = self._session.post(event)
+        if refusal is not None:
+            await self._socket.send_error(refusal.reason, refusal.message)
+
+    # Programs, trust, receipts
+
+    async def sealed(self, frame: Frame) -> None:
+        digest = hashlib.sha256(frame.sealed).digest()
+        if self._services.draining():
+            await self._socket.send_error(reasons_pb2.ERROR_REASON_DRAINING, DRAINING, ciphertext_digest=digest)
+            return
+        try:
+            opened = await self._services.broker.open_sealed(frame.sealed, self._attachment)
+        except BrokerError as error:
+            await self._socket.refuse(error, ciphertext_digest=digest)
+            return
+        if isinstance(opened, BundleStored):
+            accepted = frames_pb2.BundleAccepted(bundle_version=opened.bundle_version, expires_at_ms=opened.expires_at_ms)
+            await self._socket.send(frames_pb2.RuntimeFrame(bundle_accepted=accepted))
+        elif isinstance(opened, Rejected):
+            self._session.show_rejected(opened)
+        else:
+            self._session.submit(opened, frame.traceparent)
+
+    async def trust_documents(self, frame: Frame) -> None:
+        try:
+            stored = await self._services.broker.accept_trust(list(frame.trust_documents.root_documents), frame.trust_documents.trust_state)
+        except BrokerError as error:
+            await self._socket.refuse(error)
+            return
+        accepted = frames_pb2.TrustAccepted(root_version=stored.root_version, trust_version=stored.trust_version, expires_at_ms=stored.expires_at_ms)
+        await self._socket.send(frames_pb2.RuntimeFrame(trust_accepted=accepted))
+
+    async def receipt_ack(self, frame: Frame) -> None:
+        try:
+            await self._services.broker.acknowledge(frame.receipt_ack)
+        except BrokerError as error:
+            await self._socket.refuse(error)
+
+    async def resume(self, frame: Frame) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait((self._following,))
+        self._following = self._spawn(follow(self._socket, self._session.journal, frame.resume.position))
+
+    # Kernels and runs
+
+    async def start_kernel(self, frame: Frame) -> None:
+        name, installed = frame.start_kernel.kernel_name, [spec.name for spec in self._services.pool.specs()]
+        if name and name not in installed:
+            text = f"No kernel named {name[:100]} is installed on this runtime. Installed: {', '.join(installed) or 'none'}."
+            await self._socket.send_error(reasons_pb2.ERROR_REASON_KERNEL_UNKNOWN, text, kernel_name=name[:100], installed=",".join(installed))
+            return
+        await self._post(m.StartKernelWanted(name, self._services.clock_ms()))
+
+    async def stop_kernel(self, _: Frame) -> None:
+        await self._post(m.StopWanted("The kernel was stopped by a person. Start it again to go on; its variables are gone."))
+
+    async def restart_kernel(self, _: Frame) -> None:
+        await self._post(m.RestartWanted(self._services.clock_ms()))
+
+    async def interrupt(self, frame: Frame) -> None:
+        await self._post(m.InterruptWanted(frame.interrupt.clear_queue))
+
+    async def cancel_queued(self, frame: Frame) -> None:
+        await self._post(m.CancelWanted(frame.cancel_queued.nonce))
+
+    async def input_reply(self, frame: Frame) -> None:
+        await self._post(m.InputGiven(frame.input_reply.request_id, frame.input_reply.value))
+
+    # Requests that only read
+
+    async def complete(self, frame: Frame) -> None:
+        said = frame.complete
+
+        async def ask(kernel: Kernel) -> frames_pb2.RuntimeFrame:
+            return _completion(said.request_id, await kernel.complete(said.code, said.cursor))
+
+        await self._ask(said.request_id, ask)
+
+    async def inspect(self, frame: Frame) -> None:
+        said = frame.inspect
+
+        async def ask(kernel: Kernel) -> frames_pb2.RuntimeFrame:
+            content = await kernel.inspect(said.code, said.cursor, said.detail_level)
+            data = orjson.dumps(content.get("data", {}))
+            return frames_pb2.RuntimeFrame(
+                inspect_reply=frames_pb2.InspectReply(request_id=said.request_id, found=content.get("found") is True, data_json=data)
+            )
+
+        await self._ask(said.request_id, ask)
+
+    async def kernel_request(self, frame: Frame) -> None:
+        said = frame.kernel_request
+        if said.msg_type not in READ_ONLY or not _is_json_object(said.content_json):
+            text = f"A kernel request is one of {', '.join(sorted(READ_ONLY))}, with a JSON object as its content."
+            await self._socket.send_error(reasons_pb2.ERROR_REASON_INVALID_ARGUMENT, text, request_id=said.request_id, field="msg_type")
+            return
+
+        async def ask(kernel: Kernel) -> frames_pb2.RuntimeFrame:
+            msg_type, content = await kernel.request(said.msg_type, said.content_json or b"{}")
+            reply = frames_pb2.KernelReply(request_id=said.request_id, msg_type=msg_type, content_json=content)
+            return frames_pb2.RuntimeFrame(kernel_reply=reply)
+
+        await self._ask(said.request_id, ask)
+
+    async def _ask(self, request_id: int, ask: Callable[[Kernel], Awaitable[frames_pb2.RuntimeFrame]]) -> None:
+        kernel = self._session.kernel
+        if kernel is None:
+            await self._socket.send_error(reasons_pb2.ERROR_REASON_KERNEL_FAILED, "No kernel runs in this session: start one.", request_id=request_id)
+            return
+        await self._requests.acquire()
+        self._spawn(self._answered(request_id, ask, kernel))
+
+    async def _answered(self, request_id: int, ask: Callable[[Kernel], Awaitable[frames_pb2.RuntimeFrame]], kernel: Kernel) -> None:
+        try:
+            await self._socket.send(await ask(kernel))
+        except TimeoutError:
+            text = "The kernel did not answer in time: it is busy with a cell. Ask again when that is done."
+            await self._socket.send_error(reasons_pb2.ERROR_REASON_UNAVAILABLE, text, request_id=request_id, service="kernel")
+        except asyncio.CancelledError:
+            if kernel.alive:
+                raise
+            await self._socket.send_error(reasons_pb2.ERROR_REASON_KERNEL_FAILED, "The kernel ended before it answered.", request_id=request_id)
+        finally:
+            self._requests.release()
+
+
+def _completion(request_id: int, content: Any) -> frames_pb2.RuntimeFrame:
+    reply = frames_pb2.CompleteReply(
+        request_id=request_id,
+        matches=[str(match) for match in content.get("matches", ())],
+        cursor_start=int(content.get("cursor_start", 0)),
+        cursor_end=int(content.get("cursor_end", 0)),
+        metadata_json=orjson.dumps(content.get("metadata", {})),
+    )
+    return frames_pb2.RuntimeFrame(complete_reply=reply)
+
+
+def _is_json_object(content: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(content or b"{}"), dict)
+    except ValueError:
+        return False
+
+
+def _request_id(frame: Frame) -> int:
+    body = getattr(frame, frame.WhichOneof("body") or "", None)
+    request_id = getattr(body, "request_id", 0)
+    return request_id if isinstance(request_id, int) else 0
+
+
+HANDLERS: dict[str, tuple[attach_pb2.Scope.ValueType, Handler]] = {
+    "sealed": (RUN, Client.sealed),
+    "trust_documents": (VIEW, Client.trust_documents),
+    "receipt_ack": (VIEW, Client.receipt_ack),
+    "resume": (VIEW, Client.resume),
+    "start_kernel": (RUN, Client.start_kernel),
+    "stop_kernel": (RUN, Client.stop_kernel),
+    "restart_kernel": (RUN, Client.restart_kernel),
+    "interrupt": (RUN, Client.interrupt),
+    "cancel_queued": (RUN, Client.cancel_queued),
+    "input_reply": (RUN, Client.input_reply),
+    "complete": (RUN, Client.complete),
+    "inspect": (RUN, Client.inspect),
+    "kernel_request": (RUN, Client.kernel_request),
+}

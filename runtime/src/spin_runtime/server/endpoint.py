@@ -1,0 +1,136 @@
+"""The WebSocket's whole life: gate, handshake with its deadline and byte limit, attachment, frames, end."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from spin_runtime.broker.api import Attachment, Status
+from spin_runtime.server import gate, handshake
+from spin_runtime.server.client import DRAINING, Client, Services
+from spin_runtime.server.guard import ByteGuard
+from spin_runtime.server.wire import MAX_MESSAGE, Fatal, FrameSocket, Gone
+from spin_runtime.session.driver import Session
+from spin_runtime.session.sessions import Sessions
+from spin_runtime.telemetry import Metrics
+from spinapis.errors.v1 import reasons_pb2
+from spinapis.runtime.v1 import frames_pb2
+
+SUBPROTOCOL = "spin.v1"
+STRANGER_BYTES = 64 << 10
+STRANGER_S = 5.0
+# An unpaired runtime waits while the client fetches the grant from auth.
+PAIRING_S = 60.0
+STRANGERS_AT_ONCE = 128
+HEARTBEAT_S = 30.0
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What the upgrade request said."""
+
+    origins: Sequence[str]
+    hosts: Sequence[str]
+    peer: str
+
+    @property
+    def origin(self) -> str:
+        return self.origins[0] if self.origins else ""
+
+
+class Endpoint:
+    def __init__(self, services: Services, sessions: Sessions, metrics: Metrics, warnings: Sequence[str]) -> None:
+        self._services, self._sessions, self._metrics, self._warnings = services, sessions, metrics, warnings
+        self._strangers = 0
+        self._sockets: set[web.WebSocketResponse] = set()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self._strangers >= STRANGERS_AT_ONCE:
+            raise web.HTTPServiceUnavailable(text="Too many connections are being opened: try again in a moment.\n")
+        socket = web.WebSocketResponse(
+            protocols=(SUBPROTOCOL,), heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE, compress=False, autoping=True, timeout=2.0
+        )
+        offered = socket.can_prepare(request)
+        if not offered.ok or offered.protocol != SUBPROTOCOL:
+            raise web.HTTPBadRequest(text=f"This address takes WebSocket connections with the subprotocol {SUBPROTOCOL}.\n")
+        caller = Caller(request.headers.getall("Origin", ()), request.headers.getall("Host", ()), request.remote or "")
+        await socket.prepare(request)
+        guard = ByteGuard(request, STRANGER_BYTES)
+        self._sockets.add(socket)
+        try:
+            await self._serve(FrameSocket(socket), caller, guard)
+        finally:
+            self._sockets.discard(socket)
+            await socket.close()
+        return socket
+
+    async def close(self) -> None:
+        """Ends every connection: clients come again when the runtime is back."""
+        closing = Fatal(reasons_pb2.ERROR_REASON_DRAINING, DRAINING)
+        await asyncio.gather(*(FrameSocket(socket).close_with(closing) for socket in tuple(self._sockets)))
+
+    async def _serve(self, socket: FrameSocket, caller: Caller, guard: ByteGuard) -> None:
+        try:
+            attachment = await self._admit(socket, caller)
+            if attachment is not None:
+                guard.lift()
+                await self._attached(socket, attachment)
+        except Fatal as fatal:
+            log.info("connection refused", reason=reasons_pb2.ErrorReason.Name(fatal.reason), text=fatal.message, peer=caller.peer)
+            await socket.close_with(fatal)
+        except Gone:
+            log.debug("client gone", peer=caller.peer)
+
+    async def _admit(self, socket: FrameSocket, caller: Caller) -> Attachment | None:
+        self._strangers += 1
+        try:
+            status = await self._services.broker.status()
+            async with asyncio.timeout(STRANGER_S if status.paired else PAIRING_S):
+                return await self._known(socket, caller, status)
+        except TimeoutError:
+            text = f"No authentication within {STRANGER_S:.0f} s: connect and attach again."
+            raise Fatal(reasons_pb2.ERROR_REASON_PROTOCOL_VIOLATION, text) from None
+        finally:
+            self._strangers -= 1
+
+    async def _known(self, socket: FrameSocket, caller: Caller, status: Status) -> Attachment | None:
+        refusal = gate.refusal(caller.origins, caller.hosts, caller.peer, status)
+        if refusal is not None:
+            raise Fatal(reasons_pb2.ERROR_REASON_ORIGIN_REFUSED, refusal)
+        async with asyncio.timeout(STRANGER_S):
+            first = await socket.receive()
+        if not status.paired:
+            await handshake.pair(socket, self._services.broker, first)
+            return None
+        if self._sessions.draining:
+            raise Fatal(reasons_pb2.ERROR_REASON_DRAINING, DRAINING)
+        return await handshake.attach(socket, self._services.broker, first, caller.origin)
+
+    async def _attached(self, socket: FrameSocket, attachment: Attachment) -> None:
+        session = self._sessions.open(attachment.session_id)
+        session.clients += 1
+        self._metrics.connections.inc()
+        try:
+            await socket.send(frames_pb2.RuntimeFrame(attached=await self._welcome(session)))
+            await Client(socket, attachment, session, self._services).serve()
+        finally:
+            session.clients -= 1
+            self._metrics.connections.dec()
+
+    async def _welcome(self, session: Session) -> frames_pb2.Attached:
+        status = await self._services.broker.status()
+        journal = session.journal
+        return frames_pb2.Attached(
+            boot_id=status.boot_id,
+            first_position=journal.first,
+            last_position=journal.last if journal.last >= journal.first else 0,
+            kernel=session.kernel_state,
+            kernels=[
+                frames_pb2.KernelSpec(name=spec.name, display_name=spec.display_name, language=spec.language) for spec in self._services.pool.specs()
+            ],
+            warnings=self._warnings,
+            trust_expires_at_ms=status.trust_expires_at_ms,
+        )

@@ -1,0 +1,200 @@
+"""The runtime's configuration: read from the environment once, into one frozen object. All that is wrong with it is said together."""
+
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spin_envelope.pairing import SpinToken, TokenInvalid
+
+UNVERIFIED_TLS = (
+    "REQUESTS_CA_BUNDLE is not set, so the certificates of the systems that cells connect to are not verified. "
+    "Set it to a file of CA certificates, or to a directory prepared with c_rehash."
+)
+_HASHED_NAME = re.compile(r"[0-9a-f]{8}\.\d+")
+
+
+class SettingsInvalid(Exception):
+    """What is wrong with the environment, one line per fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class Settings:
+    token: str = field(repr=False)
+    home: Path
+    listen: str
+    port: int
+    metrics_port: int
+    tls_cert: Path | None
+    tls_key: Path | None
+    ca_bundle: Path | None
+    log_format: str
+    log_level: str
+    otlp_endpoint: str
+    trace_ratio: float
+    default_kernel: str
+    spare_kernels: int
+    kernel_memory_bytes: int
+    idle_cull_s: int
+    session_keep_s: int
+    run_wall_s: int
+    output_bytes: int
+    message_bytes: int
+    stream_bytes: int
+    queue: int
+    stop_grace_s: int
+    # What cells may read as {{runtime_env:NAME}}.
+    readable: Mapping[str, str] = field(repr=False)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """For the log at start, and for everyone who attaches."""
+        return () if self.ca_bundle is not None else (UNVERIFIED_TLS,)
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.faults: list[str] = []
+
+    def text(self, name: str, default: str = "") -> str:
+        return self._environment.get(name, "").strip() or default
+
+    def number(self, name: str, default: int, low: int = 0, high: int = 1 << 50) -> int:
+        text = self.text(name, str(default))
+        if not re.fullmatch(r"\d{1,16}", text) or not low <= int(text) <= high:
+            self.faults.append(f"{name} must be a whole number from {low} to {high}, and is {text!r}")
+            return default
+        return int(text)
+
+    def ratio(self, name: str, default: float) -> float:
+        text = self.text(name, str(default))
+        if not re.fullmatch(r"(0(\.\d+)?|1(\.0+)?)", text):
+            self.faults.append(f"{name} must be a number from 0 to 1, and is {text!r}")
+            return default
+        return float(text)
+
+    def choice(self, name: str, default: str, *choices: str) -> str:
+        text = self.text(name, default)
+        if text not in choices:
+            self.faults.append(f"{name} must be one of {', '.join(choices)}, and is {text!r}")
+            return default
+        return text
+
+    def checked(self, check: Callable[[], str | None]) -> None:
+        if (fault := check()) is not None:
+            self.faults.append(fault)
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Raises SettingsInvalid with every fault."""
+    read = _Reader(environment)
+    token = read.text("SPIN_TOKEN")
+    read.checked(lambda: _token_fault(token))
+    home = Path(read.text("SPIN_HOME", "/opt/spin"))
+    read.checked(lambda: _home_fault(home))
+    cert, key = _tls_files(read, home)
+    read.checked(lambda: _tls_fault(cert, key))
+    ca_bundle = Path(read.text("REQUESTS_CA_BUNDLE")) if read.text("REQUESTS_CA_BUNDLE") else None
+    read.checked(lambda: _ca_fault(ca_bundle))
+    settings = Settings(
+        token=token,
+        home=home,
+        listen=read.text("SPIN_LISTEN", "0.0.0.0"),  # noqa: S104 (browsers reach the runtime from elsewhere; the protocol authenticates them)
+        port=read.number("SPIN_RUNTIME_PORT", 8888, 0, 65535),
+        metrics_port=read.number("SPIN_RUNTIME_METRICS_PORT", 0, 0, 65535),
+        tls_cert=cert,
+        tls_key=key,
+        ca_bundle=ca_bundle,
+        log_format=read.choice("SPIN_LOG_FORMAT", "json", "json", "console"),
+        log_level=read.choice("SPIN_LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR"),
+        otlp_endpoint=read.text("SPIN_OTLP_ENDPOINT"),
+        trace_ratio=read.ratio("SPIN_TRACE_RATIO", 1.0),
+        default_kernel=read.text("SPIN_DEFAULT_KERNEL", "python3"),
+        spare_kernels=read.number("SPIN_SPARE_KERNELS", 1, 0, 64),
+        kernel_memory_bytes=read.number("SPIN_KERNEL_MEMORY_BYTES", 0),
+        idle_cull_s=read.number("SPIN_IDLE_CULL_S", 8 * 3600),
+        session_keep_s=read.number("SPIN_SESSION_KEEP_S", 3600),
+        run_wall_s=read.number("SPIN_RUN_WALL_S", 0),
+        output_bytes=read.number("SPIN_OUTPUT_BYTES", 1 << 30),
+        message_bytes=read.number("SPIN_MESSAGE_BYTES", 31 << 20, 1 << 16, 256 << 20),
+        stream_bytes=read.number("SPIN_STREAM_BYTES", 4 << 30, 64 << 20),
+        queue=read.number("SPIN_QUEUE", 256, 1, 100_000),
+        stop_grace_s=read.number("SPIN_STOP_GRACE_S", 10, 0, 3600),
+        readable={name: value for name, value in environment.items() if not name.upper().startswith("SPIN_")},
+    )
+    if read.faults:
+        raise SettingsInvalid(read.faults)
+    return settings
+
+
+def _token_fault(token: str) -> str | None:
+    if not token:
+        return 'SPIN_TOKEN is not set: copy it from the workspace\'s "Add a runtime" dialog'
+    try:
+        SpinToken.parse(token)
+    except TokenInvalid as error:
+        return str(error)
+    return None
+
+
+def _home_fault(home: Path) -> str | None:
+    try:
+        (home / "var").mkdir(parents=True, exist_ok=True)
+        probe = home / "var" / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return f"SPIN_HOME is {home}, and the runtime cannot write below it: {error.strerror}"
+    return None
+
+
+def _tls_files(read: _Reader, home: Path) -> tuple[Path | None, Path | None]:
+    """The certificate and key that were named, or those that lie in SPIN_HOME; (None, None) means http."""
+    named = read.text("SPIN_TLS_CERT"), read.text("SPIN_TLS_KEY")
+    if any(named):
+        return Path(named[0]) if named[0] else None, Path(named[1]) if named[1] else None
+    cert, key = home / "cert.pem", home / "key.pem"
+    return (cert if cert.exists() else None), (key if key.exists() else None)
+
+
+def _tls_fault(cert: Path | None, key: Path | None) -> str | None:
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        missing, present = ("certificate", key) if cert is None else ("private key", cert)
+        named = "(SPIN_TLS_CERT and SPIN_TLS_KEY, or cert.pem and key.pem in SPIN_HOME)"
+        return f"https needs a certificate and its key: {present} is there, its {missing} is not {named}"
+    try:
+        tls_context(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        return f"the certificate {cert} and the key {key} cannot be used: {error.strerror or error}"
+    return None
+
+
+def tls_context(cert: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    # An encrypted key would make OpenSSL ask on the terminal.
+    context.load_cert_chain(cert, key, password=lambda: "")
+    return context
+
+
+def _ca_fault(bundle: Path | None) -> str | None:
+    if bundle is None:
+        return None
+    if bundle.is_dir():
+        if any(_HASHED_NAME.fullmatch(entry.name) for entry in bundle.iterdir()):
+            return None
+        return f"REQUESTS_CA_BUNDLE is the directory {bundle}, which has no hashed certificates: run c_rehash on it"
+    try:
+        ssl.create_default_context(cafile=str(bundle))
+    except (OSError, ssl.SSLError) as error:
+        return f"REQUESTS_CA_BUNDLE is {bundle}, which holds no readable CA certificates: {error.strerror or error}"
+    return None
