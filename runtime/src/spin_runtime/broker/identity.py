@@ -71,4 +71,4 @@ class Boot:
             self._previous = None
 
     def _replace(self, new: DatedKey | None) -> None:
-        self._previous, self._current = self._current, new
+        self._previous, self._current = self._current or self._previous, new

@@ -219,16 +219,16 @@ class LocalBroker:
 
     async def kernel_started(self, session_id: bytes, kernel_name: str) -> LiveKernel:
         with refusing("kernel_refused"):
-            self._paired()
-        self._keep_up()
-        live = self._kernels.started(session_id, kernel_name)
-        try:
-            await self._sockets.open(live.kernel_epoch)
-            await self._chain().write(self._kernel_receipt(live.kernel_epoch, session_id, f"{kernel_name} started"))
-        except BaseException:
-            self._kernels.ended(live.kernel_epoch)
-            await self._sockets.close(live.kernel_epoch)
-            raise
+            chain = self._chain()
+            self._keep_up()
+            live = self._kernels.started(session_id, kernel_name)
+            try:
+                await self._sockets.open(live.kernel_epoch)
+                await chain.write(self._kernel_receipt(live.kernel_epoch, session_id, f"{kernel_name} started"))
+            except BaseException:
+                self._kernels.ended(live.kernel_epoch)
+                await self._sockets.close(live.kernel_epoch)
+                raise
         return live
 
     async def kernel_ended(self, kernel_epoch: int, reason: str) -> None:
@@ -292,7 +292,8 @@ class LocalBroker:
     # Receipts
 
     async def receipts_after(self, receipt_seq: int, limit: int) -> Sequence[tuple[int, bytes]]:
-        return [] if self._receipts is None else await self._receipts.after(receipt_seq, limit)
+        with refusing("receipts_unreadable"):
+            return [] if self._receipts is None else await self._receipts.after(receipt_seq, limit)
 
     async def wait_receipts(self, receipt_seq: int) -> None:
         await self._chain().wait_beyond(receipt_seq)

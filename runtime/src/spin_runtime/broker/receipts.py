@@ -17,7 +17,7 @@ from spin_envelope.keys import SigningKey
 from spin_envelope.signing import sign, unverified
 from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.journal import Journal, Place
-from spin_runtime.broker.refusals import Denial, log
+from spin_runtime.broker.refusals import Denial, disk_refuses, log
 from spinapis.envelope.v1 import receipt_pb2
 from spinapis.errors.v1 import reasons_pb2
 
@@ -176,7 +176,7 @@ class Receipts:
         log.error("receipts_not_written", error=error.strerror, count=len(failed))
         for waiting in failed:
             if not waiting.done.done():
-                waiting.done.set_exception(disk_refuses(error))
+                waiting.done.set_exception(disk_refuses())
 
     def _write_now(self, receipt: receipt_pb2.Receipt) -> None:
         entry, head = self._signed(receipt)
@@ -232,11 +232,3 @@ def lost_end(latest: receipt_pb2.Receipt) -> receipt_pb2.Receipt:
     if latest.type == receipt_pb2.RECEIPT_TYPE_START:
         end.output_digest = bytes(32)
     return end
-
-
-def disk_refuses(error: OSError) -> BrokerError:
-    return BrokerError(
-        reasons_pb2.ERROR_REASON_UNAVAILABLE,
-        f"The runtime cannot write its receipts to disk ({error.strerror}), so it runs nothing. Free or repair its SPIN_HOME and repeat.",
-        service="runtime",
-    )

@@ -12,6 +12,7 @@ import structlog
 
 from spin_envelope.errors import Refused
 from spin_runtime.broker.api import BrokerError
+from spin_runtime.broker.disk import DiskError
 from spinapis.errors.v1 import reasons_pb2
 
 OPEN_FAILED_TEXT = "The message could not be opened or verified; the runtime's own log says why. Attach again and repeat."
@@ -47,3 +48,11 @@ def refusing(event: str) -> Iterator[None]:
     except Denial as denial:
         log.warning(event, reason=reason_name(denial.reason), why=denial.why)
         raise
+    except (OSError, DiskError) as error:
+        log.error(event, reason="UNAVAILABLE", why=str(error))
+        raise disk_refuses() from None
+
+
+def disk_refuses() -> BrokerError:
+    text = "The runtime cannot use its disk, so it runs nothing. Free or repair its SPIN_HOME, as its log says, and repeat."
+    return BrokerError(reasons_pb2.ERROR_REASON_UNAVAILABLE, text, service="runtime")
