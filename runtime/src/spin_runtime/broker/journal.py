@@ -7,7 +7,7 @@
 - One append is one record is one sync, however many entries it has: that is how writers share the price of the disk.
 - A record that a crash cut short is the last one, and it was not confirmed to anybody: it is dropped. A bad record with a good one
   behind it is damage, and is reported.
-- One thread at a time uses a journal.
+- One thread at a time appends or rewrites. Reading may happen beside appending, and not beside rewriting.
 """
 
 import os

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from spin_envelope.digests import signed_digest
 from spin_envelope.keys import SigningKey
@@ -23,6 +24,8 @@ from spinapis.errors.v1 import reasons_pb2
 
 # The journal is rewritten when it is larger than this and most of it is acknowledged.
 COMPACT_BYTES = 1 << 20
+# A disk that syncs within this time is not worth a change of threads.
+FAST_SYNC_S = 0.001
 RECEIPT, ACKNOWLEDGED = b"R", b"A"
 
 
@@ -73,6 +76,8 @@ class Receipts:
     _unfinished: dict[bytes, _Unfinished] = field(default_factory=dict)
     _queue: list[_Waiting] = field(default_factory=list)
     _waiters: set["asyncio.Future[None]"] = field(default_factory=set)
+    # How long the disk lately took, the slow times remembered longer.
+    _sync_s: float = 0.0
     _writer: "asyncio.Task[None] | None" = None
     _disk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "spin-receipts"))
 
@@ -154,7 +159,7 @@ class Receipts:
         while self._queue:
             batch, self._queue = self._queue, []
             try:
-                places = await loop.run_in_executor(self._disk, self.journal.append, [waiting.entry for waiting in batch])
+                places = await self._append([waiting.entry for waiting in batch])
             except OSError as error:
                 self._fail(batch, error)
                 continue
@@ -170,6 +175,16 @@ class Receipts:
                 # Only here, because nothing else is on its way to the disk now.
                 await loop.run_in_executor(self._disk, self._compact, self._kept())
 
+    async def _append(self, entries: Sequence[bytes]) -> list[Place]:
+        """On a fast disk right here, because handing over to a thread costs as much as the sync; else in a thread, so that nobody else waits."""
+        started = perf_counter()
+        if self._sync_s < FAST_SYNC_S:
+            places = self.journal.append(entries)
+        else:
+            places = await asyncio.get_running_loop().run_in_executor(self._disk, self.journal.append, entries)
+        self._sync_s = max(perf_counter() - started, 0.9 * self._sync_s)
+        return places
+
     def _fail(self, batch: Sequence[_Waiting], error: OSError) -> None:
         # What was signed on top of these is in the queue, and its predecessor will never be on disk: it fails with them.
         failed, self._queue, self.head = [*batch, *self._queue], [], self.durable
@@ -180,7 +195,9 @@ class Receipts:
 
     def _write_now(self, receipt: receipt_pb2.Receipt) -> None:
         entry, head = self._signed(receipt)
+        started = perf_counter()
         (place,) = self.journal.append([entry])
+        self._sync_s = perf_counter() - started
         self._remember(place, receipt, head)
 
     def _recall(self, place: Place, entry: bytes) -> None:
