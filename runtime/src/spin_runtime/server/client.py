@@ -149,7 +149,7 @@ class Client:
         await self._post(m.RestartWanted(self._services.clock_ms()))
 
     async def interrupt(self, frame: Frame) -> None:
-        await self._post(m.InterruptWanted(frame.interrupt.clear_queue))
+        await self._post(m.InterruptWanted(self._services.clock_ms(), frame.interrupt.clear_queue))
 
     async def cancel_queued(self, frame: Frame) -> None:
         await self._post(m.CancelWanted(frame.cancel_queued.nonce))

@@ -37,7 +37,7 @@ def next_tick_ms(state: m.State) -> int:
     due = []
     if (current := state.current) is not None and current.stage is m.Stage.RUNNING:
         due += [current.kill_ms] if current.kill_ms else [current.deadline_ms, state.drain_ms or 0]
-        due += [current.replied_ms + state.rules.idle_wait_ms if current.replied_ms else 0]
+        due += [_overdue_ms(state.rules, current), current.interrupt_ms]
     elif state.rules.idle_cull_ms and current is None and state.kernel.live:
         due.append(state.active_ms + state.rules.idle_cull_ms)
     return min((at for at in due if at), default=0)
@@ -85,11 +85,12 @@ def _not_started(state: m.State, event: m.RunNotStarted) -> m.Decision:
     return _end_current(state, ABORTED, event.message)
 
 
-def _busy(state: m.State, _: m.RunBusy) -> m.Decision:
+def _busy(state: m.State, event: m.RunBusy) -> m.Decision:
     current = state.current
-    if current is None or current.busy:
+    if current is None or current.busy_ms:
         return state, NOTHING
-    return state.with_current(busy=True), (m.InterruptKernel(),) if current.stopped_as is not None else NOTHING
+    waits = event.now_ms + state.rules.settle_ms if current.stopped_as is not None else 0
+    return state.with_current(busy_ms=event.now_ms, interrupt_ms=waits), NOTHING
 
 
 def _replied(state: m.State, event: m.RunReplied) -> m.Decision:
@@ -98,15 +99,15 @@ def _replied(state: m.State, event: m.RunReplied) -> m.Decision:
     return _end_if_over(state.with_current(reply=event.status, replied_ms=event.now_ms))
 
 
-def _idle(state: m.State, _: m.RunIdle) -> m.Decision:
+def _idle(state: m.State, event: m.RunIdle) -> m.Decision:
     if state.current is None or state.current.stage is not m.Stage.RUNNING:
         return state, NOTHING
-    return _end_if_over(state.with_current(idle=True))
+    return _end_if_over(state.with_current(idle_ms=event.now_ms))
 
 
 def _end_if_over(state: m.State) -> m.Decision:
     current = state.current
-    if current is None or current.reply is None or not current.idle:
+    if current is None or current.reply is None or not current.idle_ms:
         return state, NOTHING
     failed = current.reply != receipt_pb2.RUN_STATUS_OK
     return _end_current(state, current.stopped_as if failed and current.stopped_as is not None else current.reply)
@@ -146,8 +147,12 @@ def _interrupt(state: m.State, event: m.InterruptWanted) -> m.Decision:
     if current is None or current.stage is m.Stage.ENDING:
         return state, aborted
     state = state.with_current(stopped_as=current.stopped_as or INTERRUPTED)
-    # A kernel that has not begun would ignore the signal: it follows when it has.
-    return state, (*aborted, m.InterruptKernel()) if current.busy else aborted
+    if not current.busy_ms:
+        return state, aborted
+    settled_ms = current.busy_ms + state.rules.settle_ms
+    if event.now_ms < settled_ms:
+        return state.with_current(interrupt_ms=settled_ms), aborted
+    return state, (*aborted, m.InterruptKernel())
 
 
 def _cancel(state: m.State, event: m.CancelWanted) -> m.Decision:
@@ -248,8 +253,11 @@ def _tick(state: m.State, event: m.Tick) -> m.Decision:
         return state, NOTHING
     if current.kill_ms and now >= current.kill_ms:
         return _stopped(state, INTERRUPTED, "The cell did not stop when it was interrupted, so its kernel was stopped. Start it again.")
-    if current.replied_ms and now >= current.replied_ms + state.rules.idle_wait_ms:
-        return _end_if_over(state.with_current(idle=True))
+    if now >= _overdue_ms(state.rules, current) > 0:
+        return _end_if_over(state.with_current(idle_ms=now, reply=current.reply or receipt_pb2.RUN_STATUS_ERROR))
+    if current.interrupt_ms and now >= current.interrupt_ms:
+        again = now + state.rules.repeat_ms if current.interrupts == 0 else 0
+        return state.with_current(interrupt_ms=again, interrupts=current.interrupts + 1), (m.InterruptKernel(),)
     if current.kill_ms:
         return state, NOTHING
     if current.deadline_ms and now >= current.deadline_ms:
@@ -257,6 +265,12 @@ def _tick(state: m.State, event: m.Tick) -> m.Decision:
     if state.drain_ms is not None and now >= state.drain_ms:
         return _told_to_stop(state, INTERRUPTED, now)
     return state, NOTHING
+
+
+def _overdue_ms(rules: m.Rules, current: m.Current) -> int:
+    """When a run counts as over although the kernel said only half of it; 0: not in sight."""
+    half_ms = max(current.replied_ms, current.idle_ms)
+    return half_ms + rules.idle_wait_ms if half_ms else 0
 
 
 def _told_to_stop(state: m.State, status: m.RunStatus, now_ms: int) -> m.Decision:

@@ -251,7 +251,7 @@ class Session:
 
     def _signal(self, signals: Signals) -> None:
         if signals.busy:
-            self.post(m.RunBusy())
+            self.post(m.RunBusy(self._now()))
         for prompt, password in signals.inputs:
             self.post(m.InputWanted(prompt, password))
         if signals.reply is not None:

@@ -23,8 +23,11 @@ class Rules:
     wall_ms: int = 0
     # How long a run may go on after it was interrupted by a limit or by the runtime's stop, before its kernel is killed.
     grace_ms: int = 5_000
-    # A kernel that replied but never says that it is idle is idle after this.
+    # A kernel that replied but never says that it is idle, or the other way round, is done after this.
     idle_wait_ms: int = 2_000
+    # A kernel that has just become busy may not have reached the code yet, and would lose a signal.
+    settle_ms: int = 50
+    repeat_ms: int = 1_000
     idle_cull_ms: int = 0
 
 
@@ -40,14 +43,18 @@ class Current:
 
     run: Run
     stage: Stage = Stage.STARTING
-    busy: bool = False
-    idle: bool = False
+    # 0: not yet.
+    busy_ms: int = 0
+    idle_ms: int = 0
     reply: RunStatus | None = None
     replied_ms: int = 0
     deadline_ms: int = 0
     # Set when it was told to stop: how its end is called, and when its kernel is killed (0: never).
     stopped_as: RunStatus | None = None
     kill_ms: int = 0
+    # An interrupt that came before the code was surely running waits until then, and is repeated once.
+    interrupt_ms: int = 0
+    interrupts: int = 0
     input_id: str = ""
 
 
@@ -147,7 +154,7 @@ class RunNotStarted:
 
 @dataclass(frozen=True)
 class RunBusy:
-    pass
+    now_ms: int
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,7 @@ class RunRecorded:
 
 @dataclass(frozen=True)
 class InterruptWanted:
+    now_ms: int
     clear_queue: bool = False
 
 
