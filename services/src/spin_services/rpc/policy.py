@@ -70,6 +70,9 @@ ADMIN_PERMISSIONS = frozenset(
     | {"connection.names", "connection.read", "connection.manage"}
 )
 
+# What a machine may not do, whatever its role: hand out access, or say that it compared fingerprints.
+PERSON_ONLY = frozenset({"member.manage", "apikey.manage", "runtime.confirm", "workspace.manage"})
+
 _ALL_SERVICES = {"workspace", "compiler", "secrets", "audit"}
 
 _BY_SERVICE: dict[str, dict[str, Rule]] = {
@@ -81,7 +84,8 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
         "StartOidcSignIn": Public(),
         "FinishOidcSignIn": Public(),
         "RefreshTokens": Public(),
-        "SignOut": SignedIn(),
+        # The refresh token is the proof: whoever has it may end its sign-in.
+        "SignOut": Public(),
         "GetCurrentUser": SignedIn(),
         "GetJwks": Public(),
         "ExchangeApiKey": Public(),
@@ -204,7 +208,9 @@ class AccessLookup(Protocol):
 
 def permissions_of(caller: Caller, role: RoleValue) -> frozenset[str]:
     granted = ROLE_PERMISSIONS.get(role, frozenset())
-    return granted | ADMIN_PERMISSIONS if caller.is_admin and caller.kind == "person" else granted
+    if caller.kind == "api_key":
+        return granted - PERSON_ONLY
+    return granted | ADMIN_PERMISSIONS if caller.is_admin else granted
 
 
 def has_permission(caller: Caller, permission: str) -> bool:

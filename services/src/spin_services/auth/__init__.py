@@ -1,0 +1,1 @@
+"""Who may: people, sign-in, roles, keys of machines, runtimes' trust, grants."""

@@ -1,0 +1,112 @@
+"""EnrolmentService: convert, call, convert; and the documents by which others trust a runtime."""
+
+from collections.abc import Callable
+from typing import Any
+
+from spin_services.auth.documents import Documents
+from spin_services.auth.enrolment import Enrolment, fingerprint
+from spin_services.auth.places import Places
+from spin_services.auth.store import Runtimes
+from spin_services.database import pages
+from spin_services.keys import KeyStore
+from spin_services.keys.store import version_of
+from spin_services.rpc.errors import ErrorReason, ServiceError, not_found
+from spin_services.rpc.identity import current_caller
+from spin_services.rpc.peers import Peers
+from spinapis.audit.v1.audit_pb2 import GetCheckpointRequest
+from spinapis.audit.v1.audit_pb2_grpc import LogServiceStub
+from spinapis.auth.v1 import trust_pb2 as pb
+from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceServicer
+from spinapis.envelope.v1.enrol_pb2 import EnrolGrant, RuntimeConfirmation
+from spinapis.envelope.v1.trust_pb2 import RuntimeStatus, TrustState
+
+TRUST_LIFE_MS = 24 * 3600 * 1000
+
+
+class EnrolmentService(EnrolmentServiceServicer):
+    def __init__(
+        self,
+        enrolment: Enrolment,
+        runtimes: Runtimes,
+        places: Places,
+        documents: Documents,
+        keys: KeyStore,
+        peers: Peers,
+        clock: Callable[[], int],
+    ) -> None:
+        self._enrolment = enrolment
+        self._runtimes = runtimes
+        self._places = places
+        self._documents = documents
+        self._keys = keys
+        self._log = peers.stub(LogServiceStub)
+        self._clock = clock
+
+    async def RegisterPairing(self, request: pb.RegisterPairingRequest, context: Any) -> pb.RegisterPairingResponse:
+        expires = await self._enrolment.register(
+            current_caller(), request.workspace_id, request.registration, request.allowed_origins, request.allowed_hosts
+        )
+        return pb.RegisterPairingResponse(expires_at_ms=expires)
+
+    async def EnrolRuntime(self, request: pb.EnrolRuntimeRequest, context: Any) -> pb.EnrolRuntimeResponse:
+        grant, print_ = await self._enrolment.enrol(current_caller(), request.workspace_id, request.runtime_id, request.enrol_request)
+        return pb.EnrolRuntimeResponse(enrol_grant=grant, fingerprint=print_)
+
+    async def ConfirmRuntime(self, request: pb.ConfirmRuntimeRequest, context: Any) -> pb.ConfirmRuntimeResponse:
+        signed = await self._enrolment.confirm(current_caller(), request.workspace_id, request.runtime_id, request.fingerprint)
+        return pb.ConfirmRuntimeResponse(confirmation=signed)
+
+    async def RevokeRuntime(self, request: pb.RevokeRuntimeRequest, context: Any) -> pb.RevokeRuntimeResponse:
+        await self._enrolment.revoke(current_caller(), request.workspace_id, request.runtime_id)
+        return pb.RevokeRuntimeResponse()
+
+    async def GetRuntimeTrust(self, request: pb.GetRuntimeTrustRequest, context: Any) -> pb.GetRuntimeTrustResponse:
+        row = await self._places.runtime(request.workspace_id, request.runtime_id)
+        grant = self._documents.of_today(row.enrol_grant, EnrolGrant)
+        return pb.GetRuntimeTrustResponse(
+            status=RuntimeStatus.ValueType(row.status),
+            enrol_grant=grant,
+            confirmation=self._documents.of_today(row.confirmation, RuntimeConfirmation) if row.confirmation else b"",
+            fingerprint=fingerprint(self._documents.ours(grant, EnrolGrant).message),
+        )
+
+    async def ListRootDocuments(self, request: pb.ListRootDocumentsRequest, context: Any) -> pb.ListRootDocumentsResponse:
+        listing, size = f"root-documents:{request.after_version}", pages.clamp(request.page_size)
+        position = pages.decode(listing, request.page_token)
+        after = int(position[0]) if position else request.after_version
+        found = [data for data in self._keys.root_documents() if version_of(data) > after]
+        token = pages.encode(listing, version_of(found[size - 1])) if len(found) > size else ""
+        return pb.ListRootDocumentsResponse(root_documents=found[:size], next_page_token=token)
+
+    async def GetTrustState(self, request: pb.GetTrustStateRequest, context: Any) -> pb.GetTrustStateResponse:
+        row = await self._places.runtime(request.workspace_id, request.runtime_id)
+        grant, checkpoint = self._documents.ours(row.enrol_grant, EnrolGrant).message, await self._checkpoint(row.workspace_id)
+        version = await self._runtimes.next_trust_version(row.workspace_id, row.runtime_id)
+        if version is None:
+            raise not_found("runtime", request.runtime_id)
+        # Read again: what the state says must not be older than its version.
+        row = await self._places.runtime(request.workspace_id, request.runtime_id)
+        now = self._clock()
+        state = TrustState(
+            workspace_id=grant.workspace_id,
+            runtime_id=grant.runtime_id,
+            version=version,
+            issued_at_ms=now,
+            expires_at_ms=now + TRUST_LIFE_MS,
+            root_version=self._keys.root().version,
+            revoked_key_ids=sorted(self._keys.revoked_key_ids()),
+            runtime_status=RuntimeStatus.ValueType(row.status),
+            min_suite=grant.suite,
+            checkpoint=checkpoint,
+        )
+        return pb.GetTrustStateResponse(trust_state=self._documents.sign(state))
+
+    async def _checkpoint(self, workspace_id: str) -> bytes:
+        """The log's newest note; empty before the first, or for a member of a child workspace, who may not see the parent's."""
+        try:
+            answer = await self._log.GetCheckpoint(GetCheckpointRequest(workspace_id=workspace_id))
+        except ServiceError as error:
+            if error.reason in (ErrorReason.ERROR_REASON_NOT_FOUND, ErrorReason.ERROR_REASON_PERMISSION_DENIED):
+                return b""
+            raise
+        return answer.note.encode()

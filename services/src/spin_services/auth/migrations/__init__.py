@@ -1,0 +1,1 @@
+"""Revisions of auth's tables, oldest first."""

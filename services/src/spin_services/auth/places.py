@@ -1,0 +1,76 @@
+"""What auth asks the workspace service: where a session belongs, and which workspaces are above one.
+
+Rules: a session never moves to another notebook, runtime or workspace, and a workspace never to another parent, so both are believed
+for a short time; a runtime serves the workspace that it was enrolled in and those below.
+"""
+
+from collections.abc import Callable
+
+from spin_services.auth.access import Kept
+from spin_services.auth.store import Runtimes
+from spin_services.auth.tables import RuntimeRow
+from spin_services.rpc.errors import ErrorReason, ServiceError, not_found
+from spin_services.rpc.peers import Peers
+from spinapis.workspace.v1.notebooks_pb2 import GetSessionRequest, Session
+from spinapis.workspace.v1.notebooks_pb2_grpc import SessionServiceStub
+from spinapis.workspace.v1.workspaces_pb2 import ListAncestorsRequest
+from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceStub
+
+SESSION_KEPT_MS = 30_000
+ANCESTORS_KEPT_MS = 60_000
+
+
+class Places:
+    def __init__(self, peers: Peers, runtimes: Runtimes, clock: Callable[[], int]) -> None:
+        self._sessions = peers.stub(SessionServiceStub)
+        self._workspaces = peers.stub(WorkspaceServiceStub)
+        self._runtimes = runtimes
+        self._kept_sessions: Kept[tuple[str, str], Session] = Kept(SESSION_KEPT_MS, clock)
+        self._kept_ancestors: Kept[str, list[str]] = Kept(ANCESTORS_KEPT_MS, clock)
+
+    async def session(self, workspace_id: str, session_id: str) -> Session:
+        """The open session of that workspace. Raises NOT_FOUND."""
+        session = self._kept_sessions.get((workspace_id, session_id))
+        if session is None:
+            answer = await self._sessions.GetSession(GetSessionRequest(workspace_id=workspace_id, session_id=session_id))
+            session = answer.session
+            if session.workspace_id != workspace_id or session.id != session_id or session.ended_at_ms:
+                raise not_found("session", session_id)
+            self._kept_sessions.put((workspace_id, session_id), session)
+        return session
+
+    async def check_session(self, workspace_id: str, session_id: str, notebook_id: str, runtime_id: str) -> None:
+        """A capability or a grant for a session is for its own notebook and runtime."""
+        session = await self.session(workspace_id, session_id)
+        if session.notebook_id != notebook_id:
+            raise not_found("notebook", notebook_id)
+        if session.runtime_id != runtime_id:
+            raise not_found("runtime", runtime_id)
+
+    async def runtime(self, workspace_id: str, runtime_id: str) -> RuntimeRow:
+        """The runtime as the workspace sees it: its own, or an ancestor's. Raises NOT_FOUND."""
+        own = await self._runtimes.runtime(workspace_id, runtime_id)
+        if own is not None:
+            return own
+        homes = await self._runtimes.homes(runtime_id)
+        for ancestor in await self._ancestors(workspace_id) if homes else ():
+            if ancestor in homes and (row := await self._runtimes.runtime(ancestor, runtime_id)) is not None:
+                return row
+        raise not_found("runtime", runtime_id)
+
+    async def _ancestors(self, workspace_id: str) -> list[str]:
+        known = self._kept_ancestors.get(workspace_id)
+        if known is not None:
+            return known
+        found: list[str] = []
+        token = ""
+        while True:
+            answer = await self._workspaces.ListAncestors(ListAncestorsRequest(workspace_id=workspace_id, page_token=token))
+            found.extend(answer.workspace_ids)
+            token = answer.next_page_token
+            if not token:
+                break
+        if found[:1] != [workspace_id]:
+            raise ServiceError(ErrorReason.ERROR_REASON_NOT_FOUND, resource="workspace", id=workspace_id)
+        self._kept_ancestors.put(workspace_id, found)
+        return found
