@@ -1,0 +1,1 @@
+"""secrets: connections, their credentials encrypted at rest, and bundles sealed to runtimes."""

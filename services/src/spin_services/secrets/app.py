@@ -1,0 +1,19 @@
+"""Puts the secrets service together."""
+
+from spin_services.database import upgrade
+from spin_services.rpc.server import App
+from spin_services.rpc.wiring import Wiring
+from spin_services.secrets.kek import FileKekProvider
+from spin_services.secrets.service import ConnectionService
+from spin_services.secrets.settings import from_environment
+from spin_services.secrets.store import ConnectionStore
+from spinapis.secrets.v1.secrets_pb2_grpc import add_ConnectionServiceServicer_to_server
+
+
+async def build(wiring: Wiring) -> App:
+    """Raises SettingsInvalid."""
+    settings = from_environment(wiring.environment)
+    await upgrade(wiring.database, "spin_services.secrets.migrations")
+    store = ConnectionStore(wiring.database, FileKekProvider(wiring.keys.kek))
+    service = ConnectionService(store, wiring.peers, wiring.keys, settings, wiring.clock)
+    return App(name="secrets", servicers=((add_ConnectionServiceServicer_to_server, service, "spinapis.secrets.v1.ConnectionService"),))

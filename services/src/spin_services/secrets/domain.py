@@ -1,0 +1,150 @@
+"""The rules of connections.
+
+- A credential goes in and never comes out again but sealed: its fields' names are public, its values have no repr.
+- A change of any connection raises its workspace's count; the counts of a workspace and its ancestors together are the state of what it can use.
+- A bundle's version is that state, shifted, plus the number of its issue: it rises with every change and with every issue, and a runtime that holds
+  any bundle of the present state holds the connections as they are.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+ISSUE_BITS = 20
+MAX_JSON = 64 * 1024
+MAX_LIST = 100
+KIND = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+OPERATION = re.compile(r"[a-z0-9_]{1,60}(\.[a-z0-9_*]{1,60}){0,4}")
+HOST = re.compile(r"(?:\*|[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(:[1-9][0-9]{0,4})?")
+
+
+class FieldInvalid(ValueError):
+    """One field of a connection is wrong; the text never repeats a credential."""
+
+    def __init__(self, field_name: str, text: str) -> None:
+        super().__init__(text)
+        self.field = field_name
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    id: str
+    workspace_id: str
+    name: str
+    kind: str
+    config_json: str
+    allowed_hosts: tuple[str, ...]
+    allowed_operations: tuple[str, ...]
+    credential_fields: tuple[str, ...]
+    version: int
+    created_at_ms: int
+    updated_at_ms: int
+    is_default: bool
+
+    @property
+    def etag(self) -> str:
+        return f"v{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewConnection:
+    name: str
+    kind: str
+    config_json: str
+    allowed_hosts: tuple[str, ...]
+    allowed_operations: tuple[str, ...]
+    is_default: bool
+    credential: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an update changes; None leaves a part as it is."""
+
+    name: str | None = None
+    config_json: str | None = None
+    allowed_hosts: tuple[str, ...] | None = None
+    allowed_operations: tuple[str, ...] | None = None
+    is_default: bool | None = None
+    credential: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    def names(self) -> list[str]:
+        """The parts that change, for the log."""
+        parts = ("name", "config_json", "allowed_hosts", "allowed_operations", "is_default", "credential")
+        return [part for part in parts if getattr(self, part) is not None]
+
+
+def check_name(name: str) -> str:
+    if not name.strip() or name != name.strip() or len(name) > 100 or not name.isprintable():
+        raise FieldInvalid("name", "A name has 1 to 100 printable characters and no space at its ends.")
+    return name
+
+
+def check_kind(kind: str) -> str:
+    if not KIND.fullmatch(kind):
+        raise FieldInvalid("kind", 'A kind is a word such as "postgresql".')
+    return kind
+
+
+def check_config(text: str) -> str:
+    read_object("config_json", text)
+    return text or "{}"
+
+
+def read_object(field_name: str, text: str) -> dict[str, Any]:
+    """A JSON object. The refusal says nothing of the text, which may be a credential."""
+    if len(text) > MAX_JSON:
+        raise FieldInvalid(field_name, f"At most {MAX_JSON} characters.")
+    try:
+        value = orjson.loads(text or b"{}")
+    except orjson.JSONDecodeError:
+        raise FieldInvalid(field_name, "This is not JSON.") from None
+    if not isinstance(value, dict):
+        raise FieldInvalid(field_name, "This is not a JSON object.")
+    return value
+
+
+def check_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
+    return _checked("allowed_hosts", hosts, HOST, "A host is a name in lower case, with a port where it is not the scheme's own.")
+
+
+def check_operations(operations: Iterable[str]) -> tuple[str, ...]:
+    return _checked("allowed_operations", operations, OPERATION, 'An operation is a dotted name such as "sql.query".')
+
+
+def _checked(field_name: str, values: Iterable[str], form: re.Pattern[str], text: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(values))
+    if len(found) > MAX_LIST:
+        raise FieldInvalid(field_name, f"At most {MAX_LIST} of them.")
+    if not all(form.fullmatch(value) for value in found):
+        raise FieldInvalid(field_name, text)
+    return found
+
+
+def nearest(references: Sequence[str], usable: Sequence[Connection], chain: Sequence[str]) -> list[Connection | None]:
+    """Each reference's connection, by id or else by name; of several with a name, the one nearest to the workspace."""
+    by_id = {connection.id: connection for connection in usable}
+    by_name: dict[str, Connection] = {}
+    for connection in sorted(usable, key=lambda one: chain.index(one.workspace_id), reverse=True):
+        by_name[connection.name] = connection
+    return [by_id.get(reference) or by_name.get(reference) for reference in references]
+
+
+def state_version(state: int) -> int:
+    """The lowest version of a bundle that holds the connections of a state."""
+    return state << ISSUE_BITS
+
+
+def holds_state(version: int, state: int) -> bool:
+    return version >> ISSUE_BITS == state
+
+
+def next_version(state: int, last: int, held: int) -> int:
+    """The version of the next bundle for a runtime that was last issued `last` and holds `held`.
+
+    A bundle that directly follows another must name it. So when one may be on its way, a number is left out.
+    """
+    return max(state_version(state), last + 1 if last == held else last + 2)

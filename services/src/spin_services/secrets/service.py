@@ -1,0 +1,164 @@
+"""ConnectionService: convert, ask the store, convert. Every change is in the log before it is committed; without the log nothing changes."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from spin_envelope.errors import Refused
+from spin_services.database import pages
+from spin_services.keys import KeyStore
+from spin_services.rpc.audit_log import AuditLog
+from spin_services.rpc.errors import ErrorReason, ServiceError, already_exists, etag_mismatch, invalid, not_found
+from spin_services.rpc.identity import current_caller
+from spin_services.rpc.peers import Peers
+from spin_services.rpc.policy import has_permission
+from spin_services.runtime_trust import VerifiedHello, VerifiedRuntime, verified_runtime, verify_hello
+from spin_services.secrets import wire
+from spin_services.secrets.bundles import sealed_bundle
+from spin_services.secrets.domain import Connection, holds_state, nearest, state_version
+from spin_services.secrets.settings import Settings
+from spin_services.secrets.store import BeforeCommit, ConnectionStore, ConnectionUnknown, EtagMismatch, Issue, KeyReused, NameTaken, Usable
+from spin_services.secrets.tables import BundleRow
+from spinapis.auth.v1.trust_pb2 import GetRuntimeTrustRequest
+from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceStub
+from spinapis.envelope.v1.trust_pb2 import Role
+from spinapis.secrets.v1 import secrets_pb2 as pb
+from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceServicer
+from spinapis.workspace.v1.workspaces_pb2 import ListAncestorsRequest
+from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceStub
+
+MAX_REFERENCES = 100
+
+
+class ConnectionService(ConnectionServiceServicer):
+    def __init__(self, store: ConnectionStore, peers: Peers, keys: KeyStore, settings: Settings, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._log = AuditLog(peers)
+        self._workspaces = peers.stub(WorkspaceServiceStub)
+        self._auth = peers.stub(EnrolmentServiceStub)
+        self._keys = keys
+        self._settings = settings
+        self._clock = clock
+
+    async def CreateConnection(self, request: pb.CreateConnectionRequest, context: Any) -> pb.CreateConnectionResponse:
+        new, key = wire.new_connection(request), wire.check_key(request.idempotency_key)
+        logged = self._logged("connection.created", ["credential"] if new.credential else [])
+        try:
+            made = await self._store.create(request.workspace_id, secrets.token_hex(16), key, new, self._clock(), logged)
+        except NameTaken:
+            raise already_exists("connection", new.name) from None
+        except KeyReused:
+            raise already_exists("idempotency_key", key) from None
+        return pb.CreateConnectionResponse(connection=wire.to_connection(made, request.workspace_id, whole=True))
+
+    async def GetConnection(self, request: pb.GetConnectionRequest, context: Any) -> pb.GetConnectionResponse:
+        try:
+            found = await self._store.get(await self._chain(request.workspace_id), request.connection_id)
+        except ConnectionUnknown:
+            raise not_found("connection", request.connection_id) from None
+        whole = has_permission(current_caller(), "connection.read")
+        return pb.GetConnectionResponse(connection=wire.to_connection(found, request.workspace_id, whole=whole))
+
+    async def ListConnections(self, request: pb.ListConnectionsRequest, context: Any) -> pb.ListConnectionsResponse:
+        listing = f"connections:{request.workspace_id}:{request.kind}"
+        position = pages.decode(listing, request.page_token)
+        after = (str(position[0]), str(position[1])) if position else ("", "")
+        limit = pages.clamp(request.page_size)
+        found = await self._store.page(await self._chain(request.workspace_id), request.kind, after, limit + 1)
+        token = pages.encode(listing, found[limit - 1].name, found[limit - 1].id) if len(found) > limit else ""
+        whole = has_permission(current_caller(), "connection.read")
+        shown = [wire.to_connection(one, request.workspace_id, whole=whole) for one in found[:limit]]
+        return pb.ListConnectionsResponse(connections=shown, next_page_token=token)
+
+    async def UpdateConnection(self, request: pb.UpdateConnectionRequest, context: Any) -> pb.UpdateConnectionResponse:
+        changes = wire.changes(request)
+        logged = self._logged("connection.updated", changes.names())
+        try:
+            updated = await self._store.update(request.workspace_id, request.connection_id, request.etag, changes, self._clock(), logged)
+        except ConnectionUnknown:
+            raise not_found("connection", request.connection_id) from None
+        except EtagMismatch:
+            raise etag_mismatch("connection") from None
+        except NameTaken:
+            raise already_exists("connection", request.name) from None
+        return pb.UpdateConnectionResponse(connection=wire.to_connection(updated, request.workspace_id, whole=True))
+
+    async def DeleteConnection(self, request: pb.DeleteConnectionRequest, context: Any) -> pb.DeleteConnectionResponse:
+        logged = self._logged("connection.deleted", [])
+        try:
+            await self._store.delete(request.workspace_id, request.connection_id, request.etag, self._clock(), logged)
+        except ConnectionUnknown:
+            raise not_found("connection", request.connection_id) from None
+        except EtagMismatch:
+            raise etag_mismatch("connection") from None
+        return pb.DeleteConnectionResponse()
+
+    async def ResolveConnections(self, request: pb.ResolveConnectionsRequest, context: Any) -> pb.ResolveConnectionsResponse:
+        if len(request.references) > MAX_REFERENCES:
+            raise invalid("references", f"At most {MAX_REFERENCES} references.")
+        chain = await self._chain(request.workspace_id)
+        usable = await self._store.usable(chain, with_credentials=False)
+        resolved = []
+        for reference, found in zip(request.references, nearest(request.references, usable.connections, chain), strict=True):
+            if found is None:
+                raise ServiceError(ErrorReason.ERROR_REASON_CONNECTION_UNUSABLE, connection=reference)
+            resolved.append(wire.to_resolved(found, request.workspace_id))
+        return pb.ResolveConnectionsResponse(connections=resolved, bundle_version=state_version(usable.state))
+
+    async def SyncCredentials(self, request: pb.SyncCredentialsRequest, context: Any) -> pb.SyncCredentialsResponse:
+        runtime_id, now_ms = wire.check_id("runtime_id", request.runtime_id), self._clock()
+        root, revoked, user_id = self._keys.root(), self._keys.revoked_key_ids(), current_caller().user_id
+        trust = await self._auth.GetRuntimeTrust(GetRuntimeTrustRequest(workspace_id=request.workspace_id, runtime_id=runtime_id))
+        runtime = verified_runtime(root, trust, runtime_id, now_ms, revoked)
+        hello = verify_hello(root, runtime, request.hello, request.challenge, session_id=None, user_id=user_id, now_ms=now_ms, revoked=revoked)
+        chain = await self._chain(runtime.workspace_id.hex())
+        usable = await self._store.usable(chain, with_credentials=True)
+        held = hello.hello.bundle_version
+        if await self._is_current(runtime_id, held, usable.state, now_ms):
+            return pb.SyncCredentialsResponse(bundle_version=held)
+        return await self._issued(request.workspace_id, runtime, hello, usable, now_ms)
+
+    async def _is_current(self, runtime_id: str, held: int, state: int, now_ms: int) -> bool:
+        """Whether the runtime needs no bundle: it holds one of this state for a good while yet, or there is nothing that it could hold."""
+        if not state:
+            return True
+        bundle = await self._store.held(runtime_id, held)
+        return bundle is not None and holds_state(held, state) and bundle.expires_at_ms - now_ms > self._settings.renew_before_ms
+
+    async def _issued(
+        self, workspace_id: str, runtime: VerifiedRuntime, hello: VerifiedHello, usable: Usable, now_ms: int
+    ) -> pb.SyncCredentialsResponse:
+        key, life_ms, answer = self._keys.role_key(Role.ROLE_SECRETS), self._settings.bundle_life_ms, pb.SyncCredentialsResponse()
+        runtime_id, connection_ids = runtime.runtime_id.hex(), [connection.id for connection in usable.connections]
+
+        async def make(issue: Issue) -> BundleRow:
+            try:
+                answer.sealed, digest = sealed_bundle(runtime, hello, usable, issue, key, now_ms, life_ms)
+            except Refused:
+                raise ServiceError(ErrorReason.ERROR_REASON_TOO_LARGE, limit="4 MiB of credentials") from None
+            answer.bundle_version = issue.version
+            entry = wire.sync_entry(current_caller().user_id, runtime_id, issue.version, connection_ids, secrets.token_hex(4))
+            await self._log.append(workspace_id, entry)
+            return BundleRow(runtime_id=runtime_id, version=issue.version, digest=digest, expires_at_ms=now_ms + life_ms)
+
+        await self._store.issue(runtime_id, usable.state, hello.hello.bundle_version, make)
+        return answer
+
+    def _logged(self, kind: str, changed: list[str]) -> BeforeCommit:
+        user_id, attempt = current_caller().user_id, secrets.token_hex(4)
+
+        async def log(connection: Connection) -> None:
+            await self._log.append(connection.workspace_id, wire.log_entry(kind, user_id, connection, attempt, changed))
+
+        return log
+
+    async def _chain(self, workspace_id: str) -> list[str]:
+        """The workspace, its parent, and so on."""
+        chain: list[str] = []
+        token = ""
+        while True:
+            answer = await self._workspaces.ListAncestors(ListAncestorsRequest(workspace_id=workspace_id, page_size=100, page_token=token))
+            chain += answer.workspace_ids
+            token = answer.next_page_token
+            if not token:
+                return chain or [workspace_id]

@@ -1,0 +1,279 @@
+"""Keeps connections and what was issued of them.
+
+- A transaction that changes a connection raises its workspace's count first: the row's lock makes changes of one workspace follow one another.
+- `before_commit` runs inside the transaction: what must be in the log is there before the change is.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from spin_services.database import Database
+from spin_services.secrets.domain import Changes, Connection, NewConnection, next_version
+from spin_services.secrets.kek import KekProvider
+from spin_services.secrets.records import Place, Record, read_record, write_record
+from spin_services.secrets.tables import BundleRow, ConnectionRow, CreationRow, CredentialRow, IssueRow, StateRow, TombstoneRow
+
+BeforeCommit = Callable[[Connection], Awaitable[None]]
+
+
+class ConnectionUnknown(Exception):
+    """No such connection in this workspace."""
+
+
+class NameTaken(Exception):
+    """Another connection of the workspace has the name."""
+
+
+class EtagMismatch(Exception):
+    """The connection was changed since."""
+
+
+class KeyReused(Exception):
+    """The idempotency key made another connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A bundle's number, and the digest of the bundle that the runtime holds (empty for none that was issued to it)."""
+
+    version: int
+    prev_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """What a bundle carries: connections with their credentials, and what must be forgotten."""
+
+    state: int
+    connections: Sequence[Connection]
+    tombstones: Sequence[str]
+    credentials: dict[str, bytes] = field(repr=False)
+
+
+class ConnectionStore:
+    def __init__(self, database: Database, kek: KekProvider) -> None:
+        self._database = database
+        self._kek = kek
+
+    async def create(
+        self, workspace_id: str, connection_id: str, key: str, new: NewConnection, now_ms: int, before_commit: BeforeCommit
+    ) -> Connection:
+        """The connection, or the one that the key made before. Raises NameTaken, KeyReused."""
+        async with self._database.session() as session:
+            await _count(session, workspace_id)
+            if key and (made := await session.get(CreationRow, (workspace_id, key))) is not None:
+                return await self._made_before(session, made, new)
+            await _check_name_free(session, workspace_id, new.name, "")
+            row = _new_row(workspace_id, connection_id, new, now_ms)
+            session.add(row)
+            if key:
+                session.add(CreationRow(workspace_id=workspace_id, idempotency_key=key, connection_id=connection_id, fingerprint=_fingerprint(new)))
+            await self._write_credential(session, row, new.credential)
+            await _settle_default(session, row)
+            connection = _connection(row)
+            await before_commit(connection)
+            await session.commit()
+            return connection
+
+    async def _made_before(self, session: AsyncSession, made: CreationRow, new: NewConnection) -> Connection:
+        row = await session.get(ConnectionRow, made.connection_id)
+        if row is None or made.fingerprint != _fingerprint(new):
+            raise KeyReused
+        return _connection(row)
+
+    async def update(
+        self, workspace_id: str, connection_id: str, etag: str, changes: Changes, now_ms: int, before_commit: BeforeCommit
+    ) -> Connection:
+        """Raises ConnectionUnknown, EtagMismatch, NameTaken."""
+        async with self._database.session() as session:
+            await _count(session, workspace_id)
+            row = await _row(session, workspace_id, connection_id, etag)
+            if changes.name is not None:
+                await _check_name_free(session, workspace_id, changes.name, connection_id)
+            _change(row, changes)
+            row.version += 1
+            row.updated_at_ms = now_ms
+            if changes.credential is not None:
+                await session.execute(delete(CredentialRow).where(col(CredentialRow.connection_id) == connection_id))
+                await self._write_credential(session, row, changes.credential)
+            await _settle_default(session, row)
+            connection = _connection(row)
+            await before_commit(connection)
+            await session.commit()
+            return connection
+
+    async def delete(self, workspace_id: str, connection_id: str, etag: str, now_ms: int, before_commit: BeforeCommit) -> None:
+        """Raises ConnectionUnknown, EtagMismatch."""
+        async with self._database.session() as session:
+            await _count(session, workspace_id)
+            row = await _row(session, workspace_id, connection_id, etag)
+            connection = _connection(row)
+            await session.execute(delete(CredentialRow).where(col(CredentialRow.connection_id) == connection_id))
+            await session.delete(row)
+            session.add(TombstoneRow(connection_id=connection_id, workspace_id=workspace_id, deleted_at_ms=now_ms))
+            await before_commit(connection)
+            await session.commit()
+
+    async def get(self, chain: Sequence[str], connection_id: str) -> Connection:
+        """Raises ConnectionUnknown."""
+        async with self._database.reading() as session:
+            row = await session.get(ConnectionRow, connection_id)
+        if row is None or row.workspace_id not in chain:
+            raise ConnectionUnknown
+        return _connection(row)
+
+    async def page(self, chain: Sequence[str], kind: str, after: tuple[str, str], limit: int) -> list[Connection]:
+        """By name, then id."""
+        query = select(ConnectionRow).where(col(ConnectionRow.workspace_id).in_(chain))
+        if kind:
+            query = query.where(col(ConnectionRow.kind) == kind)
+        name, connection_id = after
+        query = query.where((col(ConnectionRow.name) > name) | ((col(ConnectionRow.name) == name) & (col(ConnectionRow.id) > connection_id)))
+        async with self._database.reading() as session:
+            rows = await session.scalars(query.order_by(ConnectionRow.name, ConnectionRow.id).limit(limit))
+            return [_connection(row) for row in rows]
+
+    async def usable(self, chain: Sequence[str], *, with_credentials: bool) -> Usable:
+        """All that a workspace with these ancestors may use, as of one moment."""
+        async with self._database.reading() as session:
+            state = (await session.scalars(select(func.coalesce(func.sum(StateRow.changes), 0)).where(col(StateRow.workspace_id).in_(chain)))).one()
+            rows = (await session.scalars(select(ConnectionRow).where(col(ConnectionRow.workspace_id).in_(chain)).order_by(ConnectionRow.id))).all()
+            gone = (await session.scalars(select(col(TombstoneRow.connection_id)).where(col(TombstoneRow.workspace_id).in_(chain)))).all()
+            wanted = [row.id for row in rows] if with_credentials else []
+            records = (await session.scalars(select(CredentialRow).where(col(CredentialRow.connection_id).in_(wanted)))).all()
+        connections = [_connection(row) for row in rows]
+        workspaces = {row.id: row.workspace_id for row in rows}
+        credentials = {record.connection_id: await self._read_credential(workspaces[record.connection_id], record) for record in records}
+        return Usable(int(state), connections, sorted(gone), credentials)
+
+    async def held(self, runtime_id: str, version: int) -> BundleRow | None:
+        async with self._database.reading() as session:
+            return await session.get(BundleRow, (runtime_id, version))
+
+    async def issue(self, runtime_id: str, state: int, held: int, sign: Callable[[Issue], Awaitable[BundleRow]]) -> None:
+        """Number a bundle and keep its digest; `sign` makes it inside the transaction."""
+        async with self._database.session() as session:
+            await session.execute(_insert(session, IssueRow, {"runtime_id": runtime_id, "last_version": 0}))
+            row = (await session.scalars(select(IssueRow).where(col(IssueRow.runtime_id) == runtime_id).with_for_update())).one()
+            version = next_version(state, row.last_version, held)
+            before = await session.get(BundleRow, (runtime_id, held))
+            row.last_version = version
+            session.add(row)
+            session.add(await sign(Issue(version, before.digest if before is not None else b"")))
+            await session.commit()
+
+    async def _write_credential(self, session: AsyncSession, row: ConnectionRow, credential: Any) -> None:
+        row.credential_fields = orjson.dumps(sorted(credential)).decode()
+        place = Place(row.workspace_id, row.id, row.version)
+        record = await write_record(self._kek, place, orjson.dumps(credential))
+        session.add(
+            CredentialRow(
+                connection_id=row.id, version=row.version, wrapped_key=record.wrapped_key, commitment=record.commitment, sealed=record.sealed
+            )
+        )
+
+    async def _read_credential(self, workspace_id: str, row: CredentialRow) -> bytes:
+        place = Place(workspace_id, row.connection_id, row.version)
+        return await read_record(self._kek, place, Record(row.wrapped_key, row.commitment, row.sealed))
+
+
+async def _count(session: AsyncSession, workspace_id: str) -> None:
+    await session.execute(_insert(session, StateRow, {"workspace_id": workspace_id, "changes": 0}))
+    await session.execute(update(StateRow).where(col(StateRow.workspace_id) == workspace_id).values(changes=StateRow.changes + 1))
+
+
+def _insert(session: AsyncSession, row: Any, values: dict[str, Any]) -> Any:
+    """Insert unless it is there."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    return dialect.insert(row).values(**values).on_conflict_do_nothing()
+
+
+async def _row(session: AsyncSession, workspace_id: str, connection_id: str, etag: str) -> ConnectionRow:
+    row = await session.get(ConnectionRow, connection_id)
+    if row is None or row.workspace_id != workspace_id:
+        raise ConnectionUnknown
+    if etag != _connection(row).etag:
+        raise EtagMismatch
+    return row
+
+
+async def _check_name_free(session: AsyncSession, workspace_id: str, name: str, but: str) -> None:
+    others = (col(ConnectionRow.workspace_id) == workspace_id, col(ConnectionRow.name) == name, col(ConnectionRow.id) != but)
+    query = select(col(ConnectionRow.id)).where(*others)
+    if (await session.scalars(query)).first() is not None:
+        raise NameTaken
+
+
+async def _settle_default(session: AsyncSession, row: ConnectionRow) -> None:
+    """At most one default for a kind in a workspace: the newest to be made one."""
+    if row.is_default:
+        others = (col(ConnectionRow.workspace_id) == row.workspace_id, col(ConnectionRow.kind) == row.kind, col(ConnectionRow.id) != row.id)
+        await session.execute(
+            update(ConnectionRow)
+            .where(*others, col(ConnectionRow.is_default))
+            .values(is_default=False, version=ConnectionRow.version + 1, updated_at_ms=row.updated_at_ms)
+        )
+
+
+def _new_row(workspace_id: str, connection_id: str, new: NewConnection, now_ms: int) -> ConnectionRow:
+    return ConnectionRow(
+        id=connection_id,
+        workspace_id=workspace_id,
+        name=new.name,
+        kind=new.kind,
+        config_json=new.config_json,
+        allowed_hosts=_list(new.allowed_hosts),
+        allowed_operations=_list(new.allowed_operations),
+        credential_fields="[]",
+        version=1,
+        created_at_ms=now_ms,
+        updated_at_ms=now_ms,
+        is_default=new.is_default,
+    )
+
+
+def _change(row: ConnectionRow, changes: Changes) -> None:
+    if changes.name is not None:
+        row.name = changes.name
+    if changes.config_json is not None:
+        row.config_json = changes.config_json
+    if changes.allowed_hosts is not None:
+        row.allowed_hosts = _list(changes.allowed_hosts)
+    if changes.allowed_operations is not None:
+        row.allowed_operations = _list(changes.allowed_operations)
+    if changes.is_default is not None:
+        row.is_default = changes.is_default
+
+
+def _connection(row: ConnectionRow) -> Connection:
+    return Connection(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        name=row.name,
+        kind=row.kind,
+        config_json=row.config_json,
+        allowed_hosts=tuple(orjson.loads(row.allowed_hosts)),
+        allowed_operations=tuple(orjson.loads(row.allowed_operations)),
+        credential_fields=tuple(orjson.loads(row.credential_fields)),
+        version=row.version,
+        created_at_ms=row.created_at_ms,
+        updated_at_ms=row.updated_at_ms,
+        is_default=row.is_default,
+    )
+
+
+def _list(values: Sequence[str]) -> str:
+    return orjson.dumps(list(values)).decode()
+
+
+def _fingerprint(new: NewConnection) -> bytes:
+    said = [new.name, new.kind, new.config_json, list(new.allowed_hosts), list(new.allowed_operations), new.is_default, sorted(new.credential)]
+    return sha256(orjson.dumps(said)).digest()

@@ -1,0 +1,121 @@
+"""Between secrets' messages and its domain. What a request must look like is checked here."""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import orjson
+
+from spin_services.rpc.errors import invalid
+from spin_services.secrets import domain
+from spin_services.secrets.domain import Changes, Connection, FieldInvalid, NewConnection
+from spinapis.audit.v1.audit_pb2 import NewEntry
+from spinapis.secrets.v1 import secrets_pb2 as pb
+
+T = TypeVar("T")
+
+
+def new_connection(request: pb.CreateConnectionRequest) -> NewConnection:
+    """Raises INVALID_ARGUMENT."""
+    return _read(
+        lambda: NewConnection(
+            name=domain.check_name(request.name),
+            kind=domain.check_kind(request.kind),
+            config_json=domain.check_config(request.config_json),
+            allowed_hosts=domain.check_hosts(request.allowed_hosts),
+            allowed_operations=domain.check_operations(request.allowed_operations),
+            is_default=request.is_default,
+            credential=domain.read_object("credential_json", request.credential_json),
+        )
+    )
+
+
+def changes(request: pb.UpdateConnectionRequest) -> Changes:
+    """Raises INVALID_ARGUMENT."""
+    return _read(
+        lambda: Changes(
+            name=domain.check_name(request.name) if request.HasField("name") else None,
+            config_json=domain.check_config(request.config_json) if request.HasField("config_json") else None,
+            allowed_hosts=domain.check_hosts(request.allowed_hosts) if request.replace_allowed else None,
+            allowed_operations=domain.check_operations(request.allowed_operations) if request.replace_allowed else None,
+            is_default=request.is_default if request.HasField("is_default") else None,
+            credential=domain.read_object("credential_json", request.credential_json) if request.HasField("credential_json") else None,
+        )
+    )
+
+
+def _read(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except FieldInvalid as fault:
+        raise invalid(fault.field, str(fault)) from None
+
+
+def check_id(field: str, value: str) -> str:
+    if not re.fullmatch("[0-9a-f]{32}", value):
+        raise invalid(field, "An id is 32 hexadecimal digits in lower case.")
+    return value
+
+
+def check_key(value: str) -> str:
+    if len(value) > 256 or "\0" in value:
+        raise invalid("idempotency_key", "At most 256 characters.")
+    return value
+
+
+def to_connection(connection: Connection, workspace_id: str, *, whole: bool) -> pb.Connection:
+    """`whole` shows the configuration; otherwise names and kinds alone. What is inherited shows no configuration to its heirs."""
+    inherited = connection.workspace_id != workspace_id
+    shown = pb.Connection(
+        id=connection.id,
+        workspace_id=connection.workspace_id,
+        name=connection.name,
+        kind=connection.kind,
+        inherited=inherited,
+        is_default=connection.is_default,
+    )
+    if whole and not inherited:
+        shown.MergeFrom(
+            pb.Connection(
+                config_json=connection.config_json,
+                allowed_hosts=connection.allowed_hosts,
+                allowed_operations=connection.allowed_operations,
+                credential_fields=connection.credential_fields,
+                version=connection.version,
+                etag=connection.etag,
+                created_at_ms=connection.created_at_ms,
+                updated_at_ms=connection.updated_at_ms,
+            )
+        )
+    return shown
+
+
+def to_resolved(connection: Connection, workspace_id: str) -> pb.Connection:
+    """What a compiler needs: which operations it may grant."""
+    shown = to_connection(connection, workspace_id, whole=False)
+    shown.allowed_operations.extend(connection.allowed_operations)
+    shown.version = connection.version
+    return shown
+
+
+def log_entry(kind: str, user_id: str, connection: Connection, attempt: str, changed: list[str]) -> NewEntry:
+    """What the log is told of a change: names of what changed, never a value."""
+    body = {"connection_id": connection.id, "name": connection.name, "kind": connection.kind, "version": connection.version, "changed": changed}
+    return NewEntry(
+        idempotency_key=f"{kind}:{connection.id}:{connection.version}:{attempt}",
+        type=kind,
+        user_id=user_id,
+        subjects=[f"connection:{connection.id}"],
+        body_json=orjson.dumps(body).decode(),
+    )
+
+
+def sync_entry(user_id: str, runtime_id: str, bundle_version: int, connection_ids: list[str], attempt: str) -> NewEntry:
+    body = {"runtime_id": runtime_id, "bundle_version": bundle_version, "connections": connection_ids}
+    return NewEntry(
+        idempotency_key=f"connection.sealed:{runtime_id}:{bundle_version}:{attempt}",
+        type="connection.sealed",
+        user_id=user_id,
+        subjects=[f"runtime:{runtime_id}"],
+        body_json=orjson.dumps(body).decode(),
+    )

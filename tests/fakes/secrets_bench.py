@@ -1,0 +1,96 @@
+"""What tests of the secrets service do all the time: make connections, synchronise them to a runtime, open what it got."""
+
+import os
+from typing import Any
+
+import orjson
+
+from spin_envelope.sealing import open_sealed
+from spin_envelope.signing import Verified, sign
+from spinapis.auth.v1.members_pb2 import MemberRole
+from spinapis.auth.v1.trust_pb2_grpc import add_EnrolmentServiceServicer_to_server
+from spinapis.envelope.v1.attach_pb2 import Challenge
+from spinapis.envelope.v1.run_pb2 import CredentialBundle
+from spinapis.envelope.v1.trust_pb2 import Role
+from spinapis.secrets.v1 import secrets_pb2 as pb
+from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub
+from tests.fakes.installation import Installation
+from tests.fakes.peer_services import FakeAccess, FakeLog, FakeWorkspaces, add_access, add_log, add_workspaces
+from tests.fakes.runtimes import FakeEnrolment, FakeRuntime
+
+PARENT, WORKSPACE, OTHER = "aa" * 16, "ab" * 16, "ac" * 16
+SECRET = "correct-horse-battery-staple"
+
+
+class SecretsBench:
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.access, self.log, self.workspaces = FakeAccess(), FakeLog(), FakeWorkspaces()
+        self.enrolment = FakeEnrolment(installation.keys, WORKSPACE)
+        self.stub = ConnectionServiceStub(installation.channel("secrets"))
+        self.workspaces.parents[WORKSPACE] = PARENT
+
+    async def start_peers(self) -> None:
+        for role in ("OWNER", "EDITOR", "AGENT", "VIEWER", "AUDITOR"):
+            for workspace_id in (PARENT, WORKSPACE, OTHER):
+                self.access.roles[role.lower(), workspace_id] = MemberRole.Value(f"MEMBER_ROLE_{role}")
+        await self.installation.start_fake("auth", add_access(self.access), (add_EnrolmentServiceServicer_to_server, self.enrolment))
+        await self.installation.start_fake("workspace", *add_workspaces(self.workspaces))
+        await self.installation.start_fake("audit", add_log(self.log))
+
+    def by(self, user: str) -> Any:
+        return self.installation.as_user(user)
+
+    async def create(self, name: str = "warehouse", *, user: str = "owner", **fields: Any) -> pb.Connection:
+        values: dict[str, Any] = {
+            "workspace_id": WORKSPACE,
+            "name": name,
+            "kind": "postgresql",
+            "config_json": '{"host":"db.example.org"}',
+            "credential_json": orjson.dumps({"user": "reader", "password": SECRET}).decode(),
+            "allowed_hosts": ["db.example.org:5432"],
+            "allowed_operations": ["sql.query"],
+        }
+        request = pb.CreateConnectionRequest(**(values | fields))
+        return (await self.stub.CreateConnection(request, metadata=self.by(user))).connection
+
+    async def update(self, connection: pb.Connection, **fields: Any) -> pb.Connection:
+        values = {"workspace_id": connection.workspace_id, "connection_id": connection.id, "etag": connection.etag}
+        request = pb.UpdateConnectionRequest(**(values | fields))
+        return (await self.stub.UpdateConnection(request, metadata=self.by("owner"))).connection
+
+    async def delete(self, connection: pb.Connection) -> None:
+        request = pb.DeleteConnectionRequest(workspace_id=connection.workspace_id, connection_id=connection.id, etag=connection.etag)
+        await self.stub.DeleteConnection(request, metadata=self.by("owner"))
+
+    async def list(self, user: str = "owner", workspace_id: str = WORKSPACE, **fields: Any) -> list[pb.Connection]:
+        request = pb.ListConnectionsRequest(workspace_id=workspace_id, **fields)
+        return list((await self.stub.ListConnections(request, metadata=self.by(user))).connections)
+
+    async def resolve(self, *references: str, workspace_id: str = WORKSPACE) -> pb.ResolveConnectionsResponse:
+        request = pb.ResolveConnectionsRequest(workspace_id=workspace_id, references=references)
+        return await self.stub.ResolveConnections(request, metadata=self.installation.as_service("compiler", "secrets", "agent"))
+
+    def challenge(self, runtime: FakeRuntime, user: str = "owner", **fields: Any) -> tuple[bytes, Challenge]:
+        values: dict[str, Any] = {
+            "nonce": os.urandom(32),
+            "issued_at_ms": self.installation.clock(),
+            "workspace_id": bytes.fromhex(runtime.workspace_id),
+            "runtime_id": bytes.fromhex(runtime.runtime_id),
+            "session_id": os.urandom(16),
+            "user_id": user,
+        }
+        asked = Challenge(**(values | fields))
+        return sign(asked, self.installation.keys.role_key(Role.ROLE_AUTH)), asked
+
+    async def sync(self, runtime: FakeRuntime, *, held: int = 0, user: str = "owner", **hello_fields: Any) -> pb.SyncCredentialsResponse:
+        challenge, asked = self.challenge(runtime)
+        hello = runtime.hello(challenge, asked, bundle_version=held, **hello_fields)
+        request = pb.SyncCredentialsRequest(workspace_id=WORKSPACE, runtime_id=runtime.runtime_id, hello=hello, challenge=challenge)
+        return await self.stub.SyncCredentials(request, metadata=self.by(user))
+
+    def open(self, runtime: FakeRuntime, sealed: bytes) -> Verified[CredentialBundle]:
+        """As the runtime's broker does."""
+        ids = {"workspace_id": bytes.fromhex(runtime.workspace_id), "runtime_id": bytes.fromhex(runtime.runtime_id), "boot_id": runtime.boot_id}
+        opened = open_sealed(sealed, runtime.boot_key, min_suite=2, **ids)
+        return self.installation.keys.root().verify(opened.signed, CredentialBundle, self.installation.clock())
