@@ -61,7 +61,7 @@ export function unverified<M extends DescMessage>(data: Uint8Array, schema: M): 
 
 function envelopeOf(data: Uint8Array, schema: DescMessage): SignedMessage {
   const envelope = parse(SignedMessageSchema, data);
-  if (envelope.payloadType !== payloadType(schema)) throw new Refused(`payload type ${envelope.payloadType} where ${schema.name} was expected`);
+  if (envelope.payloadType !== payloadType(schema)) throw new Refused(`payload type ${envelope.payloadType.slice(0, 80)} where ${schema.name} was expected`);
   if (envelope.signatures.length > MAX_SIGNATURES) throw new Refused(`${envelope.signatures.length} signatures`);
   return envelope;
 }

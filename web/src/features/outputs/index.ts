@@ -9,3 +9,5 @@ export {
   displayUpdateOf,
   messageOf,
 } from "./model/items";
+export { MarkdownView } from "./components/markdown-view";
+export { OutputsView } from "./components/outputs-view";

@@ -10,6 +10,8 @@ export interface SessionIdentity {
   sessionId: string;
   runtimeId: string;
   runtimeUrl: string;
+  /** The workspace that the runtime is enrolled in: a parent's, for an inherited one. */
+  runtimeWorkspaceId: string;
 }
 
 export interface CompileOrder {

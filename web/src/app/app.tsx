@@ -1,0 +1,34 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { StrictMode } from "react";
+import { ApiProvider } from "../shared/api/context";
+import { problemOf } from "../shared/api/problem";
+import type { Api } from "../shared/api/transport";
+import { ErrorReason } from "../gen/spinapis/errors/v1/reasons_pb";
+import { Routes } from "./routes";
+
+const PASSING = new Set([ErrorReason.UNAVAILABLE, ErrorReason.RATE_LIMITED]);
+
+function newQueryClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        // What a repetition may mend is repeated; a refusal is shown at once.
+        retry: (failures, error) => failures < 3 && PASSING.has(problemOf(error).reason),
+        staleTime: 10_000,
+        refetchOnWindowFocus: true,
+      },
+    },
+  });
+}
+
+export function App({ api, queries = newQueryClient() }: { api: Api; queries?: QueryClient }) {
+  return (
+    <StrictMode>
+      <ApiProvider value={api}>
+        <QueryClientProvider client={queries}>
+          <Routes />
+        </QueryClientProvider>
+      </ApiProvider>
+    </StrictMode>
+  );
+}

@@ -1,0 +1,1 @@
+export function ConnectionsPage(_: { workspaceId: string }) { return null; }

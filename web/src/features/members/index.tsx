@@ -1,0 +1,1 @@
+export function MembersPage(_: { workspaceId: string }) { return null; }

@@ -1,0 +1,78 @@
+import { EditorView } from "@codemirror/view";
+import { useEffect, useEffectEvent, useRef } from "react";
+import { type EditorKeys, type Assistance, createEditor, setEditorLanguage, setEditorText } from "../model/code-mirror";
+
+interface Props extends EditorKeys {
+  label: string;
+  language: string;
+  text: string;
+  focused: boolean;
+  readOnly: boolean;
+  assistance: Assistance | undefined;
+  onChange: (text: string) => void;
+  onFocus: () => void;
+}
+
+/** CodeMirror in React: the editor owns the text while it is typed in, and takes over what comes from elsewhere. */
+export function CodeEditor({ label, language, text, focused, readOnly, assistance, onChange, onFocus, ...keys }: Props) {
+  const place = useRef<HTMLDivElement>(null);
+  const view = useRef<EditorView>(null);
+  const change = useEffectEvent(onChange);
+  const focus = useEffectEvent(onFocus);
+  const press = useEffectEvent((name: keyof EditorKeys) => {
+    keys[name]();
+  });
+  const help = useEffectEvent(() => assistance);
+  const first = useEffectEvent(() => ({ label, text, language, readOnly }));
+
+  useEffect(() => {
+    if (!place.current) return undefined;
+    const editor = createEditor({
+      parent: place.current,
+      ...first(),
+      onChange: (next) => {
+        change(next);
+      },
+      onFocus: () => {
+        focus();
+      },
+      assistance: () => help(),
+      keys: {
+        onRun: () => {
+          press("onRun");
+        },
+        onRunAndAdvance: () => {
+          press("onRunAndAdvance");
+        },
+        onRunAndInsert: () => {
+          press("onRunAndInsert");
+        },
+        onLeave: () => {
+          press("onLeave");
+        },
+        onUp: () => {
+          press("onUp");
+        },
+        onDown: () => {
+          press("onDown");
+        },
+      },
+    });
+    view.current = editor;
+    return () => {
+      editor.destroy();
+      view.current = null;
+    };
+  }, []);
+
+  useEffect(() => {
+    if (view.current) setEditorText(view.current, text);
+  }, [text]);
+  useEffect(() => {
+    if (view.current) setEditorLanguage(view.current, language);
+  }, [language]);
+  useEffect(() => {
+    if (focused && view.current && !view.current.hasFocus) view.current.focus();
+  }, [focused]);
+  return <div className="code" ref={place} />;
+}

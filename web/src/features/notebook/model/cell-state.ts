@@ -1,0 +1,73 @@
+/** How a cell's newest run stands, for people. */
+import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
+import { RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
+import type { Tone } from "../../../shared/ui";
+import { formatDuration } from "../../../shared/clock";
+import type { RunView, Submission } from "../../session";
+
+export interface CellState {
+  name: "idle" | "waiting" | "queued" | "running" | "ok" | "failed" | "refused";
+  text: string;
+  tone: Tone;
+  active: boolean;
+}
+
+const IDLE: CellState = { name: "idle", text: "", tone: "plain", active: false };
+
+export function cellState(run: RunView | undefined, submission: Submission | undefined): CellState {
+  if (submission) return ofSubmission(submission);
+  if (!run) return IDLE;
+  switch (run.phase) {
+    case RunPhase.QUEUED:
+      return { name: "queued", text: "Queued", tone: "busy", active: true };
+    case RunPhase.RUNNING:
+      return { name: "running", text: "Running", tone: "busy", active: true };
+    case RunPhase.ENDED:
+      return ended(run);
+    case RunPhase.REJECTED:
+      return { name: "refused", text: "Refused by the runtime", tone: "bad", active: false };
+    case RunPhase.UNSPECIFIED:
+      return IDLE;
+  }
+}
+
+function ofSubmission(submission: Submission): CellState {
+  switch (submission.phase) {
+    case "waiting":
+      return { name: "waiting", text: "Waiting", tone: "busy", active: true };
+    case "compiling":
+      return { name: "waiting", text: "Compiling", tone: "busy", active: true };
+    case "sent":
+      return { name: "waiting", text: "Sent", tone: "busy", active: true };
+    case "refused":
+      return { name: "refused", text: "Not run", tone: "bad", active: false };
+  }
+}
+
+export function statusText(status: RunStatus): string {
+  switch (status) {
+    case RunStatus.OK:
+      return "Succeeded";
+    case RunStatus.ERROR:
+      return "Failed";
+    case RunStatus.INTERRUPTED:
+      return "Interrupted";
+    case RunStatus.LIMIT:
+      return "Stopped at a limit";
+    case RunStatus.KERNEL_DIED:
+      return "The kernel died";
+    case RunStatus.LOST:
+      return "Lost: the runtime went down";
+    case RunStatus.ABORTED:
+      return "Not run: an earlier cell failed";
+    case RunStatus.UNSPECIFIED:
+      return "Ended";
+  }
+}
+
+function ended(run: RunView): CellState {
+  const ok = run.status === RunStatus.OK;
+  const took = run.startedAtMs > 0 ? ` in ${formatDuration(run.endedAtMs - run.startedAtMs)}` : "";
+  const text = ok ? `Done${took}` : statusText(run.status);
+  return { name: ok ? "ok" : "failed", text, tone: ok ? "ok" : "bad", active: false };
+}

@@ -1,0 +1,2 @@
+export { useExportNotebook } from "./api/export-notebook";
+export { NotebooksPage } from "./components/notebooks-page";

@@ -1,0 +1,1 @@
+export function RuntimesPage(_: { workspaceId: string }) { return null; }

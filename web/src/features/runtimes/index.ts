@@ -1,0 +1,2 @@
+export { useRuntimes } from "./api/list-runtimes";
+export { RuntimesPage } from "./components/runtimes-page";

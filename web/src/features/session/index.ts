@@ -1,0 +1,7 @@
+export type { CellOrder, LinkPhase, SessionView } from "./model/live-session";
+export { LiveSession } from "./model/live-session";
+export { FrameSocket, dialWebSocket, socketUrl } from "./model/frame-socket";
+export type { CellView, KernelView, RunView, SessionState } from "./model/stream";
+export { runKey } from "./model/stream";
+export type { RunOutcome, Submission } from "./model/submissions";
+export { type SessionHandle, useLiveSession, useSessionPart } from "./use-session";

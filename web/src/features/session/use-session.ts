@@ -1,0 +1,95 @@
+/** The live session of an open notebook, for React. */
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { useQueryClient } from "@tanstack/react-query";
+import type { Runtime } from "../../gen/spinapis/workspace/v1/workspaces_pb";
+import { useApi } from "../../shared/api/context";
+import { Trouble } from "../../shared/api/problem";
+import { findOpenSession } from "./api/find-open-session";
+import { openSession } from "./api/open-session";
+import { sessionCalls } from "./api/session-calls";
+import { LiveSession, type SessionView } from "./model/live-session";
+import { dialWebSocket } from "./model/frame-socket";
+
+export interface SessionHandle {
+  session: LiveSession | undefined;
+  /** The session, opened when there is none yet. */
+  connect: () => Promise<LiveSession>;
+  opening: boolean;
+  error: unknown;
+}
+
+interface Wanted {
+  workspaceId: string;
+  notebookId: string;
+  /** undefined while the list loads; null when the workspace has none. */
+  runtime: Runtime | null | undefined;
+  kernelName: string;
+}
+
+/** Joins the notebook's open session on the runtime when there is one; a new one is opened when something shall run. */
+export function useLiveSession({ workspaceId, notebookId, runtime, kernelName }: Wanted): SessionHandle {
+  const { transport } = useApi();
+  const queries = useQueryClient();
+  const [session, setSession] = useState<LiveSession>();
+  const [opening, setOpening] = useState(false);
+  const [error, setError] = useState<unknown>();
+  const runtimeId = runtime?.id;
+  const runtimeUrl = runtime?.url;
+
+  const begin = (sessionId: string, to: Runtime): LiveSession => {
+    const live = new LiveSession({
+      identity: { workspaceId, notebookId, sessionId, runtimeId: to.id, runtimeUrl: to.url, runtimeWorkspaceId: to.workspaceId },
+      kernelName,
+      calls: sessionCalls(transport),
+      dial: dialWebSocket,
+    });
+    live.start();
+    setSession(live);
+    return live;
+  };
+
+  useEffect(() => {
+    if (!runtime) return undefined;
+    let left = false;
+    let live: LiveSession | undefined;
+    findOpenSession(transport, workspaceId, notebookId, runtime.id)
+      .then((found) => {
+        if (found && !left) live = begin(found.id, runtime);
+      })
+      .catch(setError);
+    return () => {
+      left = true;
+      live?.stop();
+      setSession(undefined);
+    };
+    // A runtime that was renamed is the same runtime: its id and address alone count.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [transport, workspaceId, notebookId, runtimeId, runtimeUrl]);
+
+  useEffect(() => () => session?.stop(), [session]);
+
+  const connect = async (): Promise<LiveSession> => {
+    if (session) return session;
+    if (!runtime) throw new Trouble("This workspace has no runtime to run on.", "Add one under Runtimes.");
+    setOpening(true);
+    setError(undefined);
+    try {
+      const opened = await openSession(transport, { workspaceId, notebookId, runtimeId: runtime.id, kernelName });
+      void queries.invalidateQueries({ queryKey: [workspaceId, "sessions"] });
+      return begin(opened.id, runtime);
+    } catch (problem) {
+      setError(problem);
+      throw problem;
+    } finally {
+      setOpening(false);
+    }
+  };
+  return { session, connect, opening, error };
+}
+
+const NEVER = (): (() => void) => () => undefined;
+
+/** A part of what the session knows; the component is drawn again when that part changes. */
+export function useSessionPart<T>(session: LiveSession | undefined, part: (view: SessionView) => T): T | undefined {
+  return useSyncExternalStore(session?.subscribe ?? NEVER, () => (session ? part(session.view) : undefined));
+}

@@ -1,0 +1,15 @@
+import { useMutation } from "@tanstack/react-query";
+import { SignInService } from "../../../gen/spinapis/auth/v1/sign_in_pb";
+import { useApi, useClient } from "../../../shared/api/context";
+import { tokenPair } from "../../../shared/api/transport";
+
+export function useRedeemSignInLink() {
+  const client = useClient(SignInService);
+  const { tokens } = useApi();
+  return useMutation({
+    mutationFn: async (token: string) => {
+      const answer = await client.redeemSignInLink({ token });
+      await tokens.accept(tokenPair(answer.tokens));
+    },
+  });
+}
