@@ -95,6 +95,11 @@ class RuntimeSession:
     def kernel(self) -> frames_pb2.KernelState:
         return self._kernel.state
 
+    @property
+    def has_kernel(self) -> bool:
+        """True when the session's kernel is up."""
+        return self._kernel.ready
+
     async def start_kernel(self, kernel_name: str = "") -> frames_pb2.KernelState:
         """Returns at once when one runs already under that name (or under any, when none is given)."""
         wanted = kernel_name or self.session.kernel_name
@@ -302,8 +307,7 @@ class RuntimeSession:
         """What the stream did not tell by now, the runtime never got, or lost with its old boot."""
         for run in list(self._runs.values()):
             if self._boot_changed and run.key[0] != (await self._attached).boot_id:
-                lost = RunState(Phase.ENDED, Status.LOST, run.cell_id, message="the runtime restarted in the middle of the run")
-                await self._on_event(run.nonce, lost)
+                await self._lose(run, RunState(Phase.ENDED, Status.LOST, run.cell_id, message="the runtime restarted in the middle of the run"))
             elif not run.seen and run.sent_on is not None and run.sent_on < self._socket.connection:
                 await self._send_program(run)
         # Not `_send`: this is the reader itself, which alone can attach again.
@@ -328,9 +332,13 @@ class RuntimeSession:
         if not self._attached.done():
             self._attached.set_exception(error)
         for run in list(self._runs.values()):
-            state = RunState(Phase.ENDED, Status.LOST, run.cell_id, reason=error.reason, message=error.text)
-            await self._on_event(run.nonce, state)
+            await self._lose(run, RunState(Phase.ENDED, Status.LOST, run.cell_id, reason=error.reason, message=error.text))
         self._kernel.failed(SpinError("KERNEL_FAILED", error.text))
+
+    async def _lose(self, run: Run, state: RunState) -> None:
+        """Ends a run whose end this client will not hear of; its receipt comes with the runtime's next start."""
+        self._started.remove(run.key)
+        await self._on_event(run.nonce, state)
 
     # -- sending and renewing
 

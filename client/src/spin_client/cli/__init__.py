@@ -1,0 +1,1 @@
+"""spinctl: the platform from a terminal."""

@@ -1,0 +1,121 @@
+"""connection: list, create, show, delete. Credentials go in by a file, standard input or a hidden prompt, and never come out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spin_client.cli.command_context import Command, all_of, idempotency_key, run, secret_text
+from spin_client.cli.messages import plain
+from spin_client.sdk.errors import SpinError
+from spinapis.secrets.v1 import secrets_pb2
+
+group = typer.Typer(help="Connections to other systems.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="CONNECTION", help="Name or id.")]
+
+
+@group.command("list")
+def list_connections(context: typer.Context, kind: Annotated[str, typer.Option(help="Only this kind.")] = "") -> None:
+    """The connections that you may know of."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            request = secrets_pb2.ListConnectionsRequest(workspace_id=workspace.id, kind=kind)
+            found = await all_of(platform.connections.ListConnections, request, "connections")
+            columns = ["id", "name", "kind", "allowed_hosts", "credential_fields", "is_default"]
+            command.out.rows(columns, [plain(c) for c in found], empty="No connections yet: spinctl connection create NAME --kind KIND")
+
+    run(context, body)
+
+
+@group.command("create")
+def create(
+    context: typer.Context,
+    name: str,
+    kind: Annotated[str, typer.Option(help="What it connects to: rest, postgresql, …")],
+    set_field: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Public configuration; repeat for more.")] = None,
+    config_file: Annotated[Path | None, typer.Option(help="Public configuration as a JSON object.")] = None,
+    credential: Annotated[
+        Path | None, typer.Option("--credential-from", help="The credential as a JSON object; - is standard input. Without it: a hidden prompt.")
+    ] = None,
+    no_credential: Annotated[bool, typer.Option("--no-credential", help="It needs none.")] = False,
+    host: Annotated[list[str] | None, typer.Option(help="Host that the credential may be sent to; repeat for more.")] = None,
+    operation: Annotated[list[str] | None, typer.Option(help="Operation that cells may use; repeat for more. None: all of its kind.")] = None,
+    default: Annotated[bool, typer.Option("--default", help="Used by cells of its kind that name none.")] = False,
+) -> None:
+    """Make a connection. Its credential is encrypted at once and can be replaced, but not read."""
+
+    async def body(command: Command) -> None:
+        config = {**(_object(config_file.read_text(), str(config_file)) if config_file else {}), **_pairs(set_field or [])}
+        secret = {} if no_credential else _object(secret_text(credential, "Credential (a JSON object)"), "the credential")
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            request = secrets_pb2.CreateConnectionRequest(
+                workspace_id=workspace.id,
+                idempotency_key=idempotency_key(),
+                name=name,
+                kind=kind,
+                config_json=json.dumps(config),
+                credential_json=json.dumps(secret) if secret else "",
+                allowed_hosts=host or [],
+                allowed_operations=operation or [],
+                is_default=default,
+            )
+            made = (await platform.connections.CreateConnection(request)).connection
+            command.out.done(f"Made the connection {made.name} ({made.id}).", plain(made))
+
+    run(context, body)
+
+
+@group.command("show")
+def show(context: typer.Context, name: Name) -> None:
+    """A connection, without its credential."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            command.out.item(plain(await command.connection(platform, workspace.id, name)))
+
+    run(context, body)
+
+
+@group.command("delete")
+def delete(context: typer.Context, name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Delete a connection; runtimes forget its credential at their next synchronisation."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            connection = await command.connection(platform, workspace.id, name)
+            command.confirmed(f"Delete the connection {connection.name}?", yes=yes)
+            request = secrets_pb2.DeleteConnectionRequest(workspace_id=workspace.id, connection_id=connection.id, etag=connection.etag)
+            await platform.connections.DeleteConnection(request)
+            command.out.done(f"Deleted the connection {connection.name}.", {"id": connection.id, "deleted": True})
+
+    run(context, body)
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
+    """The error never repeats the text: it may be a credential."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise SpinError("INVALID_ARGUMENT", f'{where} must be a JSON object, such as {{"token": "…"}}')
+    return value
+
+
+def _pairs(texts: list[str]) -> dict[str, Any]:
+    pairs: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise SpinError("INVALID_ARGUMENT", f"{text!r} must have the form name=value")
+        try:
+            pairs[name] = json.loads(value)
+        except ValueError:
+            pairs[name] = value
+    return pairs

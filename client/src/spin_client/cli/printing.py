@@ -1,0 +1,103 @@
+"""What commands print: tables and sentences for people, JSON for programs.
+
+With --json, a command prints one document, or JSON Lines where it streams; everything else, prompts and progress, goes to standard error. Where
+standard output is no terminal, tables are tab-separated without a heading, for cut and awk.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from spin_client.sdk.errors import SpinError
+
+
+class Printer:
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.terminal = sys.stdout.isatty()
+        # Consoles made here see the streams of this call, also where a test replaced them.
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def rows(self, columns: Sequence[str], items: Sequence[Mapping[str, Any]], *, empty: str = "nothing found") -> None:
+        """A list. `columns` are keys of the items; JSON has every key."""
+        if self.as_json:
+            self.document(list(items))
+        elif not items:
+            self.note(empty)
+        elif not self.terminal:
+            for item in items:
+                self.text("\t".join(_cell(item.get(column)) for column in columns))
+        else:
+            table = Table(box=None, pad_edge=False, header_style="bold")
+            for column in columns:
+                table.add_column(column.replace("_", " "))
+            for item in items:
+                table.add_row(*[_cell(item.get(column)) for column in columns])
+            self._out.print(table)
+
+    def item(self, fields: Mapping[str, Any]) -> None:
+        """One thing with its fields."""
+        if self.as_json:
+            self.document(fields)
+            return
+        width = max((len(name) for name in fields), default=0)
+        for name, value in fields.items():
+            self.text(f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
+
+    def done(self, text: str, fields: Mapping[str, Any]) -> None:
+        """Something was done: a sentence, or the fields."""
+        if self.as_json:
+            self.document(fields)
+        else:
+            self.text(text)
+
+    def document(self, value: Any) -> None:
+        sys.stdout.write(json.dumps(value, indent=2 if self.terminal else None, ensure_ascii=False) + "\n")
+
+    def line(self, value: Mapping[str, Any]) -> None:
+        """One of JSON Lines, at once."""
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def text(self, text: str) -> None:
+        sys.stdout.write(text + "\n")
+
+    def note(self, text: str) -> None:
+        """Beside the result: progress, warnings, questions."""
+        self._err.print(text, markup=False)
+
+    def error(self, error: SpinError) -> None:
+        """At most three lines: what, where, how to go on."""
+        if self.as_json:
+            document: dict[str, Any] = {"reason": error.reason, "text": error.text, "hint": error.hint, "metadata": error.metadata}
+            document["problems"] = [{"field": p.field, "text": p.text} for p in error.problems]
+            sys.stderr.write(json.dumps({"error": document}, ensure_ascii=False) + "\n")
+            return
+        where = "; ".join(f"{p.field}: {p.text}" if p.field else p.text for p in error.problems)
+        lines = [f"spinctl: {_one_line(error.text)}", f"  {_one_line(where)}" if where else "", f"  {error.hint}" if error.hint else ""]
+        sys.stderr.write("".join(f"{line}\n" for line in lines if line))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False) if any(isinstance(v, dict | list) for v in value.values()) else _pairs(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(item) for item in value)
+    return str(value)
+
+
+def _pairs(value: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={item}" for key, item in value.items())
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,212 @@
+"""runtime: add, pair, list, show, confirm, remove.
+
+The SPIN_TOKEN is printed once, or written to a file; it goes into the runtime's environment and nowhere else. A fingerprint is confirmed only after
+a person compared it, or when the caller already knows it.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spin_client.cli.command_context import Command, all_of, idempotency_key, run
+from spin_client.cli.messages import plain, short_enum
+from spin_client.cli.start_commands import start_commands
+from spin_client.sdk import pairing
+from spin_client.sdk.errors import SpinError
+from spin_client.sdk.identifiers import fingerprint_text
+from spin_client.sdk.platform import Platform
+from spin_client.sdk.private_files import write_private
+from spinapis.auth.v1 import trust_pb2
+from spinapis.envelope.v1 import trust_pb2 as documents_pb2
+from spinapis.workspace.v1 import workspaces_pb2
+
+group = typer.Typer(help="Runtimes: where cells run.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="RUNTIME", help="Name or id.")]
+Fingerprint = Annotated[str, typer.Option("--yes-fingerprint", metavar="HEX", help="Confirm without asking when the runtime has this fingerprint.")]
+TokenFile = Annotated[Path | None, typer.Option(help="Write SPIN_TOKEN to this file (mode 0600) instead of printing it.")]
+Hosts = Annotated[list[str] | None, typer.Option("--host", help="Another host:port under which clients reach it; repeat for more.")]
+Wait = Annotated[float, typer.Option("--wait", help="Wait so many seconds for the runtime to come up.", min=0)]
+
+
+@group.command("add")
+def add(
+    context: typer.Context,
+    name: str,
+    runtime_url: Annotated[str, typer.Argument(metavar="ADDRESS", help="How clients reach it: http://host:8888 or https://host:8888.")],
+    default: Annotated[bool, typer.Option("--default", help="Use it when a notebook names none.")] = False,
+    label: Annotated[list[str] | None, typer.Option(help="name=value; repeat for more.")] = None,
+    host: Hosts = None,
+    token_file: TokenFile = None,
+    wait: Wait = 600.0,
+    yes_fingerprint: Fingerprint = "",
+) -> None:
+    """Register a runtime, make its SPIN_TOKEN, wait for it to start, and confirm it."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            request = workspaces_pb2.CreateRuntimeRequest(
+                workspace_id=workspace.id,
+                idempotency_key=idempotency_key(),
+                name=name,
+                url=runtime_url.rstrip("/"),
+                labels=_labels(label or []),
+                is_default=default,
+            )
+            runtime = (await platform.runtimes.CreateRuntime(request)).runtime
+            await _pair(command, platform, runtime, host or [], token_file, wait, yes_fingerprint)
+
+    run(context, body)
+
+
+@group.command("pair")
+def pair(
+    context: typer.Context, name: Name, host: Hosts = None, token_file: TokenFile = None, wait: Wait = 600.0, yes_fingerprint: Fingerprint = ""
+) -> None:
+    """Make a new SPIN_TOKEN for a runtime that is registered already."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            runtime = await command.runtime(platform, workspace.id, name)
+            await _pair(command, platform, runtime, host or [], token_file, wait, yes_fingerprint)
+
+    run(context, body)
+
+
+@group.command("list")
+def list_runtimes(context: typer.Context) -> None:
+    """The runtimes that the workspace can use, with their status."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            request = workspaces_pb2.ListRuntimesRequest(workspace_id=workspace.id)
+            found = await all_of(platform.runtimes.ListRuntimes, request, "runtimes")
+            items = [{**plain(r), "status": await _status(platform, r)} for r in found]
+            command.out.rows(["id", "name", "url", "status", "is_default"], items, empty="No runtimes yet: spinctl runtime add NAME ADDRESS")
+
+    run(context, body)
+
+
+@group.command("show")
+def show(context: typer.Context, name: Name) -> None:
+    """A runtime with its fingerprint, as auth signed it."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            runtime = await command.runtime(platform, workspace.id, name)
+            fields = {**plain(runtime), "status": await _status(platform, runtime)}
+            if fields["status"] != "not paired":
+                fingerprint, _ = await pairing.fingerprint(platform, runtime.workspace_id, runtime.id)
+                fields["fingerprint"] = fingerprint.hex() if command.out.as_json else fingerprint_text(fingerprint)
+            command.out.item(fields)
+
+    run(context, body)
+
+
+@group.command("confirm")
+def confirm(context: typer.Context, name: Name, yes_fingerprint: Fingerprint = "") -> None:
+    """Say that you compared the fingerprint with the one in the runtime's log."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            runtime = await command.runtime(platform, workspace.id, name)
+            fingerprint, confirmed = await pairing.fingerprint(platform, runtime.workspace_id, runtime.id)
+            if not confirmed:
+                await _confirm(command, platform, runtime, fingerprint, yes_fingerprint)
+            fields = {"id": runtime.id, "status": "confirmed", "fingerprint": fingerprint.hex()}
+            command.out.done(f"The runtime {runtime.name} is confirmed.", fields)
+
+    run(context, body)
+
+
+@group.command("remove")
+def remove(context: typer.Context, name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Take a runtime's trust away and remove it from the workspace."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            runtime = await command.runtime(platform, workspace.id, name)
+            command.confirmed(f"Remove the runtime {runtime.name}? Nothing will run on it any more.", yes=yes)
+            try:
+                await platform.enrolment.RevokeRuntime(trust_pb2.RevokeRuntimeRequest(workspace_id=workspace.id, runtime_id=runtime.id))
+            except SpinError as error:
+                # One that was never paired has no trust to take away.
+                if error.reason not in ("NOT_FOUND", "NOT_PAIRED"):
+                    raise
+            await platform.runtimes.DeleteRuntime(
+                workspaces_pb2.DeleteRuntimeRequest(workspace_id=workspace.id, runtime_id=runtime.id, etag=runtime.etag)
+            )
+            command.out.done(f"Removed the runtime {runtime.name}.", {"id": runtime.id, "removed": True})
+
+    run(context, body)
+
+
+async def _pair(
+    command: Command, platform: Platform, runtime: workspaces_pb2.Runtime, hosts: list[str], token_file: Path | None, wait: float, known: str
+) -> None:
+    begun = await pairing.begin(platform, runtime, hosts=hosts)
+    if token_file is not None:
+        write_private(token_file, (begun.token + "\n").encode())
+    _show_token(command, begun, token_file)
+    if not wait:
+        return
+    command.out.note(f"Waiting for the runtime at {runtime.url} …")
+    fingerprint = await pairing.enrol(platform, begun, wait_s=wait)
+    await _confirm(command, platform, runtime, fingerprint, known)
+    fields = {"event": "confirmed", "id": runtime.id, "fingerprint": fingerprint.hex()}
+    if command.out.as_json:
+        command.out.line(fields)
+    else:
+        command.out.text(f"The runtime {runtime.name} is paired and confirmed.")
+
+
+def _show_token(command: Command, begun: pairing.Pairing, token_file: Path | None) -> None:
+    if command.out.as_json:
+        fields = {"event": "token", "id": begun.runtime.id, "expires_at_ms": begun.expires_at_ms}
+        command.out.line({**fields, "token_file": str(token_file)} if token_file else {**fields, "token": begun.token})
+        return
+    if token_file is not None:
+        command.out.text(f"SPIN_TOKEN is in {token_file}. It works once, for 24 hours.")
+        return
+    command.out.text("Start the runtime with this token. It is shown once, works once, and expires in 24 hours.\n")
+    command.out.text(start_commands(begun.token, begun.runtime.url) + "\n")
+
+
+async def _confirm(command: Command, platform: Platform, runtime: workspaces_pb2.Runtime, fingerprint: bytes, known: str) -> None:
+    if known:
+        if known.replace(" ", "").replace(":", "").lower() != fingerprint.hex():
+            text = f"the runtime's fingerprint is {fingerprint_text(fingerprint)}, not the one given: it was not confirmed"
+            raise SpinError("TRUST_REFUSED", text)
+    else:
+        if not sys.stdin.isatty():
+            text = f"the runtime {runtime.name} is paired, not confirmed: compare {fingerprint_text(fingerprint)} with its log"
+            raise SpinError("RUNTIME_NOT_CONFIRMED", text)
+        command.out.note(f"Fingerprint: {fingerprint_text(fingerprint)}")
+        command.confirmed("Does the runtime's own log show the same fingerprint?", yes=False)
+    await pairing.confirm(platform, runtime.workspace_id, runtime.id, fingerprint)
+
+
+async def _status(platform: Platform, runtime: workspaces_pb2.Runtime) -> str:
+    request = trust_pb2.GetRuntimeTrustRequest(workspace_id=runtime.workspace_id, runtime_id=runtime.id)
+    try:
+        status = (await platform.enrolment.GetRuntimeTrust(request)).status
+    except SpinError as error:
+        if error.reason in ("NOT_FOUND", "NOT_PAIRED"):
+            return "not paired"
+        raise
+    return short_enum(documents_pb2.RuntimeStatus.DESCRIPTOR, status) if status else "not paired"
+
+
+def _labels(texts: list[str]) -> dict[str, str]:
+    labels = dict(text.partition("=")[::2] for text in texts)
+    wrong = [text for text in texts if "=" not in text]
+    if wrong:
+        raise SpinError("INVALID_ARGUMENT", f"the label {wrong[0]!r} must have the form name=value")
+    return labels
