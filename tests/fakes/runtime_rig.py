@@ -83,19 +83,15 @@ class Seat:
         await self.socket.send_bytes(f.ClientFrame(**body).SerializeToString())
 
     async def next(self, timeout: float = 20) -> f.RuntimeFrame:
-        """The next frame, receipts apart; those of the stream are kept."""
-        while True:
-            data = await self.socket.receive_bytes(timeout=timeout)
-            frame = f.RuntimeFrame.FromString(data)
-            kind = frame.WhichOneof("body")
-            if kind == "receipts":
-                self.receipts += [unverified(receipt, receipt_pb2.Receipt) for receipt in frame.receipts.receipts]
-                continue
-            if frame.position:
-                self.stream.append(data)
-            if kind == "kernel_state" and frame.kernel_state.kernel_epoch:
-                self.epoch = frame.kernel_state.kernel_epoch
-            return frame
+        """The next frame; receipts and frames of the stream are kept."""
+        data = await self.socket.receive_bytes(timeout=timeout)
+        frame = f.RuntimeFrame.FromString(data)
+        self.receipts += [unverified(receipt, receipt_pb2.Receipt) for receipt in frame.receipts.receipts]
+        if frame.position:
+            self.stream.append(data)
+        if frame.kernel_state.kernel_epoch:
+            self.epoch = frame.kernel_state.kernel_epoch
+        return frame
 
     async def until(self, wanted: Callable[[f.RuntimeFrame], Any], timeout: float = 30) -> f.RuntimeFrame:
         async with asyncio.timeout(timeout):

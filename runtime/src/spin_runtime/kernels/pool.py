@@ -33,7 +33,7 @@ class JupyterPool:
         self._specs = KernelSpecManager()
         self._waiting = work / "spare"
         self._wanted, self.default = spares, default
-        self._spares: list[JupyterKernel] = []
+        self.spares: list[JupyterKernel] = []
         self._refill: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -48,8 +48,8 @@ class JupyterPool:
     async def take(self, kernel_name: str, workdir: Path) -> JupyterKernel:
         name = kernel_name or self.default
         if name == self.default:
-            while self._spares:
-                spare = self._spares.pop(0)
+            while self.spares:
+                spare = self.spares.pop(0)
                 self._refill_after(REFILL_AFTER_S)
                 if spare.alive and await _moved(spare, workdir):
                     return spare
@@ -81,9 +81,9 @@ class JupyterPool:
 
     async def _fill(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        while len(self._spares) < self._wanted and not self._closed:
+        while len(self.spares) < self._wanted and not self._closed:
             try:
-                self._spares.append(await self._started(self.default, self._waiting))
+                self.spares.append(await self._started(self.default, self._waiting))
             except KernelStartFailed:
                 return  # logged; the next take tries again and tells its person
 
@@ -93,8 +93,8 @@ class JupyterPool:
             self._refill.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._refill
-        await asyncio.gather(*(_ended(spare) for spare in self._spares))
-        self._spares.clear()
+        await asyncio.gather(*(_ended(spare) for spare in self.spares))
+        self.spares.clear()
         self._launcher.close()
         self._context.destroy(linger=0)
 

@@ -7,7 +7,7 @@ behind them.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class Client:
 
     async def serve(self) -> None:
         """Until the client is gone or breaks the protocol."""
-        self._spawn(carry_receipts(self._socket, self._services.broker))
+        self._spawn(carry_receipts, self._socket, self._services.broker)
         try:
             while True:
                 await self._handle(await self._socket.receive())
@@ -74,17 +74,17 @@ class Client:
             return
         await handler(self, frame)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._quietly(work))
+    def _spawn(self, work: Callable[..., Awaitable[None]], *arguments: Any) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._quietly(work, *arguments))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     @staticmethod
-    async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    async def _quietly(work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """The reader of the socket notices a client that is gone; others need not say it."""
         with contextlib.suppress(Gone):
-            await work
+            await work(*arguments)
 
     async def _post(self, event: m.Event) -> None:
         refusal = self._session.post(event)
@@ -130,7 +130,7 @@ class Client:
         if self._following is not None:
             self._following.cancel()
             await asyncio.wait((self._following,))
-        self._following = self._spawn(follow(self._socket, self._session.journal, frame.resume.position))
+        self._following = self._spawn(follow, self._socket, self._session.journal, frame.resume.position)
 
     # Kernels and runs
 
@@ -199,7 +199,7 @@ class Client:
             await self._socket.send_error(reasons_pb2.ERROR_REASON_KERNEL_FAILED, "No kernel runs in this session: start one.", request_id=request_id)
             return
         await self._requests.acquire()
-        self._spawn(self._answered(request_id, ask, kernel))
+        self._spawn(self._answered, request_id, ask, kernel)
 
     async def _answered(self, request_id: int, ask: Callable[[Kernel], Awaitable[frames_pb2.RuntimeFrame]], kernel: Kernel) -> None:
         try:

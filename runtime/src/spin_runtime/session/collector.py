@@ -42,8 +42,8 @@ class _Running:
     """A run's outputs so far. Those of an ended run keep their budget for late ones."""
 
     target: bytes
+    limit: int
     budget: int
-    single: int
     chain: OutputChain = field(default_factory=OutputChain)
     truncated: bool = False
     ended: bool = False
@@ -68,8 +68,8 @@ class Collector:
 
     def begin(self, run: Run, msg_id: str) -> None:
         limits = [limit for limit in (run.limits.output_bytes, self._output_bytes) if limit]
-        budget = min(limits, default=1 << 62)
-        self._runs[msg_id] = _Running(encoding.batch_target(run.nonce, run.cell_id), budget, min(budget, self._message_bytes))
+        limit = min(limits, default=1 << 62)
+        self._runs[msg_id] = _Running(encoding.batch_target(run.nonce, run.cell_id), limit, limit)
         self._msg_id = msg_id
         if len(self._runs) > REMEMBERED_RUNS:
             self._runs.popitem(last=False)
@@ -120,11 +120,11 @@ class Collector:
         return Signals(inputs=((str(content.get("prompt", "")), bool(content.get("password"))),) if asked else ())
 
     def _add(self, run: _Running, kind: int, body: bytes) -> None:
-        over = len(body) > run.budget or len(body) > run.single
-        if ((over or run.truncated) and kind not in ALWAYS) or len(body) > self._message_bytes:
+        too_large = len(body) > self._message_bytes
+        if too_large or ((run.truncated or len(body) > run.budget) and kind not in ALWAYS):
             if not run.truncated:
                 run.truncated = True
-                self._emit(run, TRUNCATED, _truncation(run.single if run.budget >= len(body) else self._output_bytes))
+                self._emit(run, TRUNCATED, _truncation(self._message_bytes if too_large else run.limit))
             return
         run.budget -= len(body)
         self._emit(run, kind, body)
