@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -28,14 +29,15 @@ def wall_clock_ms() -> int:
 
 
 @dataclass
-class Rig:
+class Door:
+    """A runtime as its clients see it."""
+
     plane: ControlPlane
-    runtime: Runtime
-    settings: Settings
+    port: int
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.runtime.port}"
+        return f"127.0.0.1:{self.port}"
 
     @asynccontextmanager
     async def socket(self, **options: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
@@ -64,6 +66,28 @@ class Rig:
             if resume is not None:
                 await seat.send(resume=f.Resume(position=resume))
             yield seat
+
+
+@dataclass
+class Rig(Door):
+    """A runtime in the test's own process."""
+
+    runtime: Runtime
+    settings: Settings
+
+
+@dataclass
+class Process(Door):
+    """`spin-runtime` as a process of its own; what it logged goes to `log`."""
+
+    process: asyncio.subprocess.Process
+    log: list[dict[str, Any]]
+    reading: asyncio.Task[None]
+
+    async def ended(self) -> int:
+        status = await self.process.wait()
+        await self.reading
+        return status
 
 
 @dataclass
@@ -151,10 +175,9 @@ class Seat:
         return "".join(json.loads(body.content)["text"] for body in bodies)
 
 
-@asynccontextmanager
-async def running(home: Path, plane: ControlPlane | None = None, *, paired: bool = True, **environment: str) -> AsyncIterator[Rig]:
-    plane = plane or ControlPlane(clock=wall_clock_ms)  # type: ignore[arg-type]
-    variables = {
+def variables_of(home: Path, plane: ControlPlane) -> dict[str, str]:
+    system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return system | {
         "SPIN_TOKEN": plane.token.text,
         "SPIN_HOME": str(home),
         "SPIN_LISTEN": "127.0.0.1",
@@ -162,12 +185,44 @@ async def running(home: Path, plane: ControlPlane | None = None, *, paired: bool
         "SPIN_SPARE_KERNELS": "0",
         "SPIN_STOP_GRACE_S": "1",
     }
-    system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    settings = from_environment(system | variables | environment)
-    runtime = await build(settings, system | variables | environment)
+
+
+@asynccontextmanager
+async def spawned(home: Path, plane: ControlPlane | None = None, *, paired: bool = True, **environment: str) -> AsyncIterator[Process]:
+    plane = plane or ControlPlane(clock=wall_clock_ms)  # type: ignore[arg-type]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spin_runtime.main", env=variables_of(home, plane) | environment, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    log: list[dict[str, Any]] = []
+    while (line := await process.stderr.readline()) and (not log or log[-1]["event"] != "ready"):
+        log.append(json.loads(line))
+    reading = asyncio.create_task(_rest(process.stderr, log))
+    runtime = Process(plane, int(log[-1]["url"].rpartition(":")[2]), process, log, reading)
+    try:
+        if paired:
+            await runtime.pair()
+        yield runtime
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await runtime.ended()
+
+
+async def _rest(stream: asyncio.StreamReader, log: list[dict[str, Any]]) -> None:
+    while line := await stream.readline():
+        log.append(json.loads(line) if line.startswith(b"{") else {"event": line.decode()})
+
+
+@asynccontextmanager
+async def running(home: Path, plane: ControlPlane | None = None, *, paired: bool = True, **environment: str) -> AsyncIterator[Rig]:
+    plane = plane or ControlPlane(clock=wall_clock_ms)  # type: ignore[arg-type]
+    variables = variables_of(home, plane) | environment
+    settings = from_environment(variables)
+    runtime = await build(settings, variables)
     await runtime.start()
     try:
-        rig = Rig(plane, runtime, settings)
+        rig = Rig(plane, runtime.port, runtime, settings)
         if paired:
             await rig.pair()
         yield rig

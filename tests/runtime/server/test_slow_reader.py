@@ -1,14 +1,13 @@
 """A browser that does not read costs the runtime little, and the others nothing."""
 
 import asyncio
-import gc
-import os
+from pathlib import Path
 
 import psutil
 
 from spinapis.envelope.v1 import receipt_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
-from tests.fakes.runtime_rig import Rig
+from tests.fakes.runtime_rig import spawned
 
 # 160 MB in messages of 64 kB.
 FLOOD = """
@@ -18,19 +17,18 @@ for _ in range(2500):
 """
 
 
-async def test_a_client_that_never_reads_costs_less_than_64_mb(rig: Rig) -> None:
-    async with rig.attached() as runner, rig.attached(runner.person, resume=None) as slow:
+async def test_a_client_that_never_reads_costs_less_than_64_mb(tmp_path: Path) -> None:
+    async with spawned(tmp_path) as runtime, runtime.attached() as runner, runtime.attached(runner.person, resume=None) as slow:
+        process = psutil.Process(runtime.process.pid)
         await runner.start_kernel()
         await slow.send(resume=f.Resume(position=0))
         # It stops reading here: aiohttp's client reads ahead by little and then pauses its socket.
-        gc.collect()
-        before = psutil.Process(os.getpid()).memory_info().rss
-        peak = before
+        before = peak = process.memory_info().rss
         nonce = await runner.submit(FLOOD)
         while True:
             frame = await runner.next()
-            runner.stream.clear()  # what this test itself keeps is not the runtime's
-            peak = max(peak, psutil.Process(os.getpid()).memory_info().rss)
+            runner.stream.clear()
+            peak = max(peak, process.memory_info().rss)
             if frame.run_state.nonce == nonce and frame.run_state.phase == f.RUN_PHASE_ENDED:
                 break
         assert frame.run_state.status == receipt_pb2.RUN_STATUS_OK

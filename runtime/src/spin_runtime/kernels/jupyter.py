@@ -15,7 +15,7 @@ import orjson
 
 from spin_runtime.kernels.api import Execute, KernelMessage, KernelStartFailed, Sink
 from spin_runtime.kernels.channel import Channel, Parts
-from spin_runtime.kernels.launch import Launched, spec_of
+from spin_runtime.kernels.launch import IPYKERNEL_WAITS, Launched, spec_of
 from spin_runtime.kernels.wire import DELIMITER, EMPTY, Wire, content_of
 
 READY_TIMEOUT_S = 30.0
@@ -76,6 +76,8 @@ class JupyterKernel:
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 await self._first_answers()
+                if self._launched.ipykernel:
+                    await self.run_quietly(IPYKERNEL_WAITS)
         except TimeoutError:
             raise KernelStartFailed(f"the kernel {self._name} did not answer within {READY_TIMEOUT_S:.0f} s") from None
 

@@ -28,6 +28,10 @@ ALLOWED = frozenset(
 )
 ALLOWED_PREFIXES = ("LC_",)
 IPYKERNEL_OPTIONS = ("--HistoryManager.hist_file=:memory:", "--IPythonKernel._execute_sleep=0")
+# A kernel that publishes faster than it is read waits, instead of dropping messages as ZeroMQ's publishers do or filling the
+# runtime's memory: its side is told not to drop, and ours keeps few. Kernels that cannot be told are read without a limit.
+IPYKERNEL_WAITS = f"(lambda t: t.schedule(lambda: t.socket.setsockopt({int(zmq.XPUB_NODROP)}, 1)))(get_ipython().kernel.iopub_thread)"
+IOPUB_QUEUE = 128
 LOCAL_PROVISIONER = "local-provisioner"
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -45,12 +49,15 @@ class Launched:
     manager: AsyncKernelManager
     directory: Path
     local: bool
+    ipykernel: bool
     context: "zmq.Context[zmq.Socket[bytes]]"
 
     def connect(self, channel: str, identity: bytes = b"") -> "zmq.Socket[bytes]":
         """A socket to one of the kernel's channels, encrypted where the kernel's are."""
         manager = self.manager
         socket = self.context.socket(zmq.SUB if channel == "iopub" else zmq.DEALER)
+        if channel == "iopub" and self.ipykernel:
+            socket.setsockopt(zmq.RCVHWM, IOPUB_QUEUE)
         if identity:
             socket.setsockopt(zmq.IDENTITY, identity)
         if manager.curve_publickey is not None:
@@ -104,11 +111,12 @@ class Launcher:
             autorestart=False,
         )
         local = _is_local(manager)
+        ipykernel = local and _is_ipykernel(manager)
         arguments: dict[str, object] = {"env": dict(self._environment), "cwd": str(workdir)}
         if local:
             manager.transport, manager.ip = "ipc", str(directory / "s")
             arguments["preexec_fn"] = _in_child(self._memory_bytes, os.getpid())
-            if _is_ipykernel(manager):
+            if ipykernel:
                 arguments["extra_arguments"] = list(IPYKERNEL_OPTIONS)
         else:
             manager.transport_encryption = "auto"
@@ -121,7 +129,7 @@ class Launcher:
             except BaseException:
                 shutil.rmtree(directory, ignore_errors=True)
                 raise
-        return Launched(manager, directory, local, self._context)
+        return Launched(manager, directory, local, ipykernel, self._context)
 
     def close(self) -> None:
         shutil.rmtree(self._root, ignore_errors=True)

@@ -11,7 +11,7 @@ from spin_runtime.broker.api import Attachment, Status
 from spin_runtime.server import gate, handshake
 from spin_runtime.server.client import DRAINING, Client, Services
 from spin_runtime.server.guard import ByteGuard
-from spin_runtime.server.wire import MAX_MESSAGE, Fatal, FrameSocket, Gone
+from spin_runtime.server.wire import MAX_FRAME, Fatal, FrameSocket, Gone
 from spin_runtime.session.driver import Session
 from spin_runtime.session.sessions import Sessions
 from spin_runtime.telemetry import Metrics
@@ -51,7 +51,7 @@ class Endpoint:
         if self._strangers >= STRANGERS_AT_ONCE:
             raise web.HTTPServiceUnavailable(text="Too many connections are being opened: try again in a moment.\n")
         socket = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,), heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE, compress=False, autoping=True, timeout=2.0
+            protocols=(SUBPROTOCOL,), heartbeat=HEARTBEAT_S, max_msg_size=MAX_FRAME, compress=False, autoping=True, timeout=2.0
         )
         offered = socket.can_prepare(request)
         if not offered.ok or offered.protocol != SUBPROTOCOL:

@@ -10,7 +10,8 @@ from spin_runtime.session.model import Reason
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2
 
-MAX_MESSAGE = 4 << 20
+# A message of the protocol is at most 4 MiB; the frame around it adds a little.
+MAX_FRAME = (4 << 20) + 1024
 
 
 class Gone(Exception):
