@@ -51,11 +51,16 @@ class Installation:
             trace_ratio=0.0,
             drain_s=1,
         )
-        self.keys = KeyStore(self.platform.keys_dir, FileKek(self.platform.kek_file), self.clock)
+        self.keys = self.keys_of(self.platform, self.clock)
         self.keys.init()
         self._servers: list[Server] = []
         self._fakes: list[grpc.aio.Server] = []
         self._channels: dict[str, grpc.aio.Channel] = {}
+
+    @staticmethod
+    def keys_of(platform: Platform, clock: Callable[[], int]) -> KeyStore:
+        """Another view of the same keys, as another process has it."""
+        return KeyStore(platform.keys_dir, FileKek(platform.kek_file), clock)
 
     def wiring(self, service: str, environment: Mapping[str, str] | None = None) -> Wiring:
         database = Database.of(self.platform, service)
@@ -104,8 +109,12 @@ class Installation:
             await channel.close()
         for server in self._servers:
             await server.drain()
+        await self.stop_fakes()
+
+    async def stop_fakes(self) -> None:
         for fake in self._fakes:
             await fake.stop(None)
+        self._fakes.clear()
 
 
 class Refusal:

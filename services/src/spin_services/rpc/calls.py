@@ -20,7 +20,7 @@ from spin_services.rpc.errors import ErrorReason, ServiceError, abort, internal
 from spin_services.rpc.identity import SERVICE_METADATA, USER_METADATA, Caller, TokenVerifier, bearer, set_caller
 from spin_services.rpc.limits import DEFAULT_DEADLINE_S
 from spin_services.rpc.peers import deadline_at
-from spin_services.rpc.policy import RULES, AccessLookup, Public, Rule, enforce
+from spin_services.rpc.policy import INFRASTRUCTURE, RULES, AccessLookup, Public, Rule, enforce
 from spin_services.rpc.telemetry import CALLS, SECONDS, span
 from spin_services.rpc.trace import TRACEPARENT, continued, current_trace
 
@@ -60,8 +60,9 @@ class Calls(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: str, handler: Any) -> Any:
         codec = {"request_deserializer": handler.request_deserializer, "response_serializer": handler.response_serializer}
-        if handler.request_streaming:
-            # Reflection alone streams requests; it is public.
+        if method in INFRASTRUCTURE:
+            if handler.response_streaming and not handler.request_streaming:
+                return grpc.unary_stream_rpc_method_handler(self._ending(handler.unary_stream), **codec)
             return handler
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream), **codec)
@@ -117,6 +118,24 @@ class Calls(grpc.aio.ServerInterceptor):
                     await self._fail(method, error, context)
                 finally:
                     self._streams.discard(task)
+
+        return call
+
+    def _ending(self, behaviour: Any) -> Any:
+        """A health watcher, which would hold the drain up otherwise."""
+
+        async def call(request: Any, context: Any) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            self._streams.add(task)
+            try:
+                await behaviour(request, context)
+            except asyncio.CancelledError:
+                if not self._draining:
+                    raise
+                task.uncancel()
+            finally:
+                self._streams.discard(task)
 
         return call
 

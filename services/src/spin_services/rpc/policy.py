@@ -185,7 +185,8 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
     },
 }
 
-_INFRASTRUCTURE: dict[str, Rule] = {
+# What gRPC itself offers; served as it is.
+INFRASTRUCTURE: dict[str, Rule] = {
     "/grpc.health.v1.Health/Check": Public(),
     "/grpc.health.v1.Health/Watch": Public(),
     "/grpc.health.v1.Health/List": Public(),
@@ -194,7 +195,7 @@ _INFRASTRUCTURE: dict[str, Rule] = {
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Public(),
 }
 
-RULES: dict[str, Rule] = _INFRASTRUCTURE | {
+RULES: dict[str, Rule] = INFRASTRUCTURE | {
     f"/spinapis.{service}/{method}": rule for service, methods in _BY_SERVICE.items() for method, rule in methods.items()
 }
 

@@ -23,6 +23,7 @@ from spin_services.rpc.policy import AccessLookup
 from spin_services.rpc.wiring import Wiring
 
 RESTART_S = 1.0
+HEALTH_TOLD_S = 0.05
 Background = Callable[[], Coroutine[Any, Any, None]]
 
 log = structlog.get_logger("spin.server")
@@ -90,6 +91,8 @@ class Server:
     async def drain(self) -> None:
         """Refuses what is new, lets what runs end, then closes."""
         await self._health.enter_graceful_shutdown()
+        # Watchers of our health are told before their streams end.
+        await asyncio.sleep(HEALTH_TOLD_S)
         self._calls.drain()
         await self._server.stop(self._wiring.platform.drain_s)
         for task in self._tasks:
