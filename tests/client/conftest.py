@@ -1,11 +1,17 @@
 """A fake platform and runtime, and a signed-in client on them."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import io
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from spin_client.cli.main import execute
 from spin_client.sdk import MemoryStore, Platform, RuntimeSession, pairing
 from spin_envelope.pairing import SpinToken
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
@@ -71,3 +77,40 @@ async def bench(control_plane: FakePlatform, runtime: FakeRuntime, platform: Pla
     fingerprint = await pairing.enrol(platform, begun)
     await pairing.confirm(platform, workspace.id, registered.id, fingerprint)
     return Bench(control_plane, runtime, platform, workspace.id, registered)
+
+
+@dataclass
+class Ran:
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Spinctl = Callable[..., Awaitable[Ran]]
+
+
+@pytest.fixture
+def spinctl(control_plane: FakePlatform, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Spinctl:
+    """Runs a command line as the program does, in a thread beside the fake platform's loop."""
+    monkeypatch.setenv("SPIN_URL", control_plane.url)
+
+    async def run(*arguments: str, stdin: str = "") -> Ran:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        capsysbinary.readouterr()
+        status = await asyncio.to_thread(execute, list(arguments))
+        captured = capsysbinary.readouterr()
+        return Ran(status, captured.out.decode(), captured.err.decode())
+
+    return run
+
+
+@pytest.fixture
+async def signed_in(spinctl: Spinctl) -> Spinctl:
+    assert (await spinctl("login", stdin=LINK_TOKEN)).status == 0
+    return spinctl

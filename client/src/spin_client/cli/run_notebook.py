@@ -136,7 +136,12 @@ def _interrupts(command: Command, session: RuntimeSession, notebook_run: Noteboo
         command.out.note("Interrupting the cell … (Ctrl-C again leaves it to itself)")
         pending.add(asyncio.ensure_future(session.interrupt(clear_queue=True)))
 
-    loop.add_signal_handler(signal.SIGINT, on_interrupt)
+    try:
+        loop.add_signal_handler(signal.SIGINT, on_interrupt)
+    except (NotImplementedError, RuntimeError, ValueError):
+        # Not the main thread, or Windows: Ctrl-C then ends the program, and the runtime finishes the cell.
+        yield happened
+        return
     try:
         yield happened
     finally:
