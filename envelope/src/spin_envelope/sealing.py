@@ -89,4 +89,4 @@ def _check_suite(suite: int, min_suite: int) -> None:
 def _check_content_type(signed: bytes, content_type: str) -> None:
     found = parse(signed, SignedMessage).payload_type
     if found != content_type:
-        raise Refused(f"{found!r} sealed as {content_type!r}")
+        raise Refused(f"{found[:80]!r} sealed as {content_type[:80]!r}")

@@ -64,7 +64,7 @@ def unverified(data: bytes, cls: type[M]) -> M:
 def _envelope(data: bytes, cls: type[Message]) -> SignedMessage:
     envelope = parse(data, SignedMessage)
     if envelope.payload_type != payload_type(cls):
-        raise Refused(f"payload type {envelope.payload_type!r} where {cls.DESCRIPTOR.name} was expected")
+        raise Refused(f"payload type {envelope.payload_type[:80]!r} where {cls.DESCRIPTOR.name} was expected")
     if len(envelope.signatures) > MAX_SIGNATURES:
         raise Refused(f"{len(envelope.signatures)} signatures")
     return envelope

@@ -1,4 +1,4 @@
-"""Sealed: one program in each suite, and everything that can be wrong with it. The two ciphertexts are random, so they are kept once made."""
+"""Sealed: one program in each suite, and everything that can be wrong with it. Ciphertexts are random, so they are kept once made."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from make import material as m
 from make.signed import PROGRAM
 from spin_envelope.digests import sealed_digest
 from spin_envelope.errors import Refused
+from spin_envelope.hpke_keys import RecipientKey, Suite, encrypt
 from spin_envelope.payloads import payload_type
-from spin_envelope.sealing import RecipientKey, Suite, open_sealed, seal
 from spin_envelope.signing import sign
 from spinapis.envelope.v1.run_pb2 import CredentialBundle, Program
 from spinapis.envelope.v1.signed_pb2 import Sealed, SealedHeader
@@ -26,23 +26,48 @@ def recipient(suite: Suite, name: str = "recipient") -> RecipientKey:
 
 
 def make(current: Any) -> dict[str, Any]:
-    kept = {case["name"]: bytes.fromhex(case["data"]) for case in (current or {}).get("accepted", ())}
-    sealed = {suite: _current(kept.get(f"suite_{suite.value}", b""), suite) for suite in Suite}
+    kept = {case["name"]: bytes.fromhex(case["data"]) for part in ("accepted", "refused") for case in (current or {}).get(part, ())}
+    sealed = {suite: _sealed(kept, f"suite_{suite.value}", suite) for suite in Suite}
     return {
         "recipients": [_recipient(suite) for suite in Suite],
         "accepted": [_case(f"suite_{suite.value}", data, suite) | _inside(data) for suite, data in sealed.items()],
-        "refused": [case for suite, data in sealed.items() for case in _refused(suite, data)],
+        "refused": [case for suite, data in sealed.items() for case in (*_refused(suite, data), *_well_sealed(kept, suite))],
     }
 
 
-def _current(data: bytes, suite: Suite) -> bytes:
+def _sealed(kept: dict[str, bytes], name: str, suite: Suite, plaintext: bytes = SIGNED, /, **changed: Any) -> bytes:
+    """Sealed by someone who knows how, under a header that may be wrong; the ciphertext that is kept, if it is still the one of this case."""
+    key = recipient(suite)
+    fields: dict[str, Any] = {"version": 1, "suite": suite, "content_type": KIND, "recipient_key_id": key.key_id} | CONTEXT | changed
+    header = SealedHeader(**fields).SerializeToString(deterministic=True)
+    info = b"spin/hpke/v1\0" + header
     try:
-        opened = open_sealed(data, recipient(suite), min_suite=1, **CONTEXT)
+        before = Sealed.FromString(kept.get(name, b""))
+        if before.header == header and key.decrypt(before.ciphertext, info) == plaintext:
+            return kept[name]
     except Refused:
-        opened = None
-    if opened and opened.signed == SIGNED:
-        return data
-    return seal(SIGNED, content_type=KIND, recipient=recipient(suite).public, min_suite=1, **CONTEXT)
+        pass  # Made of other material: it is made again.
+    return Sealed(header=header, ciphertext=encrypt(plaintext, key.public, info)).SerializeToString(deterministic=True)
+
+
+def _well_sealed(kept: dict[str, bytes], suite: Suite) -> list[dict[str, Any]]:
+    """What only the check itself refuses, because the ciphertext opens under its header."""
+    other = m.identifier("other")
+    cases: dict[str, dict[str, Any]] = {
+        "with_version_2": {"version": 2},
+        "with_another_suite": {"suite": 3 - suite},
+        "with_another_content_type": {"content_type": payload_type(CredentialBundle)},
+        "for_another_workspace": {"workspace_id": other},
+        "for_another_runtime": {"runtime_id": other},
+        "for_another_boot": {"boot_id": other},
+        "for_another_key": {"recipient_key_id": m.seed("other")},
+    }
+    prefix = f"suite_{suite.value}_well_sealed_"
+    garbage = prefix + "without_a_signed_message"
+    return [
+        *(_case(prefix + name, _sealed(kept, prefix + name, suite, SIGNED, **changed), suite) for name, changed in cases.items()),
+        _case(garbage, _sealed(kept, garbage, suite, b"\xff" * 40), suite),
+    ]
 
 
 def _recipient(suite: Suite) -> dict[str, Any]:
