@@ -1,0 +1,141 @@
+"""The installation's keys: made once, encrypted at rest, rotated without anyone losing trust who should keep it."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spin_envelope.errors import Refused
+from spin_envelope.root import TrustedRoot
+from spin_envelope.signing import sign
+from spin_services.keys import FileKek, KeyStore, KeysUnusable
+from spin_services.keys import store as store_module
+from spin_services.rpc.wiring import system_clock
+from spinapis.envelope.v1.attach_pb2 import Challenge
+from spinapis.envelope.v1.trust_pb2 import Role
+
+AUTH, ROOT = Role.ROLE_AUTH, Role.ROLE_ROOT
+OpenStore = Callable[[], KeyStore]
+
+
+@pytest.fixture
+def open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenStore:
+    """Each call opens the same folder, as another process would; what is on disk is looked at every time."""
+    monkeypatch.setattr(store_module, "LOOK_AGAIN_S", -1.0)
+
+    def opened() -> KeyStore:
+        return KeyStore(tmp_path / "keys", FileKek(tmp_path / "kek"), system_clock)
+
+    opened().init()
+    return opened
+
+
+def signed_by_auth(store: KeyStore) -> bytes:
+    return sign(Challenge(nonce=b"n"), store.role_key(AUTH))
+
+
+def test_keys_are_made_once(open_store: OpenStore) -> None:
+    first = open_store().role_key(AUTH).key_id
+    assert open_store().init() is False
+    assert open_store().role_key(AUTH).key_id == first
+
+
+def test_without_keys_it_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(KeysUnusable, match="spin-service keys init"):
+        KeyStore(tmp_path, FileKek(tmp_path / "kek"), system_clock).root()
+
+
+def test_private_files_are_private_and_hold_no_key(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store()
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and (path.suffix == ".key" or path.name == "kek")]
+    assert len(files) == 12
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
+    seed = store.role_key(AUTH).seed
+    assert not any(seed in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_another_kek_opens_nothing(open_store: OpenStore, tmp_path: Path) -> None:
+    (tmp_path / "kek").write_bytes(b"\0" * 32)
+    with pytest.raises(KeysUnusable, match="does not open"):
+        open_store().role_key(AUTH)
+
+
+def test_a_kek_that_everyone_may_read_is_refused(open_store: OpenStore, tmp_path: Path) -> None:
+    (tmp_path / "kek").chmod(0o644)
+    with pytest.raises(KeysUnusable, match="chmod 600"):
+        open_store().role_key(AUTH)
+
+
+def test_a_key_file_in_anothers_place_is_refused(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store()
+    own = tmp_path / "keys/auth" / f"{store.role_key(AUTH).key_id.hex()}.key"
+    foreign = tmp_path / "keys/compiler" / f"{store.role_key(Role.ROLE_COMPILER).key_id.hex()}.key"
+    own.write_bytes(foreign.read_bytes())
+    with pytest.raises(KeysUnusable):
+        open_store().role_key(AUTH)
+
+
+def test_a_rotation_is_trusted_by_whoever_holds_the_document_before_it(open_store: OpenStore) -> None:
+    store = open_store()
+    before, old = store.root(), store.role_key(AUTH).key_id
+    after = open_store().rotate(AUTH)
+    assert after.version == 2
+    assert store.role_key(AUTH).key_id != old
+    before.verify(signed_by_auth(store), Challenge, system_clock())
+    assert TrustedRoot.pinned(before.data, before.digest).updated(store.root_documents()[1]).digest == after.digest
+
+
+def test_the_old_key_stays_accepted_until_the_rotation_after(open_store: OpenStore) -> None:
+    store = open_store()
+    message = signed_by_auth(store)
+    store.rotate(AUTH).verify(message, Challenge, system_clock())
+    with pytest.raises(Refused):
+        store.rotate(AUTH).verify(message, Challenge, system_clock())
+
+
+def test_a_compromised_key_is_refused_at_once(open_store: OpenStore) -> None:
+    store = open_store()
+    message, old = signed_by_auth(store), store.role_key(AUTH).key_id
+    root = store.rotate(AUTH, compromised=True)
+    with pytest.raises(Refused):
+        root.verify(message, Challenge, system_clock())
+    assert store.revoked_key_ids() == {old}
+    assert old not in {key.key_id for key in store.every_key(AUTH)}
+
+
+def test_every_key_remembers_what_documents_forgot(open_store: OpenStore) -> None:
+    store = open_store()
+    first = store.role_key(AUTH).key_id
+    for _ in range(3):
+        store.rotate(AUTH)
+    assert first not in {key.key_id for key in store.root().keys(AUTH)}
+    assert first in {key.key_id for key in store.every_key(AUTH)}
+
+
+def test_the_root_rotates_with_both_signatures(open_store: OpenStore) -> None:
+    store = open_store()
+    pinned = store.root()
+    store.rotate(ROOT)
+    store.rotate(AUTH)
+    root = TrustedRoot.pinned(pinned.data, pinned.digest)
+    for document in store.root_documents()[1:]:
+        root = root.updated(document)
+    assert root.version == 3
+    assert root.keys(ROOT) != pinned.keys(ROOT)
+
+
+def test_keys_that_sign_no_more_are_deleted(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store()
+    first = store.role_key(AUTH).key_id
+    store.rotate(AUTH)
+    store.rotate(AUTH)
+    store.rotate(AUTH)
+    assert not (tmp_path / "keys/auth" / f"{first.hex()}.key").exists()
+    signed_by_auth(open_store())
+
+
+def test_an_expired_root_document_is_refused(open_store: OpenStore, tmp_path: Path) -> None:
+    late = KeyStore(tmp_path / "keys", FileKek(tmp_path / "kek"), lambda: system_clock() + store_module.ROOT_LIFE_MS)
+    with pytest.raises((Refused, KeysUnusable)):
+        late.root()
