@@ -36,7 +36,8 @@ def runtime(settings: Settings, token: str) -> Program:
     environment = _base_environment() | {
         "SPIN_TOKEN": token,
         "SPIN_HOME": str(settings.runtime_home),
-        "SPIN_LISTEN": f"127.0.0.1:{settings.runtime_port}",
+        "SPIN_LISTEN": "127.0.0.1",
+        "SPIN_RUNTIME_PORT": str(settings.runtime_port),
     }
     if settings.otlp_endpoint:
         environment["SPIN_OTLP_ENDPOINT"] = settings.otlp_endpoint

@@ -21,7 +21,7 @@ from spin_services.ui import app as ui_app
 from spin_services.ui import settings as ui_settings
 from spinapis.envelope.v1.trust_pb2 import Role
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="SPIN's control plane.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="SPIN's control plane.")
 keys_app = typer.Typer(no_args_is_help=True, help="The installation's own keys.")
 app.add_typer(keys_app, name="keys")
 KEYS_WAIT_S = 30
@@ -52,7 +52,8 @@ async def run(platform: Platform, services: Sequence[str]) -> None:
         await ui_app.serve(ui.folder, ui.address)
     wirings = [wire(platform, service) for service in services]
     builds = [importlib.import_module(f"spin_services.{service}.app").build for service in services]
-    apps = await asyncio.gather(*(build(wiring) for build, wiring in zip(builds, wirings, strict=True)))
+    # One after another: Alembic keeps the migration that runs in a place that all of the process shares.
+    apps = [await build(wiring) for build, wiring in zip(builds, wirings, strict=True)]
     await serve([Server(built, wiring) for built, wiring in zip(apps, wirings, strict=True)])
 
 

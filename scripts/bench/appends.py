@@ -1,0 +1,85 @@
+"""Audit appends: 64 callers over gRPC against an audit service of its own, durable one by one as each caller sees it.
+
+The peer is SQLite itself: one row per commit, no Merkle tree, no network, on the same disk.
+"""
+
+import asyncio
+import os
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+import grpc
+
+from spin_services.keys import FileKek, KeyStore
+from spin_services.rpc.identity import SERVICE_METADATA
+from spin_services.rpc.tokens import ServiceTokens
+from spin_services.rpc.wiring import system_clock
+from spinapis.audit.v1 import audit_pb2, audit_pb2_grpc
+from spinapis.envelope.v1.trust_pb2 import Role
+
+from scripts.bench.figures import Figure, alone, beside, quantile
+from scripts.platform.apart import free_ports
+from scripts.platform.programs import BIN
+from scripts.platform.supervisor import Program, Supervisor
+
+CALLERS, EACH, WARM_UP_EACH = 64, 150, 10
+BODY = '{"run_id": "0123456789abcdef0123456789abcdef.1.1", "program_digest": "00", "cell_type": "python"}'
+
+
+def measure(database_url: str = "") -> dict[str, Figure]:
+    with tempfile.TemporaryDirectory(prefix="spin-bench-audit-") as folder:
+        rate, latencies = asyncio.run(_appends(Path(folder), database_url))
+        peer = _bare_sqlite(Path(folder) / "peer.db")
+    return {
+        "audit_appends": beside(rate, peer, "entries/s, 64 callers over gRPC, durable / bare SQLite, a row per commit", "≥ 4500"),
+        "audit_append_p99": alone(quantile(latencies, 0.99) * 1000, "ms, the same", "≤ 30"),
+    }
+
+
+async def _appends(folder: Path, database_url: str) -> tuple[float, list[float]]:
+    keys = KeyStore(folder / "keys", FileKek(folder / "kek"), system_clock)
+    keys.init()
+    base = free_ports()["SPIN_SERVICE_PORT_BASE"]
+    environment = {"PATH": os.environ["PATH"], "SPIN_DATA": str(folder), "SPIN_SERVICE_PORT_BASE": base, "SPIN_METRICS_PORT": "0"}
+    if database_url:
+        environment["SPIN_DATABASE_URL"] = database_url
+    address = f"127.0.0.1:{int(base) + 5}"
+    supervisor = Supervisor(folder / "log", print)
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            await supervisor.start(Program("audit", [str(BIN / "spin-service"), "audit"], environment, channel.channel_ready))
+            tokens = ServiceTokens("compiler", lambda: keys.role_key(Role.ROLE_COMPILER), system_clock)
+            return await _load(audit_pb2_grpc.LogServiceStub(channel), tokens)
+    finally:
+        await supervisor.stop()
+
+
+async def _load(stub: "audit_pb2_grpc.LogServiceAsyncStub", tokens: ServiceTokens) -> tuple[float, list[float]]:
+    latencies: list[float] = []
+    metadata = ((SERVICE_METADATA, f"Bearer {tokens.for_callee('audit')}"),)
+
+    async def caller(number: int, rounds: int, name: str) -> None:
+        for turn in range(rounds):
+            entry = audit_pb2.NewEntry(idempotency_key=f"{name}-{number}-{turn}", type="bench.append", subjects=["run:bench"], body_json=BODY)
+            begin = time.perf_counter()
+            await stub.AppendEntries(audit_pb2.AppendEntriesRequest(workspace_id="00" * 16, entries=[entry]), metadata=metadata)
+            latencies.append(time.perf_counter() - begin)
+
+    await asyncio.gather(*(caller(number, WARM_UP_EACH, "warm") for number in range(CALLERS)))
+    latencies.clear()
+    begin = time.perf_counter()
+    await asyncio.gather(*(caller(number, EACH, "load") for number in range(CALLERS)))
+    return CALLERS * EACH / (time.perf_counter() - begin), latencies
+
+
+def _bare_sqlite(path: Path, rows: int = 3000) -> float:
+    database = sqlite3.connect(path, isolation_level=None)
+    database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE log (id INTEGER PRIMARY KEY, body TEXT)")
+    begin = time.perf_counter()
+    for _ in range(rows):
+        database.execute("INSERT INTO log (body) VALUES (?)", (BODY,))
+    rate = rows / (time.perf_counter() - begin)
+    database.close()
+    return rate
