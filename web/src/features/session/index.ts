@@ -1,6 +1,6 @@
 export type { CellOrder, LinkPhase, SessionView } from "./model/live-session";
 export { LiveSession } from "./model/live-session";
-export { FrameSocket, dialWebSocket, socketUrl } from "./model/frame-socket";
+export { type Dial, FrameSocket, dialWebSocket, socketUrl } from "./model/frame-socket";
 export type { CellView, KernelView, RunView, SessionState } from "./model/stream";
 export { runKey } from "./model/stream";
 export type { RunOutcome, Submission } from "./model/submissions";

@@ -3,7 +3,6 @@ import type { LiveSession } from "../../session";
 import type { Assistance } from "./assistance";
 
 const TYPES = "_jupyter_types_experimental";
-// eslint-disable-next-line no-control-regex -- escape sequences begin with a control character
 const ESCAPES = /\u001b\[[0-9;]*[A-Za-z]/g;
 
 export function assistanceOf(session: LiveSession): Assistance {

@@ -1,1 +1,66 @@
-export function RuntimesPage(_: { workspaceId: string }) { return null; }
+import { useState } from "react";
+import type { Runtime } from "../../../gen/spinapis/workspace/v1/workspaces_pb";
+import { Button, Empty, Loading, ProblemNotice } from "../../../shared/ui";
+import { useRuntimes } from "../api/list-runtimes";
+import { AddRuntime } from "./add-runtime";
+import { PairRuntime } from "./pair-runtime";
+import { RuntimeRow } from "./runtime-row";
+import "./runtimes.css";
+
+export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
+  const runtimes = useRuntimes(workspaceId);
+  const [adding, setAdding] = useState(false);
+  const [pairing, setPairing] = useState<Runtime>();
+  const add = (
+    <Button
+      look="primary"
+      onClick={() => {
+        setAdding(true);
+      }}
+    >
+      Add a runtime
+    </Button>
+  );
+  if (runtimes.isPending) return <Loading what="runtimes" />;
+  if (runtimes.isError) return <ProblemNotice error={runtimes.error} onRetry={() => void runtimes.refetch()} />;
+  return (
+    <div className="stack">
+      <div className="page-head">
+        <h1>Runtimes</h1>
+        {runtimes.data.length > 0 && add}
+      </div>
+      {runtimes.data.length === 0 ? (
+        <Empty title="No runtime yet" actions={add}>
+          Cells run on a runtime: a program that you start in your own network. SPIN never connects to it; your browser does.
+        </Empty>
+      ) : (
+        <ul className="list">
+          {runtimes.data.map((runtime) => (
+            <RuntimeRow key={runtime.id} workspaceId={workspaceId} runtime={runtime} onPair={setPairing} />
+          ))}
+        </ul>
+      )}
+      {adding && (
+        <AddRuntime
+          workspaceId={workspaceId}
+          first={runtimes.data.length === 0}
+          onClose={() => {
+            setAdding(false);
+          }}
+          onAdded={(runtime) => {
+            setAdding(false);
+            setPairing(runtime);
+          }}
+        />
+      )}
+      {pairing && (
+        <PairRuntime
+          runtime={pairing}
+          onClose={() => {
+            setPairing(undefined);
+          }}
+        />
+      )}
+    </div>
+  );
+}

@@ -1,1 +1,0 @@
-export function ConnectionsPage(_: { workspaceId: string }) { return null; }

@@ -1,1 +1,0 @@
-export function MembersPage(_: { workspaceId: string }) { return null; }
