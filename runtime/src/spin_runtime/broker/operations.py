@@ -72,23 +72,30 @@ def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Crede
 
 
 def check_host(params: Mapping[str, Any], credential: Credential) -> None:
-    """An address among the parameters must be on one of the connection's hosts. Raises Denial."""
+    """An address among the parameters must be on one of the connection's hosts. Raises Denial.
+
+    The process half checks every hop again, redirects included; this is for those that forget.
+    """
     url = params.get("url")
-    if isinstance(url, str) and "//" in url and host_of(url) not in credential.allowed_hosts:
+    if not isinstance(url, str) or "//" not in url:
+        return
+    listed = {host.lower() for host in credential.allowed_hosts} or hosts_of(str(credential.config.get("base_url", "")))
+    if not hosts_of(url) & listed:
         raise _denied(f"The connection {credential.name!r} may not be used with this host.", "a host that is not the connection's")
 
 
-def host_of(url: str) -> str | None:
-    """Host as it stands in `allowed_hosts`: with the port where that is not the scheme's own; None for what is no address of a host."""
+def hosts_of(url: str) -> set[str]:
+    """How the address's host may stand in a list: with its port, and without where the port is the scheme's own. Empty for what is no address."""
     try:
         parts = urlsplit(url)
         own = {"http": 80, "https": 443}.get(parts.scheme)
-        if own is None or not parts.hostname or parts.username is not None or parts.password is not None:
-            return None
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        return host if parts.port in (None, own) else f"{host}:{parts.port}"
+        port = parts.port or own
     except ValueError:
-        return None
+        return set()
+    if own is None or not parts.hostname or "@" in parts.netloc or "\\" in url:
+        return set()
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return {f"{host}:{port}"} | ({host} if port == own else set())
 
 
 class Operations:

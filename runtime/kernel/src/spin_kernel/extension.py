@@ -1,0 +1,33 @@
+"""What a kernel gets when it starts: DataFrames show themselves as tables."""
+
+from typing import Any
+
+from spin_kernel.request import interactive_shell
+
+# Where each library says that its class lives; looked up by name, so that none of them is imported for this.
+FRAMES = (
+    ("pandas", "DataFrame"),
+    ("pandas.core.frame", "DataFrame"),
+    ("polars.dataframe.frame", "DataFrame"),
+    ("pyarrow.lib", "Table"),
+)
+
+
+def load() -> None:
+    """Makes this kernel show DataFrames as tables; does nothing outside a kernel."""
+    shell = interactive_shell()
+    if shell is not None:
+        load_ipython_extension(shell)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """IPython's hook: `%load_ext spin_kernel`, or the kernel's own `extensions` option."""
+    formatter = shell.display_formatter.mimebundle_formatter
+    for module, name in FRAMES:
+        formatter.for_type_by_name(module, name, _bundle)
+
+
+def _bundle(frame: Any, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    from spin_kernel.tables import bundle_of
+
+    return bundle_of(frame)
