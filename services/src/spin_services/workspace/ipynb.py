@@ -152,7 +152,7 @@ def _language(metadata: Mapping[str, Any]) -> str:
 def _take(metadata: dict[str, Any], name: str, kind: type, fits: Any = lambda value: True) -> Any:
     """Takes one of our members out of the metadata; one that is not of our making stays where it is."""
     own = metadata.get(OURS)
-    if not isinstance(own, dict) or type(own.get(name)) is not kind or not fits(own[name]):
+    if not isinstance(own, dict) or not isinstance(own.get(name), kind) or not fits(own[name]):
         return None
     rest = {key: value for key, value in own.items() if key != name}
     taken = own[name]
