@@ -54,31 +54,42 @@ def without_magics(source: str) -> str:
     index = 0
     while index < len(lines):
         plain = _plain(lines[index])
-        if plain is None:
-            index = _end_of_statement(lines, index)
-            continue
-        lines[index], index = plain, index + 1
-        while _continues(source, index):
-            lines[index], index = "", index + 1
+        end = _end_of_magic(lines, index) if plain is not None else _end_of_statement(lines, index)
+        if plain is None and _asks_for_help(lines[index:end]):
+            plain = _indent(lines[index]) + "pass"
+        if plain is not None:
+            lines[index:end] = [plain] + [""] * (end - index - 1)
+        index = end
     return "\n".join(lines)
+
+
+def _end_of_magic(lines: Sequence[str], index: int) -> int:
+    """A backslash at the end of a line continues it."""
+    while index + 1 < len(lines) and lines[index].endswith("\\"):
+        index += 1
+    return index + 1
+
+
+def _asks_for_help(lines: Sequence[str]) -> bool:
+    """A statement over several lines may end with a question mark too."""
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return bool(_HELP.search(last)) and not _in_comment_or_string(last)
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def indentation(source: str) -> str:
     """What IPython takes off the start of each line: the first line's indentation."""
     first = next((line for line in source.split("\n") if line.strip()), "")
-    return first[: len(first) - len(first.lstrip(" \t"))]
-
-
-def _continues(source: str, index: int) -> bool:
-    original = source.split("\n")
-    return index < len(original) and original[index - 1].endswith("\\")
+    return _indent(first)
 
 
 def _plain(line: str) -> str | None:
     """What stands for a line of IPython's; None for a line that is Python's."""
-    body = line.lstrip(" \t")
-    indent = line[: len(line) - len(body)]
-    if body[:1] in _ESCAPES and body:
+    indent = _indent(line)
+    if line[len(indent) : len(indent) + 1] in _ESCAPES and line != indent:
         return indent + "pass"
     if assigned := _ASSIGNED.match(line):
         return assigned["target"] + "= None"

@@ -45,6 +45,8 @@ class Reading:
 
 @lru_cache(maxsize=256)
 def read(source: str) -> Reading:
+    if "\0" in source:
+        return Reading(source, problems=(templates.at(source, source.index("\0"), source.index("\0") + 1, "Python reads no null characters"),))
     if ipython.belongs_to_ipython(source):
         return Reading(source, problems=_unreplaced(source))
     text, widths = _unindented(source)
@@ -84,7 +86,7 @@ def _verdict(text: str, error: Exception, widths: dict[int, int]) -> tuple[Probl
     if ipython.is_automagic(text):
         return ()
     if not isinstance(error, SyntaxError):
-        return (Problem("Python cannot read this cell: it holds null bytes or is nested too deeply"),)
+        return (Problem("Python cannot read this cell: it is nested too deeply"),)
     return (_syntax_problem(error, widths, ipython.may_be_automagic(text) or _is_newer(text, error)),)
 
 

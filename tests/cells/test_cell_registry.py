@@ -1,0 +1,87 @@
+"""The installed types: complete, in a stable order, and not brought down by someone else's package."""
+
+import logging
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from jsonschema import Draft202012Validator
+
+import spin_cells
+from spin_cells.api import Cell, CellInvalid, Context
+from spin_cells.registry import BUILT_IN, installed, load
+
+FOLDER = Path(spin_cells.__file__).parent
+TESTS = Path(__file__).parent
+
+
+def theirs(point: str, **members) -> SimpleNamespace:
+    """A point whose type is complete unless members say otherwise."""
+    complete = {"name": point, "display_name": point, "description": "", "language": "", "executable": True, "connection_kind": ""}
+    methods = {"form_schema": {}, "references": lambda cell: (), "validate": lambda cell, context: (), "compile": lambda cell, context: None}
+    return SimpleNamespace(name=point, value=f"{point}_package:TYPE", load=lambda: SimpleNamespace(**{**complete, **methods, **members}))
+
+
+def raising(name: str, error: BaseException) -> SimpleNamespace:
+    def fail() -> None:
+        raise error
+
+    return SimpleNamespace(name=name, value=f"{name}_package:TYPE", load=fail)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_type_has_a_form_a_compiler_a_description_and_tests(name: str) -> None:
+    for file in ("form.py", "compile.py", "README.md"):
+        assert (FOLDER / name / file).is_file(), file
+    assert (TESTS / f"test_cell_{name}.py").is_file()
+    cell_type = installed()[name]
+    Draft202012Validator.check_schema(cell_type.form_schema)
+    assert cell_type.form_schema["$schema"].endswith("2020-12/schema")
+    described = (FOLDER / name / "README.md").read_text()
+    assert all(f"`{field}`" in described for field in cell_type.form_schema["properties"]), "README names each field"
+
+
+def test_ours_come_first_and_others_by_name() -> None:
+    points = [
+        theirs("zebra"),
+        theirs("ant"),
+        EntryPoint("sql", "spin_cells.sql:CELL_TYPE", "spin.cells"),
+        EntryPoint("raw", "spin_cells.raw:CELL_TYPE", "spin.cells"),
+    ]
+    assert list(load(points)) == ["sql", "raw", "ant", "zebra"]
+    assert list(installed())[: len(BUILT_IN)] == list(BUILT_IN)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        raising("broken", ImportError("no module named vendor")),
+        raising("broken", RuntimeError("boom")),
+        raising("broken", SystemError("worse")),
+        theirs("broken", compile=None),
+        theirs("broken", name="other"),
+        theirs("broken", form_schema={"type": "nonsense"}),
+        SimpleNamespace(name="broken", value="broken_package:TYPE", load=lambda: None),
+    ],
+)
+def test_a_broken_package_costs_one_line_in_the_log(broken: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert list(load([theirs("good"), broken])) == ["good"]
+    (record,) = caplog.records
+    assert "broken" in record.getMessage()
+
+
+def test_nobody_takes_a_name_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    found = load([theirs("python"), EntryPoint("python", "spin_cells.python:CELL_TYPE", "spin.cells")])
+    assert found["python"] is installed()["python"]
+    assert "name is taken" in caplog.text
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_fields_that_do_not_fit_are_problems_and_never_reach_the_compiler(name: str) -> None:
+    cell = Cell(name, "x", {"no such field": 1})
+    assert any("no such field" in problem.message for problem in installed()[name].validate(cell, Context()))
+    assert installed()[name].references(cell) == ()
+    with pytest.raises(CellInvalid):
+        installed()[name].compile(cell, Context())
