@@ -60,7 +60,8 @@ class Chain:
         return all(outcome is Outcome.OK for outcome in self.outcomes.values())
 
     def _runs(self, cell: notebooks_pb2.Cell) -> bool:
-        return cell.cell_type not in self.rendered and bool(cell.source.strip())
+        # A request or a form may say everything in its fields; a cell with neither source nor fields says nothing.
+        return cell.cell_type not in self.rendered and (bool(cell.source.strip()) or cell.fields_json not in ("", "{}"))
 
     def _note(self, cell: notebooks_pb2.Cell, outcome: Outcome) -> None:
         self.outcomes[cell.id] = outcome
