@@ -35,28 +35,28 @@ class Alarm:
     evidence: str = ""
 
 
-async def raise_alarms(transaction: LogTransaction, workspace_id: str, alarms: Sequence[Alarm], now_ms: int) -> None:
+def raise_alarms(transaction: LogTransaction, workspace_id: str, alarms: Sequence[Alarm], now_ms: int) -> None:
     """An alarm that is open already stays as it is."""
-    head = await transaction.lock(workspace_id)
+    head = transaction.lock(workspace_id)
     for alarm in alarms:
         same = (ALARMS.c.log_id == head.log_id, ALARMS.c.type == alarm.type, ALARMS.c.runtime_id == alarm.runtime_id, ALARMS.c.cause == alarm.cause)
-        row = (await transaction.connection.execute(select(ALARMS.c.id, ALARMS.c.cleared_at_ms).where(*same))).one_or_none()
+        row = (transaction.connection.execute(select(ALARMS.c.id, ALARMS.c.cleared_at_ms).where(*same))).one_or_none()
         if row is not None and not row[1]:
             continue
         values = {"text": alarm.text, "run_id": alarm.run_id, "raised_at_ms": now_ms, "cleared_at_ms": 0}
         if row is None:
             key = {"log_id": head.log_id, "type": alarm.type, "runtime_id": alarm.runtime_id, "cause": alarm.cause}
-            await transaction.connection.execute(insert(ALARMS).values(**key, **values))
+            transaction.connection.execute(insert(ALARMS).values(**key, **values))
         else:
-            await transaction.connection.execute(update(ALARMS).where(ALARMS.c.id == row[0]).values(**values))
-        await transaction.append(workspace_id, [_raised(head, alarm)], now_ms)
+            transaction.connection.execute(update(ALARMS).where(ALARMS.c.id == row[0]).values(**values))
+        transaction.append(workspace_id, [_raised(head, alarm)], now_ms)
 
 
-async def clear_alarms(
+def clear_alarms(
     transaction: LogTransaction, workspace_id: str, types: Collection[str], now_ms: int, *, runtime_id: str, causes: Collection[str]
 ) -> None:
     """Clear open alarms of these types and causes."""
-    head = await transaction.lock(workspace_id)
+    head = transaction.lock(workspace_id)
     open_ones = select(ALARMS.c.id, ALARMS.c.type, ALARMS.c.cause, ALARMS.c.run_id).where(
         ALARMS.c.log_id == head.log_id,
         ALARMS.c.type.in_(types),
@@ -64,20 +64,20 @@ async def clear_alarms(
         ALARMS.c.cause.in_(causes),
         ALARMS.c.cleared_at_ms == 0,
     )
-    rows = (await transaction.connection.execute(open_ones)).all()
+    rows = (transaction.connection.execute(open_ones)).all()
     if not rows:
         return
-    await transaction.connection.execute(update(ALARMS).where(ALARMS.c.id.in_([row[0] for row in rows])).values(cleared_at_ms=now_ms))
+    transaction.connection.execute(update(ALARMS).where(ALARMS.c.id.in_([row[0] for row in rows])).values(cleared_at_ms=now_ms))
     drafts = [_entry(head, "alarm.cleared", Alarm(row[1], runtime_id, row[2], "", run_id=row[3])) for row in rows]
-    await transaction.append(workspace_id, drafts, now_ms)
+    transaction.append(workspace_id, drafts, now_ms)
 
 
-async def open_causes(transaction: LogTransaction, workspace_id: str, alarm_type: str, runtime_id: str) -> list[str]:
-    head = await transaction.lock(workspace_id)
+def open_causes(transaction: LogTransaction, workspace_id: str, alarm_type: str, runtime_id: str) -> list[str]:
+    head = transaction.lock(workspace_id)
     query = select(ALARMS.c.cause).where(
         ALARMS.c.log_id == head.log_id, ALARMS.c.type == alarm_type, ALARMS.c.runtime_id == runtime_id, ALARMS.c.cleared_at_ms == 0
     )
-    return list((await transaction.connection.execute(query)).scalars())
+    return list((transaction.connection.execute(query)).scalars())
 
 
 def _raised(head: Head, alarm: Alarm) -> Draft:

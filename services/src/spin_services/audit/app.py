@@ -13,6 +13,7 @@ from spin_services.audit.output_store import OutputStore
 from spin_services.audit.proofs import Prover
 from spin_services.audit.settings import from_environment
 from spin_services.audit.sweeps import Sweeps
+from spin_services.audit.transactions import transactions_for
 from spin_services.audit.watching import Growth
 from spin_services.database import upgrade
 from spin_services.rpc.server import App
@@ -25,10 +26,10 @@ async def build(wiring: Wiring) -> App:
     """Raises SettingsInvalid."""
     settings = from_environment(wiring.environment)
     await upgrade(wiring.database, "spin_services.audit.migrations")
-    engine, keys, clock = wiring.database.engine, wiring.keys, wiring.clock
+    transactions, keys, clock = transactions_for(wiring.database), wiring.keys, wiring.clock
     growth = Growth(wiring.notifier)
-    store = LogStore(engine, keys.kek, growth.grown)
-    reader = LogReader(engine, keys.kek)
+    store = LogStore(transactions, keys.kek, growth.grown)
+    reader = LogReader(transactions, keys.kek)
     prover = Prover(reader, lambda: keys.role_key(Role.ROLE_AUDIT))
     appender = Appender(store, clock)
     log_service = LogService(appender, reader, prover, Exporter(reader, prover, keys.root_documents), wiring.notifier)
@@ -36,7 +37,7 @@ async def build(wiring: Wiring) -> App:
         ReceiptStore(store),
         OutputStore(store),
         reader,
-        HistoryReader(engine),
+        HistoryReader(transactions),
         EnrolledIdentities(wiring.peers, keys, clock),
         lambda: keys.role_key(Role.ROLE_AUDIT),
         clock,
@@ -47,5 +48,6 @@ async def build(wiring: Wiring) -> App:
             (add_LogServiceServicer_to_server, log_service, "spinapis.audit.v1.LogService"),
             (add_HistoryServiceServicer_to_server, history_service, "spinapis.audit.v1.HistoryService"),
         ),
-        background=(appender.run, growth.run, Sweeps(engine, store, settings, clock).run),
+        close=transactions.close,
+        background=(appender.run, growth.run, Sweeps(transactions, store, settings, clock).run),
     )

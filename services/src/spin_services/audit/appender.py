@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from spin_services.audit.domain import Draft
-from spin_services.audit.log_store import LogStore
+from spin_services.audit.log_store import LogStore, LogTransaction
 from spin_services.audit.run_store import record_compiled
 
 BATCH_ENTRIES = 4096
@@ -85,14 +85,17 @@ class Appender:
         by_workspace: dict[str, list[int]] = {}
         for place, request in enumerate(batch):
             by_workspace.setdefault(request.workspace_id, []).append(place)
-        answers: list[list[int]] = [[] for _ in batch]
-        async with self._store.transaction() as transaction:
+
+        def work(transaction: LogTransaction) -> list[list[int]]:
+            answers: list[list[int]] = [[] for _ in batch]
             for workspace_id in sorted(by_workspace):
                 places = by_workspace[workspace_id]
                 drafts = [draft for place in places for draft in batch[place].drafts]
-                appended = await transaction.append(workspace_id, drafts, now_ms)
-                await record_compiled(transaction, workspace_id, appended.new, now_ms)
+                appended = transaction.append(workspace_id, drafts, now_ms)
+                record_compiled(transaction, workspace_id, appended.new, now_ms)
                 indexes = iter(appended.indexes)
                 for place in places:
                     answers[place] = [next(indexes) for _ in batch[place].drafts]
-        return answers
+            return answers
+
+        return await self._store.run(work)

@@ -10,6 +10,7 @@ import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import orjson
 
@@ -100,6 +101,7 @@ class CompiledProgram:
     user_id: str = field(repr=False)
 
 
+@lru_cache(4096)
 def may_write(service: str, entry_type: str) -> bool:
     """Whether a service may append entries of a type: the longest rule that fits decides, and no rule means anyone."""
     fitting = [rule for rule in WRITERS if entry_type == rule or (rule.endswith(".") and entry_type.startswith(rule))]

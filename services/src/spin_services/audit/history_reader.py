@@ -1,23 +1,22 @@
 """Reads runs, outputs and alarms. Takes no lock."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import and_, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from spin_services.audit.log_reader import LogHandle
 from spin_services.audit.output_store import Output
 from spin_services.audit.run_store import Row
 from spin_services.audit.tables import ALARMS, OUTPUTS, PEOPLE, RUNS
+from spin_services.audit.transactions import Transactions
 
 # Outputs are read in steps, so that a page that is full after one big output has not read a thousand.
 READ_STEP = 64
 
 
 class HistoryReader:
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine.execution_options(spin_reading=True)
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     async def runs(self, log: LogHandle, session_id: str, after: int, limit: int) -> list[Row]:
         """A session's runs in the log's order, from after an entry's index on; each with the user's id as `user_id`."""
@@ -49,9 +48,8 @@ class HistoryReader:
         query = select(OUTPUTS.c.output_index, OUTPUTS.c.kind, OUTPUTS.c.body).where(
             OUTPUTS.c.log_id == log.log_id, OUTPUTS.c.run_id == run_id, OUTPUTS.c.output_index > after
         )
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(query.order_by(OUTPUTS.c.output_index).limit(limit))
-            return [Output(*row) for row in rows]
+        query = query.order_by(OUTPUTS.c.output_index).limit(limit)
+        return [Output(*row) for row in await self._transactions.read(lambda connection: connection.execute(query).all())]
 
     async def alarms(self, log: LogHandle, before: int, open_only: bool, limit: int) -> list[Row]:
         """Newest first, below a row id; 0 starts at the newest."""
@@ -63,6 +61,4 @@ class HistoryReader:
         return await self._rows(query.order_by(ALARMS.c.id.desc()).limit(limit))
 
     async def _rows(self, query: Any) -> list[Row]:
-        async with self._engine.connect() as connection:
-            found: Sequence[Any] = (await connection.execute(query)).mappings().all()
-        return [dict(row) for row in found]
+        return [dict(row) for row in await self._transactions.read(lambda connection: connection.execute(query).mappings().all())]

@@ -41,8 +41,7 @@ class ReceiptStore:
 
     async def take(self, workspace_id: str, runtime_id: str, uploaded: Sequence[SignedReceipt], now_ms: int) -> ReceiptsTaken:
         """Store an upload; the answer's chain is durable."""
-        async with self._store.transaction() as transaction:
-            return await _Upload(transaction, await transaction.lock(workspace_id), runtime_id, now_ms).take(uploaded)
+        return await self._store.run(lambda tx: _Upload(tx, tx.lock(workspace_id), runtime_id, now_ms).take(uploaded))
 
 
 class _Upload:
@@ -57,54 +56,54 @@ class _Upload:
         self._raised: list[Alarm] = []
         self._cleared: set[str] = set()
 
-    async def take(self, uploaded: Sequence[SignedReceipt]) -> ReceiptsTaken:
-        before = await self._chain()
-        known = await self._known([receipt.seq for receipt in uploaded])
-        plan = plan_upload(before, known, await self._held(before), uploaded)
-        await self._apply(plan, before.boot_id)
-        await self._keep(plan, known)
+    def take(self, uploaded: Sequence[SignedReceipt]) -> ReceiptsTaken:
+        before = self._chain()
+        known = self._known([receipt.seq for receipt in uploaded])
+        plan = plan_upload(before, known, self._held(before), uploaded)
+        self._apply(plan, before.boot_id)
+        self._keep(plan, known)
         self._raise_for_chain(plan)
-        await self._settle_alarms(plan)
+        self._settle_alarms(plan)
         return ReceiptsTaken(plan.chain, plan.forks[0].seq if plan.forks else 0)
 
-    async def _chain(self) -> Chain:
+    def _chain(self) -> Chain:
         query = select(CHAINS.c.last_seq, CHAINS.c.last_digest, CHAINS.c.boot_id).where(*self._mine(CHAINS))
-        row = (await self._connection.execute(query)).one_or_none()
+        row = (self._connection.execute(query)).one_or_none()
         return Chain(*row) if row is not None else Chain()
 
     def _mine(self, table: Any) -> tuple[Any, Any]:
         return table.c.log_id == self._head.log_id, table.c.runtime_id == self._runtime_id
 
-    async def _known(self, seqs: Sequence[int]) -> dict[int, bytes]:
+    def _known(self, seqs: Sequence[int]) -> dict[int, bytes]:
         query = select(RECEIPTS.c.receipt_seq, RECEIPTS.c.digest).where(*self._mine(RECEIPTS), RECEIPTS.c.receipt_seq.in_(seqs))
-        return dict((await self._connection.execute(query)).tuples().all())
+        return dict((self._connection.execute(query)).tuples().all())
 
-    async def _held(self, chain: Chain) -> list[SignedReceipt]:
+    def _held(self, chain: Chain) -> list[SignedReceipt]:
         query = select(RECEIPTS.c.digest, RECEIPTS.c.held).where(*self._mine(RECEIPTS), RECEIPTS.c.receipt_seq > chain.last_seq)
-        rows = (await self._connection.execute(query.order_by(RECEIPTS.c.receipt_seq).limit(HELD_PER_UPLOAD))).tuples()
+        rows = (self._connection.execute(query.order_by(RECEIPTS.c.receipt_seq).limit(HELD_PER_UPLOAD))).tuples()
         return [SignedReceipt(unverified(data, Receipt), digest, data) for digest, data in rows]
 
-    async def _apply(self, plan: Plan, boot_id: str) -> None:
+    def _apply(self, plan: Plan, boot_id: str) -> None:
         """Log what was accepted, and tell the runs."""
         run_ids = sorted({str(run_id) for one in plan.accepted if (run_id := run_id_of(one.receipt))})
-        runs = await load_runs(self._transaction, self._head.log_id, run_ids)
+        runs = load_runs(self._transaction, self._head.log_id, run_ids)
         drafts = [_draft(one, self._runtime_id, runs.get(str(run_id_of(one.receipt)))) for one in plan.accepted]
-        appended = await self._transaction.append(self._head.workspace_id, drafts, self._now_ms)
+        appended = self._transaction.append(self._head.workspace_id, drafts, self._now_ms)
         for one, index in zip(plan.accepted, appended.indexes, strict=True):
             if one.receipt.type == ReceiptType.RECEIPT_TYPE_BOOT:
-                await self._booted(one.receipt.boot_id.hex(), boot_id)
+                self._booted(one.receipt.boot_id.hex(), boot_id)
                 boot_id = one.receipt.boot_id.hex()
             elif run_id_of(one.receipt) is not None:
-                await self._heard(one, index, runs)
-        await save_runs(self._transaction, runs.values())
+                self._heard(one, index, runs)
+        save_runs(self._transaction, runs.values())
 
-    async def _heard(self, one: SignedReceipt, index: int, runs: dict[str, Row]) -> None:
+    def _heard(self, one: SignedReceipt, index: int, runs: dict[str, Row]) -> None:
         run_id = run_id_of(one.receipt)
         assert run_id is not None
         key = str(run_id)
         if key not in runs:
             runs[key] = self._unlogged(one, index)
-            await insert_runs(self._transaction, [runs[key]])
+            insert_runs(self._transaction, [runs[key]])
         run = runs[key]
         known = run["compiled_index"] is not None
         if not known or (run["runtime_id"], run["program_digest"]) != (self._runtime_id, one.receipt.program_digest):
@@ -114,10 +113,10 @@ class _Upload:
         run.update(run_changes(one.receipt, index), heard_at_ms=self._now_ms, alarmed=False)
         if one.receipt.type == ReceiptType.RECEIPT_TYPE_START:
             kernel = {"boot_id": run["boot_id"], "kernel_epoch": run["kernel_epoch"]}
-            await self._dropped(await never_started(self._transaction, self._head.log_id, self._runtime_id, kernel, run["seq"]), runs)
+            self._dropped(never_started(self._transaction, self._head.log_id, self._runtime_id, kernel, run["seq"]), runs)
         if run["ended_index"] is not None:
             self._cleared.add(key)
-            await self._judge(run)
+            self._judge(run)
 
     def _unlogged(self, one: SignedReceipt, index: int) -> Row:
         run_id = run_id_of(one.receipt)
@@ -132,24 +131,24 @@ class _Upload:
             heard_at_ms=self._now_ms,
         )
 
-    async def _judge(self, run: Row) -> None:
-        verdict = await judge_run(self._transaction, run)
+    def _judge(self, run: Row) -> None:
+        verdict = judge_run(self._transaction, run)
         if verdict is Outputs.MISMATCH:
             self._raised.append(mismatch_alarm(run))
 
-    async def _booted(self, boot_id: str, before: str) -> None:
+    def _booted(self, boot_id: str, before: str) -> None:
         if before and before != boot_id:
-            await self._dropped(await never_started(self._transaction, self._head.log_id, self._runtime_id, {"boot_id": before}), {})
+            self._dropped(never_started(self._transaction, self._head.log_id, self._runtime_id, {"boot_id": before}), {})
 
-    async def _dropped(self, rows: Sequence[Row], runs: dict[str, Row]) -> None:
+    def _dropped(self, rows: Sequence[Row], runs: dict[str, Row]) -> None:
         """Runs that the runtime will never start: nothing is missing any more."""
         for row in rows:
             runs.get(row["run_id"], row)["settled"] = True
             row["settled"] = True
             self._cleared.add(row["run_id"])
-        await save_runs(self._transaction, rows)
+        save_runs(self._transaction, rows)
 
-    async def _keep(self, plan: Plan, known: dict[int, bytes]) -> None:
+    def _keep(self, plan: Plan, known: dict[int, bytes]) -> None:
         new_held = [one for one in plan.held if one.seq not in known]
         accepted = [self._receipt_row(one, None) for one in plan.accepted]
         rows = accepted + [self._receipt_row(one, one.data) for one in new_held]
@@ -157,17 +156,15 @@ class _Upload:
         if rows:
             statement = dialect.insert(RECEIPTS)
             changed = {"held": statement.excluded.held, "digest": statement.excluded.digest}
-            await self._connection.execute(
-                statement.on_conflict_do_update(index_elements=["log_id", "runtime_id", "receipt_seq"], set_=changed), rows
-            )
+            self._connection.execute(statement.on_conflict_do_update(index_elements=["log_id", "runtime_id", "receipt_seq"], set_=changed), rows)
         for one in plan.forks:
             if one.seq > plan.chain.last_seq:
                 held = and_(*self._mine(RECEIPTS), RECEIPTS.c.receipt_seq == one.seq, RECEIPTS.c.digest == one.digest)
-                await self._connection.execute(delete(RECEIPTS).where(held))
+                self._connection.execute(delete(RECEIPTS).where(held))
         if plan.accepted:
             values = {"last_seq": plan.chain.last_seq, "last_digest": plan.chain.last_digest, "boot_id": plan.chain.boot_id}
             upsert = dialect.insert(CHAINS).on_conflict_do_update(index_elements=["log_id", "runtime_id"], set_=values)
-            await self._connection.execute(upsert, {"log_id": self._head.log_id, "runtime_id": self._runtime_id, **values})
+            self._connection.execute(upsert, {"log_id": self._head.log_id, "runtime_id": self._runtime_id, **values})
 
     def _receipt_row(self, one: SignedReceipt, held: bytes | None) -> dict[str, Any]:
         return {"log_id": self._head.log_id, "runtime_id": self._runtime_id, "receipt_seq": one.seq, "digest": one.digest, "held": held}
@@ -186,17 +183,17 @@ class _Upload:
         evidence = base64.b64encode(one.data).decode()
         self._raised.append(Alarm(alarm_type, self._runtime_id, cause, text, run_id=run_id, session_id=session_id, evidence=evidence))
 
-    async def _settle_alarms(self, plan: Plan) -> None:
+    def _settle_alarms(self, plan: Plan) -> None:
         workspace_id = self._head.workspace_id
-        causes = await open_causes(self._transaction, workspace_id, alarms.GAP, self._runtime_id)
+        causes = open_causes(self._transaction, workspace_id, alarms.GAP, self._runtime_id)
         filled = [cause for cause in causes if int(cause) <= plan.chain.last_seq]
         for types, done in (([alarms.GAP], filled), ([alarms.END_MISSING], sorted(self._cleared))):
             if done:
-                await clear_alarms(self._transaction, workspace_id, types, self._now_ms, runtime_id=self._runtime_id, causes=done)
-        await raise_alarms(self._transaction, workspace_id, self._raised, self._now_ms)
+                clear_alarms(self._transaction, workspace_id, types, self._now_ms, runtime_id=self._runtime_id, causes=done)
+        raise_alarms(self._transaction, workspace_id, self._raised, self._now_ms)
 
 
-async def judge_run(transaction: LogTransaction, run: Row) -> Outputs:
+def judge_run(transaction: LogTransaction, run: Row) -> Outputs:
     """Compare an ended run's stored outputs with its end receipt, and keep or throw them away accordingly; the caller saves the row."""
     if run["reject_reason"]:
         return Outputs.VERIFIED
@@ -204,7 +201,7 @@ async def judge_run(transaction: LogTransaction, run: Row) -> Outputs:
     if verdict is Outputs.VERIFIED:
         run.update(outputs_verified=True, settled=True)
     elif verdict is Outputs.MISMATCH:
-        await forget_outputs(transaction, run)
+        forget_outputs(transaction, run)
     return verdict
 
 

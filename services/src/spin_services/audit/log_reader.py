@@ -1,17 +1,16 @@
 """Reads the logs: entries by place, by subject and by filter, and the hashes that proofs are made of. Takes no lock."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection, Select, and_, select
 
 from spin_services.audit.domain import EntryFilter, StoredEntry, pseudonym
 from spin_services.audit.log_store import key_name, read_tiles
 from spin_services.audit.tables import ENTRIES, LOGS, PEOPLE, SUBJECTS
 from spin_services.audit.tiles import TileKey
+from spin_services.audit.transactions import Transactions
 from spin_services.keys import Kek
 
 
@@ -26,25 +25,18 @@ class LogHandle:
 
 
 class LogReader:
-    def __init__(self, engine: AsyncEngine, kek: Kek) -> None:
-        self._engine = engine.execution_options(spin_reading=True)
+    def __init__(self, transactions: Transactions, kek: Kek) -> None:
+        self._transactions = transactions
         self._kek = kek
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        async with self._engine.connect() as connection:
-            yield connection
 
     async def log(self, workspace_id: str) -> LogHandle | None:
         """None while the workspace has no entry."""
         query = select(LOGS.c.id, LOGS.c.size, LOGS.c.pseudonym_key).where(LOGS.c.workspace_id == workspace_id)
-        async with self._reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._transactions.read(lambda connection: connection.execute(query).one_or_none())
         return LogHandle(row[0], workspace_id, row[1], row[2]) if row is not None else None
 
     async def tiles(self, log: LogHandle, keys: Iterable[TileKey]) -> dict[TileKey, bytes]:
-        async with self._reading() as connection:
-            return await read_tiles(connection, log.log_id, keys)
+        return await self._transactions.read(lambda connection: read_tiles(connection, log.log_id, keys))
 
     async def entries_from(self, log: LogHandle, start: int, limit: int) -> list[StoredEntry]:
         """Oldest first, below the handle's size."""
@@ -61,8 +53,7 @@ class LogReader:
 
     async def index_of_key(self, log: LogHandle, key: str) -> int | None:
         query = select(ENTRIES.c.entry_index).where(ENTRIES.c.log_id == log.log_id, ENTRIES.c.idempotency_key == key)
-        async with self._reading() as connection:
-            return (await connection.execute(query)).scalar_one_or_none()
+        return await self._transactions.read(lambda connection: connection.execute(query).scalar_one_or_none())
 
     async def find(self, log: LogHandle, wanted: EntryFilter, before: int, limit: int) -> list[StoredEntry]:
         """Newest first, below `before`."""
@@ -86,20 +77,22 @@ class LogReader:
 
     async def _first_at(self, log: LogHandle, time_ms: int) -> int:
         """The first index whose time is not before a time: times only rise, so the log itself is the index."""
-        low, high = 0, log.size
-        async with self._reading() as connection:
+
+        def search(connection: Connection) -> int:
+            low, high = 0, log.size
             while low < high:
                 middle = (low + high) // 2
                 query = select(ENTRIES.c.time_ms).where(ENTRIES.c.log_id == log.log_id, ENTRIES.c.entry_index == middle)
-                if (await connection.execute(query)).scalar_one() < time_ms:
+                if connection.execute(query).scalar_one() < time_ms:
                     low = middle + 1
                 else:
                     high = middle
-        return low
+            return low
+
+        return await self._transactions.read(search)
 
     async def _read(self, query: "Select[Any]") -> list[StoredEntry]:
-        async with self._reading() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self._transactions.read(lambda connection: connection.execute(query).all())
         return [StoredEntry(row[0], row[1], row[2], row[3], row[4] or b"", row[5] or "", row[6] or "", row[7] or b"") for row in rows]
 
 

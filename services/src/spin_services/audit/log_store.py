@@ -6,23 +6,26 @@
 - Lock order: logs by workspace id; everything else of a workspace (receipts, runs, alarms) only under its log's lock.
 """
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+import orjson
+from sqlalchemy import Connection, select
 
-from spin_services.audit.domain import SALT, Draft, Leaf, first_new, make_leaf, next_time, pseudonym
+from spin_services.audit.domain import SALT, Draft, first_new, make_leaf, next_time, pseudonym
+from spin_services.audit.prepared import Insert, Statement
 from spin_services.audit.tables import ENTRIES, LOGS, PEOPLE, SUBJECTS, TILES
 from spin_services.audit.tiles import Edge, TileKey, edge_tiles
+from spin_services.audit.transactions import Transactions
 from spin_services.keys import Kek
 
-KEYS_PER_QUERY = 500
+T = TypeVar("T")
+
+# log, pseudonym, user
+Person = tuple[int, str, str]
+PEOPLE_KEPT = 10_000
 PSEUDONYM_KEY = 32
 
 
@@ -50,147 +53,134 @@ def key_name(workspace_id: str) -> bytes:
     return b"spin/audit/pseudonyms/v1\0" + workspace_id.encode()
 
 
-def _head_columns() -> tuple[Any, ...]:
-    return LOGS.c.id, LOGS.c.size, LOGS.c.last_time_ms, LOGS.c.pseudonym_key
+_LOCK = Statement("UPDATE logs SET size = size WHERE workspace_id = :1 RETURNING id, size, last_time_ms, pseudonym_key")
+_GROWN = Statement("UPDATE logs SET size = :1, last_time_ms = :2 WHERE id = :3")
+_KNOWN = Statement(
+    "SELECT idempotency_key, entry_index FROM entries WHERE log_id = :1 AND idempotency_key IN (SELECT value FROM json_each(:2))",
+    "SELECT idempotency_key, entry_index FROM entries WHERE log_id = :1 AND idempotency_key IN (SELECT jsonb_array_elements_text(CAST(CAST(:2 AS text) AS jsonb)))",
+)
+_INSERT_LOG = Insert(LOGS, ("workspace_id", "size", "last_time_ms", "pseudonym_key"), lambda new: new.on_conflict_do_nothing())
+_INSERT_ENTRIES = Insert(ENTRIES, ("log_id", "entry_index", "idempotency_key", "type", "time_ms", "pseudonym", "leaf", "salt", "body", "receipt"))
+_INSERT_SUBJECTS = Insert(SUBJECTS, ("log_id", "subject", "entry_index"))
+_INSERT_PEOPLE = Insert(PEOPLE, ("log_id", "pseudonym", "user_id"), lambda new: new.on_conflict_do_nothing())
+_PUT_TILES = Insert(
+    TILES,
+    ("log_id", "level", "tile_index", "hashes"),
+    lambda new: new.on_conflict_do_update(index_elements=["log_id", "level", "tile_index"], set_={"hashes": new.excluded.hashes}),
+)
 
 
 class LogTransaction:
-    def __init__(self, connection: AsyncConnection, kek: Kek, edges: dict[int, Edge]) -> None:
+    def __init__(self, connection: Connection, kek: Kek, edges: dict[int, Edge], people: set[Person]) -> None:
         self.connection = connection
         self._kek = kek
         self._edges = edges
+        self._people = people
+        self.met: set[Person] = set()
         self.heads: dict[str, Head] = {}
         self.grown: dict[int, Edge] = {}
 
-    async def lock(self, workspace_id: str) -> Head:
+    def lock(self, workspace_id: str) -> Head:
         """The workspace's log, locked until the transaction ends; made when it is not there."""
         if workspace_id in self.heads:
             return self.heads[workspace_id]
-        statement = update(LOGS).where(LOGS.c.workspace_id == workspace_id).values(size=LOGS.c.size).returning(*_head_columns())
-        row = (await self.connection.execute(statement)).one_or_none()
+        row = _LOCK(self.connection, workspace_id).one_or_none()
         if row is None:
-            await self._create(workspace_id)
-            row = (await self.connection.execute(statement)).one()
+            wrapped = self._kek.wrap(os.urandom(PSEUDONYM_KEY), key_name(workspace_id))
+            _INSERT_LOG(self.connection, [(workspace_id, 0, 0, wrapped)])
+            row = _LOCK(self.connection, workspace_id).one()
         head = Head(row[0], workspace_id, row[1], row[2], self._kek.unwrap(row[3], key_name(workspace_id)))
         self.heads[workspace_id] = head
         return head
 
-    async def _create(self, workspace_id: str) -> None:
-        wrapped = self._kek.wrap(os.urandom(PSEUDONYM_KEY), key_name(workspace_id))
-        statement = self._insert_unless_there(LOGS)
-        await self.connection.execute(statement, {"workspace_id": workspace_id, "size": 0, "last_time_ms": 0, "pseudonym_key": wrapped})
-
-    def _insert_unless_there(self, table: Any) -> Any:
-        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
-        return dialect.insert(table).on_conflict_do_nothing()
-
-    async def append(self, workspace_id: str, drafts: Sequence[Draft], now_ms: int) -> Appended:
+    def append(self, workspace_id: str, drafts: Sequence[Draft], now_ms: int) -> Appended:
         """Add what is not there yet, in order."""
-        head = await self.lock(workspace_id)
-        known = await self._known(head, [draft.key for draft in drafts])
+        head = self.lock(workspace_id)
+        known = self._known(head, [draft.key for draft in drafts])
         new, indexes = first_new(drafts, known, head.size)
         placed = list(enumerate(new, head.size))
         if new:
-            await self._write(head, placed, next_time(head.last_time_ms, now_ms))
+            self._write(head, placed, next_time(head.last_time_ms, now_ms))
         return Appended(indexes, placed)
 
-    async def _known(self, head: Head, keys: Sequence[str]) -> dict[str, int]:
-        known: dict[str, int] = {}
-        for start in range(0, len(keys), KEYS_PER_QUERY):
-            chunk = keys[start : start + KEYS_PER_QUERY]
-            query = select(ENTRIES.c.idempotency_key, ENTRIES.c.entry_index).where(
-                ENTRIES.c.log_id == head.log_id, ENTRIES.c.idempotency_key.in_(chunk)
-            )
-            known.update((await self.connection.execute(query)).tuples().all())
-        return known
+    def _known(self, head: Head, keys: Sequence[str]) -> dict[str, int]:
+        return dict(_KNOWN(self.connection, head.log_id, orjson.dumps(keys).decode()).tuples().all())
 
-    async def _write(self, head: Head, placed: Sequence[tuple[int, Draft]], time_ms: int) -> None:
+    def _write(self, head: Head, placed: Sequence[tuple[int, Draft]], time_ms: int) -> None:
         names = {user_id: pseudonym(head.pseudonym_key, user_id) for user_id in {draft.user_id for _, draft in placed}}
         salts = os.urandom(SALT * len(placed))
-        leaves = []
-        rows = []
+        hashes: list[bytes] = []
+        rows: list[tuple[Any, ...]] = []
+        subjects: list[tuple[Any, ...]] = []
         for place, (index, draft) in enumerate(placed):
             actor = draft.pseudonym or names[draft.user_id]
             leaf = make_leaf(draft, time_ms, actor, salts[place * SALT : (place + 1) * SALT])
-            leaves.append(leaf)
-            rows.append(_entry_row(head.log_id, index, draft, time_ms, actor, leaf))
-        await self.connection.execute(insert(ENTRIES), rows)
-        await self._write_subjects(head, placed)
-        await self._write_people(head, names)
-        await self._grow(head, leaves)
+            hashes.append(leaf.hash)
+            rows.append((head.log_id, index, draft.key, draft.type, time_ms, actor, leaf.data, leaf.salt, draft.body, draft.receipt or None))
+            subjects.extend((head.log_id, subject, index) for subject in set(draft.subjects))
+        _INSERT_ENTRIES(self.connection, rows)
+        _INSERT_SUBJECTS(self.connection, subjects)
+        self._write_people(head, names)
+        self._grow(head, hashes)
         head.last_time_ms = time_ms
-        await self.connection.execute(update(LOGS).where(LOGS.c.id == head.log_id).values(size=head.size, last_time_ms=time_ms))
+        _GROWN(self.connection, head.size, time_ms, head.log_id)
 
-    async def _write_subjects(self, head: Head, placed: Sequence[tuple[int, Draft]]) -> None:
-        rows = [{"log_id": head.log_id, "subject": subject, "entry_index": index} for index, draft in placed for subject in set(draft.subjects)]
-        if rows:
-            await self.connection.execute(insert(SUBJECTS), rows)
+    def _write_people(self, head: Head, names: dict[str, str]) -> None:
+        people = {(head.log_id, name, user_id) for user_id, name in names.items() if user_id} - self._people
+        _INSERT_PEOPLE(self.connection, sorted(people))
+        self.met |= people
 
-    async def _write_people(self, head: Head, names: dict[str, str]) -> None:
-        rows = [{"log_id": head.log_id, "pseudonym": name, "user_id": user_id} for user_id, name in names.items() if user_id]
-        if rows:
-            await self.connection.execute(self._insert_unless_there(PEOPLE), rows)
-
-    async def _grow(self, head: Head, leaves: Sequence[Leaf]) -> None:
+    def _grow(self, head: Head, leaf_hashes: Sequence[bytes]) -> None:
         edge = self.grown.get(head.log_id) or self._edges.pop(head.log_id, None)
         if edge is None or edge.size != head.size:
-            edge = Edge(head.size, await read_tiles(self.connection, head.log_id, edge_tiles(head.size)))
-        changed = edge.extend(leaf.hash for leaf in leaves)
+            edge = Edge(head.size, read_tiles(self.connection, head.log_id, edge_tiles(head.size)))
+        changed = edge.extend(leaf_hashes)
         head.size = edge.size
         self.grown[head.log_id] = edge
-        rows = [{"log_id": head.log_id, "level": level, "tile_index": index, "hashes": hashes} for (level, index), hashes in changed.items()]
-        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(TILES)
-        await self.connection.execute(
-            statement.on_conflict_do_update(index_elements=["log_id", "level", "tile_index"], set_={"hashes": statement.excluded.hashes}), rows
-        )
+        _PUT_TILES(self.connection, [(head.log_id, level, index, hashes) for (level, index), hashes in changed.items()])
 
 
-def _entry_row(log_id: int, index: int, draft: Draft, time_ms: int, actor: str, leaf: Leaf) -> dict[str, Any]:
-    return {
-        "log_id": log_id,
-        "entry_index": index,
-        "idempotency_key": draft.key,
-        "type": draft.type,
-        "time_ms": time_ms,
-        "pseudonym": actor,
-        "leaf": leaf.data,
-        "salt": leaf.salt,
-        "body": draft.body,
-        "receipt": draft.receipt or None,
-    }
-
-
-async def read_tiles(connection: AsyncConnection, log_id: int, keys: Iterable[TileKey]) -> dict[TileKey, bytes]:
+def read_tiles(connection: Connection, log_id: int, keys: Iterable[TileKey]) -> dict[TileKey, bytes]:
     by_level: dict[int, list[int]] = {}
     for level, index in keys:
         by_level.setdefault(level, []).append(index)
     tiles: dict[TileKey, bytes] = {}
     for level, indexes in by_level.items():
         query = select(TILES.c.tile_index, TILES.c.hashes).where(TILES.c.log_id == log_id, TILES.c.level == level, TILES.c.tile_index.in_(indexes))
-        for index, hashes in (await connection.execute(query)).tuples():
+        for index, hashes in (connection.execute(query)).tuples():
             tiles[level, index] = hashes
     return tiles
 
 
 class LogStore:
-    """Opens transactions on the logs; `grown` hears of the workspaces that a commit made longer."""
+    """Runs transactions on the logs; `grown` hears of the workspaces that a commit made longer."""
 
-    def __init__(self, engine: AsyncEngine, kek: Kek, grown: Callable[[dict[str, int]], None]) -> None:
-        self._engine = engine
+    def __init__(self, transactions: Transactions, kek: Kek, grown: Callable[[dict[str, int]], None]) -> None:
+        self._transactions = transactions
         self._kek = kek
         self._grown = grown
         self._edges: dict[int, Edge] = {}
-        # SQLite has one writer: waiting here is fair and costs nothing, waiting in SQLite is polling.
-        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        self._people: set[Person] = set()
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[LogTransaction]:
-        async with self._turn:
-            async with self._engine.begin() as connection:
-                transaction = LogTransaction(connection, self._kek, self._edges)
-                yield transaction
-            self._edges.update(transaction.grown)
+    async def run(self, work: Callable[[LogTransaction], T]) -> T:
+        """What `work` returns, once it is durable."""
+        made: list[LogTransaction] = []
+
+        def within(connection: Connection) -> T:
+            made[:] = [LogTransaction(connection, self._kek, self._edges, self._people)]
+            return work(made[0])
+
+        result = await self._transactions.write(within)
+        (transaction,) = made
+        self._edges.update(transaction.grown)
+        self._remember(transaction.met)
         changed = {head.workspace_id: head.size for head in transaction.heads.values() if head.log_id in transaction.grown}
         if changed:
             self._grown(changed)
+        return result
+
+    def _remember(self, people: set[Person]) -> None:
+        """Whose pseudonym is written down already; forgetting that costs an insert that does nothing."""
+        if len(self._people) > PEOPLE_KEPT:
+            self._people = set()
+        self._people |= people

@@ -41,23 +41,27 @@ class OutputStore:
     async def take(self, workspace_id: str, runtime_id: str, run_id: str, outputs: Sequence[Output], now_ms: int) -> int:
         """Store consecutive outputs; how many are stored without a gap. Raises RunUnknown, OutputsRefused."""
         chained = [output for output in outputs if output.index]
-        async with self._store.transaction() as transaction:
-            head = await transaction.lock(workspace_id)
-            run = (await load_runs(transaction, head.log_id, [run_id])).get(run_id)
+
+        def work(transaction: LogTransaction) -> tuple[int, bool]:
+            head = transaction.lock(workspace_id)
+            run = load_runs(transaction, head.log_id, [run_id]).get(run_id)
             if run is None or run["runtime_id"] != runtime_id:
                 raise RunUnknown
             if run["outputs_expired"]:
-                return int(run["frames"])
-            await _check_repeated(transaction, run, chained)
-            refused = await _extend(transaction, workspace_id, run, chained, now_ms)
-            await save_runs(transaction, [run])
+                return int(run["frames"]), False
+            _check_repeated(transaction, run, chained)
+            refused = _extend(transaction, workspace_id, run, chained, now_ms)
+            save_runs(transaction, [run])
+            return int(run["frames_stored"]), refused
+
+        stored, refused = await self._store.run(work)
         if refused:
             # After the commit: the alarm stays whatever the caller is told.
             raise OutputsRefused
-        return int(run["frames_stored"])
+        return stored
 
 
-async def _check_repeated(transaction: LogTransaction, run: Row, outputs: Sequence[Output]) -> None:
+def _check_repeated(transaction: LogTransaction, run: Row, outputs: Sequence[Output]) -> None:
     repeated = {output.index: (output.kind, output.body) for output in outputs if output.index <= run["frames_stored"]}
     if not repeated:
         return
@@ -67,12 +71,12 @@ async def _check_repeated(transaction: LogTransaction, run: Row, outputs: Sequen
         OUTPUTS.c.output_index >= min(repeated),
         OUTPUTS.c.output_index <= max(repeated),
     )
-    for index, kind, body in (await transaction.connection.execute(query)).tuples():
+    for index, kind, body in (transaction.connection.execute(query)).tuples():
         if repeated.get(index, (kind, body)) != (kind, body):
             raise OutputsRefused
 
 
-async def _extend(transaction: LogTransaction, workspace_id: str, run: Row, outputs: Sequence[Output], now_ms: int) -> bool:
+def _extend(transaction: LogTransaction, workspace_id: str, run: Row, outputs: Sequence[Output], now_ms: int) -> bool:
     """Chain and store what follows; True when that shows the outputs to be wrong."""
     chain = OutputChain(run["frames_stored"], run["chain"])
     rows = []
@@ -85,17 +89,17 @@ async def _extend(transaction: LogTransaction, workspace_id: str, run: Row, outp
     if run["settled"] and (run["ended_index"] is not None or run["reject_reason"]):
         # The runtime's own count is reached already: it never said more.
         raise OutputsRefused
-    await transaction.connection.execute(insert(OUTPUTS), rows)
+    transaction.connection.execute(insert(OUTPUTS), rows)
     run.update(frames_stored=chain.frames, chain=chain.digest, heard_at_ms=now_ms, alarmed=False)
-    return run["ended_index"] is not None and await _settle(transaction, workspace_id, run, now_ms)
+    return run["ended_index"] is not None and _settle(transaction, workspace_id, run, now_ms)
 
 
-async def _settle(transaction: LogTransaction, workspace_id: str, run: Row, now_ms: int) -> bool:
+def _settle(transaction: LogTransaction, workspace_id: str, run: Row, now_ms: int) -> bool:
     """Compare with the end receipt; True on a mismatch."""
-    verdict = await judge_run(transaction, run)
+    verdict = judge_run(transaction, run)
     if verdict is Outputs.MISMATCH:
-        await raise_alarms(transaction, workspace_id, [mismatch_alarm(run)], now_ms)
+        raise_alarms(transaction, workspace_id, [mismatch_alarm(run)], now_ms)
     if verdict is Outputs.VERIFIED:
         types = (alarms.OUTPUTS_MISSING, alarms.OUTPUTS_MISMATCH)
-        await clear_alarms(transaction, workspace_id, types, now_ms, runtime_id=run["runtime_id"], causes=[run["run_id"]])
+        clear_alarms(transaction, workspace_id, types, now_ms, runtime_id=run["runtime_id"], causes=[run["run_id"]])
     return verdict is Outputs.MISMATCH

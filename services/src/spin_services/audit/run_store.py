@@ -71,13 +71,13 @@ def new_run(log_id: int, run_id: RunId, **values: Any) -> Row:
     }
 
 
-async def record_compiled(transaction: LogTransaction, workspace_id: str, placed: Iterable[tuple[int, Draft]], now_ms: int) -> None:
+def record_compiled(transaction: LogTransaction, workspace_id: str, placed: Iterable[tuple[int, Draft]], now_ms: int) -> None:
     """Opens a run for each "program.compiled" entry that is new."""
     programs = [(index, compiled_program(draft.body)) for index, draft in placed if draft.type == "program.compiled"]
     if programs:
-        head = await transaction.lock(workspace_id)
+        head = transaction.lock(workspace_id)
         rows = [_compiled_row(head.log_id, pseudonym(head.pseudonym_key, program.user_id), index, program, now_ms) for index, program in programs]
-        await insert_runs(transaction, rows)
+        insert_runs(transaction, rows)
 
 
 def _compiled_row(log_id: int, name: str, index: int, program: CompiledProgram, now_ms: int) -> Row:
@@ -98,24 +98,24 @@ def _compiled_row(log_id: int, name: str, index: int, program: CompiledProgram, 
     )
 
 
-async def insert_runs(transaction: LogTransaction, rows: Sequence[Row]) -> None:
+def insert_runs(transaction: LogTransaction, rows: Sequence[Row]) -> None:
     dialect = postgresql if transaction.connection.dialect.name == "postgresql" else sqlite
-    await transaction.connection.execute(dialect.insert(RUNS).on_conflict_do_nothing(), list(rows))
+    transaction.connection.execute(dialect.insert(RUNS).on_conflict_do_nothing(), list(rows))
 
 
-async def load_runs(transaction: LogTransaction, log_id: int, run_ids: Sequence[str]) -> dict[str, Row]:
+def load_runs(transaction: LogTransaction, log_id: int, run_ids: Sequence[str]) -> dict[str, Row]:
     query = select(RUNS).where(RUNS.c.log_id == log_id, RUNS.c.run_id.in_(run_ids))
-    return {row["run_id"]: dict(row) for row in (await transaction.connection.execute(query)).mappings()}
+    return {row["run_id"]: dict(row) for row in (transaction.connection.execute(query)).mappings()}
 
 
-async def save_runs(transaction: LogTransaction, rows: Iterable[Row]) -> None:
+def save_runs(transaction: LogTransaction, rows: Iterable[Row]) -> None:
     changed = [{"of_log": row["log_id"], "of_run": row["run_id"], **{name: row[name] for name in CHANGING}} for row in rows]
     if changed:
         statement = update(RUNS).where(RUNS.c.log_id == bindparam("of_log"), RUNS.c.run_id == bindparam("of_run"))
-        await transaction.connection.execute(statement.values({name: bindparam(name) for name in CHANGING}), changed)
+        transaction.connection.execute(statement.values({name: bindparam(name) for name in CHANGING}), changed)
 
 
-async def never_started(transaction: LogTransaction, log_id: int, runtime_id: str, of: Mapping[str, Any], before_seq: int | None = None) -> list[Row]:
+def never_started(transaction: LogTransaction, log_id: int, runtime_id: str, of: Mapping[str, Any], before_seq: int | None = None) -> list[Row]:
     """Runs of a boot (or of one kernel, before a seq) that no receipt speaks of."""
     query = select(RUNS).where(
         RUNS.c.log_id == log_id, RUNS.c.runtime_id == runtime_id, RUNS.c.started_index.is_(None), RUNS.c.ended_index.is_(None), ~RUNS.c.settled
@@ -124,10 +124,10 @@ async def never_started(transaction: LogTransaction, log_id: int, runtime_id: st
         query = query.where(RUNS.c[name] == value)
     if before_seq is not None:
         query = query.where(RUNS.c.seq < before_seq)
-    return [dict(row) for row in (await transaction.connection.execute(query)).mappings()]
+    return [dict(row) for row in (transaction.connection.execute(query)).mappings()]
 
 
-async def forget_outputs(transaction: LogTransaction, row: Row) -> None:
+def forget_outputs(transaction: LogTransaction, row: Row) -> None:
     """Throw away what is stored of a run's outputs, so that it can be brought again."""
-    await transaction.connection.execute(delete(OUTPUTS).where(OUTPUTS.c.log_id == row["log_id"], OUTPUTS.c.run_id == row["run_id"]))
+    transaction.connection.execute(delete(OUTPUTS).where(OUTPUTS.c.log_id == row["log_id"], OUTPUTS.c.run_id == row["run_id"]))
     row.update(frames_stored=0, chain=START, outputs_verified=False)

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 
 import orjson
 import structlog
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import ColumnElement, select
 
 from spin_services.audit import alarms
 from spin_services.audit.alarms import Alarm, raise_alarms
 from spin_services.audit.domain import Draft
-from spin_services.audit.log_store import LogStore
+from spin_services.audit.log_store import LogStore, LogTransaction
 from spin_services.audit.run_store import Row, forget_outputs, load_runs, save_runs
 from spin_services.audit.settings import Settings
 from spin_services.audit.tables import LOGS, RUNS
+from spin_services.audit.transactions import Transactions
 
 BATCH = 200
 
@@ -25,8 +25,8 @@ log = structlog.get_logger("spin.audit")
 
 
 class Sweeps:
-    def __init__(self, engine: AsyncEngine, store: LogStore, settings: Settings, clock: Callable[[], int]) -> None:
-        self._engine = engine.execution_options(spin_reading=True)
+    def __init__(self, transactions: Transactions, store: LogStore, settings: Settings, clock: Callable[[], int]) -> None:
+        self._transactions = transactions
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -51,40 +51,44 @@ class Sweeps:
             for workspace_id, run_ids in found.items():
                 await self._expire(workspace_id, run_ids, expired, now_ms)
 
-    async def _find(self, *conditions: object) -> dict[str, list[str]]:
-        query = select(LOGS.c.workspace_id, RUNS.c.run_id).join_from(RUNS, LOGS, LOGS.c.id == RUNS.c.log_id).where(*conditions).limit(BATCH)  # type: ignore[arg-type]
+    async def _find(self, *conditions: ColumnElement[bool]) -> dict[str, list[str]]:
+        query = select(LOGS.c.workspace_id, RUNS.c.run_id).join_from(RUNS, LOGS, LOGS.c.id == RUNS.c.log_id).where(*conditions).limit(BATCH)
         found: dict[str, list[str]] = {}
-        async with self._engine.connect() as connection:
-            for workspace_id, run_id in await connection.execute(query):
-                found.setdefault(workspace_id, []).append(run_id)
+        for workspace_id, run_id in await self._transactions.read(lambda connection: connection.execute(query).tuples().all()):
+            found.setdefault(workspace_id, []).append(run_id)
         return found
 
     async def _raise(self, workspace_id: str, run_ids: Sequence[str], overdue: int, now_ms: int) -> None:
-        async with self._store.transaction() as transaction:
-            head = await transaction.lock(workspace_id)
-            rows = [
-                row for row in (await load_runs(transaction, head.log_id, run_ids)).values() if row["heard_at_ms"] < overdue and not row["settled"]
-            ]
-            await raise_alarms(transaction, workspace_id, [overdue_alarm(row) for row in rows], now_ms)
+        def work(transaction: LogTransaction) -> None:
+            runs = load_runs(transaction, transaction.lock(workspace_id).log_id, run_ids)
+            rows = [row for row in runs.values() if row["heard_at_ms"] < overdue and not row["settled"]]
+            raise_alarms(transaction, workspace_id, [overdue_alarm(row) for row in rows], now_ms)
             for row in rows:
                 row["alarmed"] = True
-            await save_runs(transaction, rows)
+            save_runs(transaction, rows)
+
+        await self._store.run(work)
 
     async def _expire(self, workspace_id: str, run_ids: Sequence[str], expired: int, now_ms: int) -> None:
-        async with self._store.transaction() as transaction:
-            head = await transaction.lock(workspace_id)
-            rows = [row for row in (await load_runs(transaction, head.log_id, run_ids)).values() if row["heard_at_ms"] < expired]
+        def work(transaction: LogTransaction) -> None:
+            runs = load_runs(transaction, transaction.lock(workspace_id).log_id, run_ids)
+            rows = [row for row in runs.values() if row["heard_at_ms"] < expired]
             kept = sorted(row["run_id"] for row in rows if row["frames_stored"])
             for row in rows:
                 verified, stored = row["outputs_verified"], row["frames_stored"]
-                await forget_outputs(transaction, row)
+                forget_outputs(transaction, row)
                 row.update(outputs_expired=True, settled=True, outputs_verified=verified, frames_stored=stored)
-            await save_runs(transaction, rows)
+            save_runs(transaction, rows)
             if kept:
-                body = orjson.dumps({"runs": kept, "retention_days": self._settings.output_retention_days}).decode()
-                subjects = tuple(f"run:{run_id}" for run_id in kept)
-                draft = Draft(f"outputs:expired:{head.size}", "outputs.expired", "", subjects, body)
-                await transaction.append(workspace_id, [draft], now_ms)
+                self._log_expiry(transaction, workspace_id, kept, now_ms)
+
+        await self._store.run(work)
+
+    def _log_expiry(self, transaction: LogTransaction, workspace_id: str, run_ids: Sequence[str], now_ms: int) -> None:
+        body = orjson.dumps({"runs": run_ids, "retention_days": self._settings.output_retention_days}).decode()
+        key = f"outputs:expired:{transaction.lock(workspace_id).size}"
+        draft = Draft(key, "outputs.expired", "", tuple(f"run:{run_id}" for run_id in run_ids), body)
+        transaction.append(workspace_id, [draft], now_ms)
 
 
 def overdue_alarm(run: Row) -> Alarm:
