@@ -363,6 +363,15 @@ async def test_an_expired_bundle_is_wiped(seat, plane: ControlPlane) -> None:
     await refuse(seat, reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED, 1, entry())
 
 
+async def test_an_expired_bundle_is_wiped_though_nobody_asks(seat, take_seat, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    await seat.runtime.restart()
+    monkeypatch.setattr("spin_runtime.broker.local.UPKEEP_SECONDS", 0.01)
+    await take_seat(seat.runtime)
+    plane.clock.now_ms += 7 * 24 * HOUR_MS
+    await asyncio.sleep(0.1)
+    assert not (seat.runtime.home / "var" / "broker" / "bundle").exists()
+
+
 async def test_a_revoked_connection_on_a_stale_runtime(seat, plane: ControlPlane) -> None:
     """The platform raised the least bundle version; a client withholds the bundle that says so."""
     run = await seat.run(use(CONNECTION, "echo.say"))

@@ -18,7 +18,7 @@ from spin_runtime.broker.disk import DiskError
 from spin_runtime.broker.local import open_broker
 from spinapis.envelope.v1 import receipt_pb2
 from spinapis.errors.v1 import reasons_pb2
-from tests.fakes.control_plane import ControlPlane
+from tests.fakes.control_plane import Client, ControlPlane
 
 KIND = receipt_pb2.ReceiptType
 
@@ -208,23 +208,24 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("after_s", [0.05, 0.1, 0.15])
-async def test_kill_dash_nine_loses_nothing_that_was_confirmed(plane: ControlPlane, make_runtime, after_s: float) -> None:
+@pytest.mark.parametrize("lines", [1, 7, 40])
+async def test_kill_dash_nine_loses_nothing_that_was_confirmed(plane: ControlPlane, make_runtime, lines: int) -> None:
     runtime = make_runtime(plane)
     await runtime.pair()
     await runtime.broker.close()
     environment = {**os.environ, "SPIN_TOKEN": plane.token.text}
     arguments = (sys.executable, "-c", WRITER, str(runtime.home))
     process = await asyncio.create_subprocess_exec(*arguments, env=environment, stdout=asyncio.subprocess.PIPE)
-    await process.stdout.readline()
-    await asyncio.sleep(after_s)
+    for _ in range(lines):
+        confirmed = int(await process.stdout.readline())
     process.kill()
-    confirmed = int((await process.stdout.read()).split()[-2])
+    complete, _, _ = (await process.stdout.read()).rpartition(b"\n")
+    confirmed = int(complete.split()[-1]) if complete else confirmed
     await process.wait()
     runtime.broker = runtime.opened()
     carried = await runtime.broker.receipts_after(0, 1_000_000)
     assert [seq for seq, _ in carried] == list(range(1, len(carried) + 1))
-    assert len(carried) > confirmed > 2
+    assert len(carried) > confirmed >= 2 * lines
     for (_, before), (_, after) in pairwise(carried):
         assert unverified(after, receipt_pb2.Receipt).prev_digest == signed_digest(before)
 
@@ -232,6 +233,19 @@ async def test_kill_dash_nine_loses_nothing_that_was_confirmed(plane: ControlPla
 async def test_two_runtimes_in_one_home(runtime, plane: ControlPlane) -> None:
     with pytest.raises(DiskError, match="in use by another runtime"):
         open_broker(runtime.home, plane.token.text)
+
+
+async def test_a_disk_that_refuses_keeps_trust_as_it_was(runtime, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = plane.trust_state()
+    with monkeypatch.context() as broken:
+        broken.setattr("spin_runtime.broker.disk.os.fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
+        with pytest.raises(BrokerError) as caught:
+            await runtime.broker.accept_trust([], newer)
+        assert caught.value.reason == reasons_pb2.ERROR_REASON_UNAVAILABLE
+        assert "Input/output" not in caught.value.text
+    assert (await runtime.hello(Client())).trust_version == 1
+    await runtime.restart()
+    assert (await runtime.hello(Client())).trust_version == 1
 
 
 async def test_a_kernel_that_cannot_be_recorded_is_not_live(seat, monkeypatch: pytest.MonkeyPatch) -> None:
