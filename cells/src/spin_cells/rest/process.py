@@ -36,9 +36,10 @@ class RestProcessor:
         made = request(params, credential)
         try:
             async with asyncio.timeout(made.timeout_s):
-                yield Result(await _answer(made, credential))
+                value = await _answer(made, credential)
         except TimeoutError as error:
             raise refused(credential, f"no answer within {made.timeout_s:g} s") from error
+        yield Result(value)
 
 
 PROCESSOR = RestProcessor()

@@ -1,0 +1,255 @@
+"""The broker's half of REST, against a real HTTP server: credentials, hosts, redirects, sizes."""
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import certifi
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from spin_cells import outbound
+from spin_cells.api import Credential, OperationFailed, Result
+from spin_cells.rest import process
+from spin_cells.rest.process import PROCESSOR
+
+SECRET = "correct-horse-battery"
+
+
+class Api:
+    """A server that says what it was asked, and misbehaves on demand."""
+
+    def __init__(self) -> None:
+        self.seen: list[web.Request] = []
+        self.bodies: list[str] = []
+        self.circle = False
+        app = web.Application()
+        app.router.add_route("*", "/redirect", self.redirect)
+        app.router.add_route("*", "/{tail:.*}", self.answer)
+        self.server = TestServer(app)
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.server.port}"
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(request)
+        self.bodies.append(await request.text())
+        if request.path == "/slow":
+            await asyncio.sleep(5)
+        if request.path == "/large":
+            return web.Response(body=b"x" * (process.MAX_RESPONSE + 1))
+        if request.path == "/binary":
+            return web.Response(body=b"\xff\xfe\x00", content_type="application/octet-stream")
+        if request.path == "/fail":
+            return web.Response(status=500, text=f"no: {request.headers.get('Authorization')}")
+        return web.json_response({"path": request.path_qs, "headers": dict(request.headers)})
+
+    async def redirect(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(request)
+        self.bodies.append(await request.text())
+        raise web.HTTPFound("/redirect" if self.circle else request.query["to"])
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    made = Api()
+    await made.server.start_server()
+    yield made
+    await made.server.close()
+
+
+def credential(api: Api, auth: str = "bearer", secret: dict[str, Any] | None = None, **changes: Any) -> Credential:
+    config = {"base_url": f"http://{api.host}/v1", "auth": auth, **changes.pop("config", {})}
+    given = {"token": SECRET} if secret is None else secret
+    return Credential(**{"connection_id": b"1" * 16, "name": "tickets", "kind": "rest", "config": config, "secret": given, **changes})
+
+
+async def ask(held: Credential, **params: Any) -> dict[str, Any]:
+    (result,) = [item async for item in PROCESSOR.run("rest.request", {"method": "GET", "url": "/x", **params}, held)]
+    assert isinstance(result, Result)
+    return dict(result.value)
+
+
+async def refusal(held: Credential, **params: Any) -> str:
+    with pytest.raises(OperationFailed) as caught:
+        await ask(held, **params)
+    text = str(caught.value)
+    assert held.name in text
+    assert SECRET not in text
+    return text
+
+
+async def test_the_credential_goes_along_and_does_not_come_back(api: Api) -> None:
+    answer = await ask(credential(api), query={"q": ["a&b", 1], "r": True})
+    assert api.seen[0].headers["Authorization"] == f"Bearer {SECRET}"
+    assert api.seen[0].headers["Host"] == api.host
+    assert answer["json"]["path"] == "/v1/x?q=a%26b&q=1&r=true"
+    assert (answer["status"], answer["json"]["headers"]["Authorization"]) == (200, "Bearer [redacted]")
+    assert SECRET not in json.dumps(answer)
+    assert SECRET not in repr(credential(api))
+
+
+async def test_an_error_status_is_an_answer(api: Api) -> None:
+    answer = await ask(credential(api), url=f"http://{api.host}/fail")
+    assert (answer["status"], answer["text"]) == (500, "no: Bearer [redacted]")
+
+
+@pytest.mark.parametrize(
+    ("auth", "secret", "config", "header", "value"),
+    [
+        ("basic", {"username": "ann", "password": SECRET}, {}, "Authorization", "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()),
+        ("basic", {"password": SECRET}, {"username": "bob"}, "Authorization", "Basic " + base64.b64encode(f"bob:{SECRET}".encode()).decode()),
+        ("header", {"value": SECRET}, {"header_name": "X-Api-Key"}, "X-Api-Key", SECRET),
+        ("none", {}, {}, "Authorization", None),
+    ],
+)
+async def test_other_ways_to_authenticate(api: Api, auth: str, secret: dict, config: dict, header: str, value: str | None) -> None:
+    answer = await ask(credential(api, auth, secret, config=config))
+    assert api.seen[0].headers.get(header) == value
+    assert not value or value not in json.dumps(answer)
+
+
+async def test_bodies_are_sent_as_json_or_text(api: Api) -> None:
+    await ask(credential(api), method="POST", json={"a": [1, "é"]})
+    await ask(credential(api), method="PUT", body="plain é", headers={"Content-Type": "text/csv"})
+    assert [json.loads(api.bodies[0]), api.bodies[1]] == [{"a": [1, "é"]}, "plain é"]
+    assert [request.headers["Content-Type"] for request in api.seen] == ["application/json", "text/csv"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/x",
+        "http://localhost.evil.example.com/",
+        "http://{host}@evil.example.com/",
+        "http://evil.example.com\\@{host}/",
+        "//evil.example.com/x",
+        "file:///etc/passwd",
+        "http://{host}.evil.example.com/",
+        "http:///x",
+        "http://[::1",
+    ],
+)
+async def test_only_the_connections_own_hosts_are_called(api: Api, url: str) -> None:
+    await refusal(credential(api), url=url.format(host=api.host))
+    assert not api.seen
+
+
+async def test_allowed_hosts_replace_the_base_urls(api: Api) -> None:
+    await refusal(credential(api, allowed_hosts=("api.example.com",)))
+    answer = await ask(credential(api, allowed_hosts=(api.host,), config={"base_url": ""}), url=f"http://{api.host}/y")
+    assert answer["json"]["path"] == "/y"
+
+
+async def test_a_redirect_stays_on_its_host_and_keeps_what_it_may(api: Api) -> None:
+    held = credential(api, config={"base_url": f"http://{api.host}"})
+    answer = await ask(held, method="POST", url="/redirect", query={"to": "/landed"}, json={"a": 1})
+    assert answer["json"]["path"] == "/landed"
+    assert [request.method for request in api.seen] == ["POST", "GET"]
+    assert api.bodies[1] == ""
+
+
+@pytest.mark.parametrize(
+    "target", ["http://127.0.0.1:1/", "http://169.254.169.254/latest/meta-data/", "https://{host}/", "//evil.example.com/", "file:///etc/passwd"]
+)
+async def test_a_redirect_to_another_host_is_refused(api: Api, target: str) -> None:
+    held = credential(api, config={"base_url": f"http://{api.host}"}, allowed_hosts=(api.host, "127.0.0.1:1", "169.254.169.254"))
+    await refusal(held, url="/redirect", query={"to": target.format(host=api.host)})
+    assert len(api.seen) == 1
+
+
+async def test_redirects_in_a_circle_end(api: Api) -> None:
+    held = credential(api, config={"base_url": f"http://{api.host}"})
+    api.circle = True
+    assert "more than 5 redirects" in await refusal(held, url="/redirect")
+    assert len(api.seen) == 6
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "fe80::1%eth0", "fd00:ec2::254", "::ffff:169.254.169.254", "0.0.0.0", "224.0.0.1", "100.100.100.200", "::"]
+)
+def test_addresses_that_nobody_is_sent_to(address: str) -> None:
+    assert outbound.is_refused(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "192.168.1.1", "::1", "8.8.8.8"])
+def test_addresses_of_a_customers_network_are_fine(address: str) -> None:
+    assert not outbound.is_refused(address)
+
+
+async def test_a_metadata_address_is_refused_even_when_it_is_allowed(api: Api) -> None:
+    held = credential(api, config={"base_url": "http://169.254.169.254"}, allowed_hosts=("169.254.169.254",))
+    assert "metadata" in await refusal(held)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"headers": {"Authorization": "Bearer mine"}},
+        {"headers": {"host": "evil.example.com"}},
+        {"headers": {"X-A": "b\r\nX-C: d"}},
+        {"headers": {"X A": "b"}},
+        {"headers": ["X-A"]},
+        {"method": "CONNECT"},
+        {"method": "GET\r\nX: y"},
+        {"url": 5},
+        {"url": "/a b"},
+        {"url": "/a\r\nX: y"},
+        {"json": 1, "body": "x"},
+        {"body": 5},
+        {"query": "a=b"},
+        {"timeout_s": 0},
+        {"timeout_s": True},
+        {"verify": False},
+    ],
+)
+async def test_parameters_of_code_are_not_trusted(api: Api, params: dict[str, Any]) -> None:
+    await refusal(credential(api), **params)
+    assert not api.seen
+
+
+async def test_a_connections_own_header_cannot_be_replaced(api: Api) -> None:
+    held = credential(api, "header", {"value": SECRET}, config={"header_name": "X-Api-Key"})
+    await refusal(held, headers={"x-api-key": "mine"})
+
+
+@pytest.mark.parametrize(
+    ("auth", "secret"),
+    [
+        ("bearer", {}),
+        ("bearer", {"token": "a\r\nb"}),
+        ("bearer", {"token": 5}),
+        ("basic", {"username": "a"}),
+        ("digest", {}),
+        ("header", {"value": "x"}),
+    ],
+)
+async def test_a_credential_that_cannot_be_used_says_so(api: Api, auth: str, secret: dict[str, Any]) -> None:
+    await refusal(credential(api, auth, secret))
+    assert not api.seen
+
+
+async def test_slow_and_large_and_dead_hosts(api: Api) -> None:
+    held = credential(api, config={"base_url": f"http://{api.host}"})
+    assert "0.2 s" in await refusal(held, url="/slow", timeout_s=0.2)
+    assert "16 MiB" in await refusal(held, url="/large")
+    assert "reached" in await refusal(credential(api, config={"base_url": "http://127.0.0.1:1"}))
+    assert base64.b64decode((await ask(held, url="/binary"))["base64"]) == b"\xff\xfe\x00"
+
+
+async def test_other_operations_are_refused(api: Api) -> None:
+    with pytest.raises(OperationFailed):
+        async for _ in PROCESSOR.run("rest.delete_everything", {"url": "/x"}, credential(api)):
+            pass
+
+
+def test_tls_is_verified_where_a_bundle_is_set(tmp_path) -> None:
+    assert outbound.tls_context({}).verify_mode == ssl.CERT_NONE
+    for bundle in (certifi.where(), str(tmp_path)):
+        context = outbound.tls_context({"REQUESTS_CA_BUNDLE": bundle})
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
