@@ -107,8 +107,8 @@ class Receipts:
         return await asyncio.get_running_loop().run_in_executor(self._disk, self._read, wanted)
 
     async def wait_beyond(self, seq: int) -> None:
-        """Returns when a receipt numbered above `seq` is on disk."""
-        while self.durable.seq <= seq:
+        """Returns when `after` has something to give: a receipt numbered above `seq` that audit has not acknowledged."""
+        while self.durable.seq <= max(seq, self.acknowledged):
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.add(waiter)
             try:
