@@ -25,9 +25,16 @@ from jupyter_client.manager import AsyncKernelManager
 
 ALLOWED = frozenset(
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH"]
+    # Cells that make requests themselves verify as the runtime does.
+    + ["REQUESTS_CA_BUNDLE"]
 )
 ALLOWED_PREFIXES = ("LC_",)
-IPYKERNEL_OPTIONS = ("--HistoryManager.hist_file=:memory:", "--IPythonKernel._execute_sleep=0")
+IPYKERNEL_OPTIONS = (
+    "--HistoryManager.hist_file=:memory:",
+    "--IPythonKernel._execute_sleep=0",
+    # DataFrames show as tables.
+    "--IPKernelApp.extra_extensions=spin_kernel",
+)
 # A kernel that publishes faster than it is read waits, instead of dropping messages as ZeroMQ's publishers do or filling the
 # runtime's memory: its side is told not to drop, and ours keeps few. Kernels that cannot be told are read without a limit.
 IPYKERNEL_WAITS = f"(lambda t: t.schedule(lambda: t.socket.setsockopt({int(zmq.XPUB_NODROP)}, 1)))(get_ipython().kernel.iopub_thread)"
