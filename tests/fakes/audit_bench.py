@@ -1,5 +1,6 @@
 """What tests of the audit service do all the time: log, upload, export, verify."""
 
+import asyncio
 import base64
 from collections.abc import Sequence
 from typing import Any
@@ -29,13 +30,17 @@ class AuditBench:
         self.enrolment = enrolment
         self.log = LogServiceStub(installation.channel("audit"))
         self.history = HistoryServiceStub(installation.channel("audit"))
-        self.owner = installation.as_user(OWNER)
 
     async def start_auth(self) -> None:
         for user, role in ((OWNER, "OWNER"), (VIEWER, "VIEWER"), (AUDITOR, "AUDITOR")):
             self.access.roles[user, WORKSPACE] = MemberRole.Value(f"MEMBER_ROLE_{role}")
         servicers = ((add_AccessServiceServicer_to_server, self.access), (add_EnrolmentServiceServicer_to_server, self.enrolment))
         await self.installation.start_fake("auth", *servicers)
+
+    @property
+    def owner(self) -> Metadata:
+        """A fresh token: tests move the clock."""
+        return self.installation.as_user(OWNER)
 
     def service(self, name: str) -> Metadata:
         return self.installation.as_service(name, "audit", OWNER)
@@ -97,6 +102,12 @@ class AuditBench:
     async def alarms(self, open_only: bool = True) -> list[str]:
         request = pb.ListAlarmsRequest(workspace_id=WORKSPACE, open_only=open_only)
         return [alarm.type for alarm in (await self.history.ListAlarms(request, metadata=self.owner)).alarms]
+
+    async def alarms_become(self, *wanted: str) -> None:
+        """Waits for the background sweep to raise or clear them."""
+        async with asyncio.timeout(20):
+            while await self.alarms() != list(wanted):
+                await asyncio.sleep(0.05)
 
     async def export(self, session_id: str = "") -> list[bytes]:
         request = pb.ExportLogRequest(workspace_id=WORKSPACE, session_id=session_id)

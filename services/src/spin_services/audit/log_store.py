@@ -57,7 +57,8 @@ _LOCK = Statement("UPDATE logs SET size = size WHERE workspace_id = :1 RETURNING
 _GROWN = Statement("UPDATE logs SET size = :1, last_time_ms = :2 WHERE id = :3")
 _KNOWN = Statement(
     "SELECT idempotency_key, entry_index FROM entries WHERE log_id = :1 AND idempotency_key IN (SELECT value FROM json_each(:2))",
-    "SELECT idempotency_key, entry_index FROM entries WHERE log_id = :1 AND idempotency_key IN (SELECT jsonb_array_elements_text(CAST(CAST(:2 AS text) AS jsonb)))",
+    "SELECT idempotency_key, entry_index FROM entries WHERE log_id = :1"
+    " AND idempotency_key IN (SELECT jsonb_array_elements_text(CAST(CAST(:2 AS text) AS jsonb)))",
 )
 _INSERT_LOG = Insert(LOGS, ("workspace_id", "size", "last_time_ms", "pseudonym_key"), lambda new: new.on_conflict_do_nothing())
 _INSERT_ENTRIES = Insert(ENTRIES, ("log_id", "entry_index", "idempotency_key", "type", "time_ms", "pseudonym", "leaf", "salt", "body", "receipt"))
