@@ -82,7 +82,7 @@ bench: setup web/dist/index.html ## Measure speed and memory beside the peers: b
 .PHONY: lock
 lock: setup ## Renew the hashed requirement files from requirements/*.in
 	@for name in bootstrap dev; do uv pip compile --quiet --no-header --no-annotate --generate-hashes --python-version 3.11 \
-		requirements/$$name.in -o requirements/$$name.txt; done
+		--override requirements/overrides.in requirements/$$name.in -o requirements/$$name.txt; done
 
 .PHONY: clean
 clean: ## Remove what was built, keep data and environment
