@@ -32,7 +32,6 @@ _CELL_TYPE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\Z")
 def imported(data: bytes, title: str = "") -> Content:
     """Raises NotAllowed with what is wrong and where."""
     notebook = _current(data)
-    notebook_format.check_notebook(notebook)
     if len(notebook["cells"]) > MAXIMUM_CELLS:
         raise NotAllowed("cells", f"more than {MAXIMUM_CELLS} cells")
     metadata = dict(notebook["metadata"])
@@ -59,7 +58,7 @@ def exported(content: Content) -> bytes:
 
 
 def _current(data: bytes) -> dict[str, Any]:
-    """The notebook as nbformat 4.5, with lines joined and ids that are valid and single."""
+    """The notebook as nbformat 4.5, checked, with lines joined and ids that are valid and single."""
     raw = notebook_format.read(data)
     if not isinstance(raw, dict):
         raise NotAllowed("", "not a notebook: the file is not a JSON object")
@@ -70,16 +69,22 @@ def _current(data: bytes) -> dict[str, Any]:
         raise NotAllowed("", "not a notebook: it has neither nbformat nor cells")
     if major == MAJOR and not isinstance(raw.get("cells"), list):
         raise NotAllowed("cells", "not a list of cells")
+    notebook = raw if major == MAJOR else _converted(raw, major, minor)
+    notebook["nbformat_minor"] = MINOR
+    _mend_ids(notebook.get("cells", []))
+    notebook_format.check_notebook(notebook)
+    return dict(_node_of(notebook, MAJOR, MINOR))
+
+
+def _converted(raw: dict[str, Any], major: int, minor: int) -> Any:
+    """An old notebook as Jupyter converts it."""
     try:
-        notebook = _convert(_node_of(raw, major, minor), MAJOR)
+        return _convert(_node_of(raw, major, minor), MAJOR)
     except NotAllowed:
         raise
     except Exception as error:
         # Converters of old versions meet malformed notebooks with whatever their code happens to raise.
         raise NotAllowed(f"nbformat {major}.{minor}", f"cannot be converted ({type(error).__name__}: {str(error)[:120]})") from None
-    notebook["nbformat_minor"] = MINOR
-    _mend_ids(notebook.get("cells", []))
-    return dict(notebook)
 
 
 def _node_of(raw: dict[str, Any], major: int, minor: int) -> Any:

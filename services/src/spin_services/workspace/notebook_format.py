@@ -27,6 +27,10 @@ class NotAllowed(Exception):
 def read(text: str | bytes) -> Any:
     """Raises NotAllowed with line and column."""
     try:
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+    except UnicodeDecodeError as error:
+        raise NotAllowed("", f"not UTF-8 text: byte {error.start}") from None
+    try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except json.JSONDecodeError as error:
         raise NotAllowed(f"line {error.lineno}, column {error.colno}", f"not JSON: {error.msg}") from None
@@ -72,7 +76,9 @@ def _validator(reference: str) -> Draft4Validator:
 def _check(validator: Draft4Validator, value: Any, prefix: str) -> None:
     for error in validator.iter_errors(value):
         deepest = _deepest(error)
-        raise NotAllowed(prefix + _path(deepest.absolute_path), _sentence(deepest.message))
+        kind = next((name for name in ("cell_type", "output_type") if list(deepest.path)[-1:] == [name]), "")
+        text = f"{deepest.instance!r} is no {kind} of nbformat" if kind else deepest.message
+        raise NotAllowed(prefix + _path(deepest.absolute_path), _sentence(text))
 
 
 def _deepest(error: Any) -> Any:
