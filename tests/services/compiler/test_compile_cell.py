@@ -161,6 +161,7 @@ async def test_an_agent_runs_what_is_saved_and_nothing_else(bench) -> None:
         bench.request(fields="{}", user="agent"),
         bench.request(fields='{"connections":[]}', user="agent", cell_id="c2"),
         bench.request(cell_type="code", fields='{"connections":[]}', user="agent"),
+        bench.request(fields='{"connections":[]}', user="agent", user_expressions={"x": "__import__('os').system('id')"}),
     ):
         with refused() as refusal:
             await bench.send(wrong, "agent")

@@ -110,4 +110,6 @@ def _bound(statement: ast.stmt) -> set[str]:
 
 
 def _targets(target: ast.expr) -> set[str]:
+    if isinstance(target, ast.Name):
+        return {target.id}
     return {node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}

@@ -113,9 +113,11 @@ class Compilation:
         return runtime, hello
 
     async def _check_saved(self, request: CompileCellRequest, caller: Caller, digest: bytes) -> None:
-        """Raises SOURCE_NOT_SAVED when an agent's cell is not the notebook's."""
+        """Raises SOURCE_NOT_SAVED when an agent's cell is not the notebook's. Expressions beside the cell are code that nobody saved."""
         if caller.role != MemberRole.MEMBER_ROLE_AGENT:
             return
+        if request.user_expressions:
+            raise ServiceError(ErrorReason.ERROR_REASON_SOURCE_NOT_SAVED)
         answer = await self._notebooks.GetNotebook(GetNotebookRequest(workspace_id=request.workspace_id, notebook_id=request.notebook_id))
         saved = next((cell for cell in answer.notebook.cells if cell.id == request.cell_id), None)
         if saved is None or source_digest(saved.cell_type, saved.source, saved.fields_json or "{}") != digest:
