@@ -4,7 +4,7 @@ from typing import Any
 
 from make import material as m
 from spin_envelope.base64_text import decode_base64, encode_base64
-from spin_envelope.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash, nodes_of
+from spin_envelope.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash, node_hash, nodes_of
 from spin_envelope.note import Checkpoint, origin_of, sign_note
 
 LEAVES = [bytes.fromhex(text) for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")]
@@ -58,6 +58,9 @@ def _refused_inclusion() -> list[dict[str, Any]]:
         _inclusion("tree_empty", 0, 1, size=0),
         _inclusion("proof_too_short", 5, 7, proof=proof[:-1]),
         _inclusion("proof_too_long", 5, 7, proof=[*proof, HASHES[0]]),
+        _inclusion("proof_too_long_for_a_root_above", 5, 7, proof=[*proof, HASHES[0]], root=node_hash(HASHES[0], ROOTS[7])),
+        _inclusion("inner_node_as_a_leaf", 0, 4, leaf_hash=ROOTS[2], proof=inclusion_proof(NODE, 0, 4)[1:]),
+        _inclusion("hashes_cut_elsewhere", 1, 2, leaf_hash=HASHES[0][31:] + HASHES[1], proof=[HASHES[0][:31]]),
         _inclusion("proof_reversed", 5, 7, proof=proof[::-1]),
         _inclusion("proof_missing", 5, 7, proof=[]),
         _inclusion("proof_with_a_short_hash", 5, 7, proof=[proof[0][:31], *proof[1:]]),
@@ -92,6 +95,14 @@ def _refused_consistency() -> list[dict[str, Any]]:
         _consistency("proof_missing_from_a_power_of_two", 4, 7, proof=[]),
         _consistency("proof_too_short", 3, 7, proof=proof[:-1]),
         _consistency("proof_too_long", 3, 7, proof=[*proof, HASHES[0]]),
+        _consistency(
+            "proof_too_long_for_roots_above",
+            3,
+            7,
+            proof=[*proof, HASHES[0]],
+            old_root=node_hash(HASHES[0], ROOTS[3]),
+            new_root=node_hash(HASHES[0], ROOTS[7]),
+        ),
         _consistency("proof_with_a_short_hash", 3, 7, proof=[proof[0][:31], *proof[1:]]),
     ]
 
@@ -146,10 +157,12 @@ def _refused_notes(note: str, origin: str) -> dict[str, str]:
         "signature_not_base64": note.replace(signature[-9:-3], "!!!!!!"),
         "signature_cut_off": note[:-9] + "\n",
         "no_newline_at_the_end": note[:-1],
+        "another_character_for_the_last_newline": note[:-1] + "x",
         "no_blank_line": note.replace("\n\n", "\n"),
         "carriage_returns": note.replace("\n", "\r\n"),
         "text_after_the_signature": note + "hello\n",
         "extension_line": _signed_text(f"{origin}\n7\n{encoded}\nextension\n", origin),
+        "extension_line_after_an_empty_one": _signed_text(f"{origin}\n7\n{encoded}\n\nextension\n", origin),
         "root_hash_missing": _signed_text(f"{origin}\n7\n", origin),
         "root_hash_too_short": _signed_text(f"{origin}\n7\n{encode_base64(ROOTS[7][:31])}\n", origin),
         "root_hash_with_stray_bits": _signed_text(f"{origin}\n7\n{encoded[:-2]}{chr(ord(encoded[-2]) + 1)}=\n", origin),

@@ -87,6 +87,10 @@ def _refused_documents() -> list[dict[str, Any]]:
     return [_case(name, sign(made, m.ROOT)) for name, made in changed.items()]
 
 
+def _first_key_for_the_second_role(made: RootDocument) -> None:
+    made.roles[1].key_ids[0] = made.roles[0].key_ids[0]
+
+
 def _without_root(made: RootDocument) -> None:
     del made.keys[0], made.roles[0]
 
@@ -100,6 +104,7 @@ CHANGES: dict[str, Any] = {
     "root_not_listed": _without_root,
     "key_of_two_roles": lambda made: made.roles[1].key_ids.append(m.ROOT.key_id),
     "key_id_given_twice": lambda made: made.roles[0].key_ids.append(m.ROOT.key_id),
+    "key_of_two_roles_and_another_of_none": _first_key_for_the_second_role,
     "key_id_without_a_key": lambda made: made.roles[0].key_ids.append(m.STRANGER.key_id),
     "key_without_a_role": lambda made: made.keys.add(algorithm=1, public_key=m.STRANGER.public),
     "key_given_twice": lambda made: made.keys.append(made.keys[0]),

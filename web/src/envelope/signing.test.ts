@@ -1,10 +1,11 @@
 // @vitest-environment node
-import { create, type DescMessage } from "@bufbuild/protobuf";
+import { create, type DescMessage, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 
 import * as attach from "../gen/spinapis/envelope/v1/attach_pb";
 import * as enrol from "../gen/spinapis/envelope/v1/enrol_pb";
 import * as run from "../gen/spinapis/envelope/v1/run_pb";
+import { SignedMessageSchema } from "../gen/spinapis/envelope/v1/signed_pb";
 import { hex, utf8 } from "./bytes";
 import { pae, sealedDigest, signedDigest } from "./digests";
 import { generateSessionKeys, signingKey, VerifyKey } from "./keys";
@@ -70,7 +71,8 @@ describe("signed messages", () => {
     const key = await signingKey(await generateSessionKeys());
     const large = create(run.ProgramSchema, { padding: new Uint8Array(MAX_MESSAGE) });
     await expectRefused(() => sign(run.ProgramSchema, large, key));
-    await expectRefused(() => signedDigest(new Uint8Array(MAX_MESSAGE + 1)));
+    const wellFormed = toBinary(SignedMessageSchema, create(SignedMessageSchema, { payload: new Uint8Array(MAX_MESSAGE) }));
+    await expectRefused(() => signedDigest(wellFormed));
   });
 
   it("refuses to sign what is no payload", async () => {
