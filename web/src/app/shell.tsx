@@ -1,7 +1,7 @@
-import type { ReactNode } from "react";
+import { type ReactNode, useSyncExternalStore } from "react";
 import { Link, useLocation } from "wouter";
 import { useCurrentUser, useSignOut } from "../features/sign-in";
-import { type Theme, chooseTheme, chosenTheme } from "../shared/theme";
+import { type Theme, chooseTheme, chosenTheme, onThemeChange } from "../shared/theme";
 import { Menu } from "../shared/ui";
 import "./shell.css";
 
@@ -38,7 +38,7 @@ function AccountMenu() {
   const user = useCurrentUser();
   const signOut = useSignOut();
   const [, navigate] = useLocation();
-  const next = NEXT[chosenTheme()];
+  const next = NEXT[useSyncExternalStore(onThemeChange, chosenTheme)];
   return (
     <div className="shell__account">
       <Menu

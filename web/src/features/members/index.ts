@@ -1,1 +1,2 @@
+export { useMembers } from "./api/list-members";
 export { MembersPage } from "./components/members-page";

@@ -1,5 +1,5 @@
 /** The live session of an open notebook, for React. */
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { useQueryClient } from "@tanstack/react-query";
 import type { Runtime } from "../../gen/spinapis/workspace/v1/workspaces_pb";
 import { useApi } from "../../shared/api/context";
@@ -33,12 +33,21 @@ export function useLiveSession({ workspaceId, notebookId, runtime, kernelName }:
   const [session, setSession] = useState<LiveSession>();
   const [opening, setOpening] = useState(false);
   const [error, setError] = useState<unknown>();
+  // A run that was begun earlier must find the session that was opened since: it looks here and not at what was drawn then.
+  const present = useRef<Promise<LiveSession>>(undefined);
   const runtimeId = runtime?.id;
   const runtimeUrl = runtime?.url;
 
   const begin = (sessionId: string, to: Runtime): LiveSession => {
     const live = new LiveSession({
-      identity: { workspaceId, notebookId, sessionId, runtimeId: to.id, runtimeUrl: to.url, runtimeWorkspaceId: to.workspaceId },
+      identity: {
+        workspaceId,
+        notebookId,
+        sessionId,
+        runtimeId: to.id,
+        runtimeUrl: to.url,
+        runtimeWorkspaceId: to.workspaceId,
+      },
       kernelName,
       calls: sessionCalls(transport),
       dial: dialWebSocket,
@@ -51,25 +60,24 @@ export function useLiveSession({ workspaceId, notebookId, runtime, kernelName }:
   useEffect(() => {
     if (!runtime) return undefined;
     let left = false;
-    let live: LiveSession | undefined;
     findOpenSession(transport, workspaceId, notebookId, runtime.id)
       .then((found) => {
-        if (found && !left) live = begin(found.id, runtime);
+        if (found && !left && !present.current) present.current = Promise.resolve(begin(found.id, runtime));
       })
       .catch(setError);
     return () => {
       left = true;
-      live?.stop();
+      void present.current?.then((live) => {
+        live.stop();
+      });
+      present.current = undefined;
       setSession(undefined);
     };
     // A runtime that was renamed is the same runtime: its id and address alone count.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [transport, workspaceId, notebookId, runtimeId, runtimeUrl]);
 
-  useEffect(() => () => session?.stop(), [session]);
-
-  const connect = async (): Promise<LiveSession> => {
-    if (session) return session;
+  const open = async (): Promise<LiveSession> => {
     if (!runtime) throw new Trouble("This workspace has no runtime to run on.", "Add one under Runtimes.");
     setOpening(true);
     setError(undefined);
@@ -78,12 +86,13 @@ export function useLiveSession({ workspaceId, notebookId, runtime, kernelName }:
       void queries.invalidateQueries({ queryKey: [workspaceId, "sessions"] });
       return begin(opened.id, runtime);
     } catch (problem) {
-      setError(problem);
+      present.current = undefined;
       throw problem;
     } finally {
       setOpening(false);
     }
   };
+  const connect = (): Promise<LiveSession> => (present.current ??= open());
   return { session, connect, opening, error };
 }
 

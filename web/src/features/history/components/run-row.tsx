@@ -6,7 +6,14 @@ import { useRunVerdict } from "../api/verify-run";
 import { receiptState, runStatus } from "../model/run-text";
 import { VerdictView } from "./verdict-view";
 
-export function RunRow({ workspaceId, run }: { workspaceId: string; run: Run }) {
+interface Props {
+  workspaceId: string;
+  run: Run;
+  /** Who ran it, in words. */
+  who: string;
+}
+
+export function RunRow({ workspaceId, run, who }: Props) {
   const [wanted, setWanted] = useState(false);
   const verdict = useRunVerdict(workspaceId, run, wanted);
   const [tone, text] = runStatus(run);
@@ -35,7 +42,7 @@ export function RunRow({ workspaceId, run }: { workspaceId: string; run: Run }) 
       <span className="list__detail">
         {formatTime(run.startedAtMs || run.compiledAtMs)}
         {run.endedAtMs > 0n && run.startedAtMs > 0n && `, took ${formatDuration(took)}`}
-        {run.userId && `, by ${run.userId}`}
+        {who && `, by ${who}`}
       </span>
       {run.operations.length > 0 && (
         <span className="list__detail">

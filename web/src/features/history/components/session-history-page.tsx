@@ -1,11 +1,17 @@
 import { Link } from "wouter";
 import { Button, Empty, Loading, ProblemNotice } from "../../../shared/ui";
+import { useMembers } from "../../members";
 import { useRuns } from "../api/list-runs";
 import { RunRow } from "./run-row";
 import "./history.css";
 
 export function SessionHistoryPage({ workspaceId, sessionId }: { workspaceId: string; sessionId: string }) {
   const runs = useRuns(workspaceId, sessionId);
+  const members = useMembers(workspaceId);
+  const nameOf = (userId: string): string => {
+    const member = members.items.find((candidate) => candidate.userId === userId);
+    return member ? member.displayName || member.email : userId;
+  };
   if (runs.loading) return <Loading what="the session’s runs" />;
   return (
     <div className="stack">
@@ -21,7 +27,7 @@ export function SessionHistoryPage({ workspaceId, sessionId }: { workspaceId: st
       {runs.items.length === 0 && !runs.error && <Empty title="Nothing has run in this session">Run a cell in its notebook.</Empty>}
       <ol className="timeline">
         {runs.items.map((run) => (
-          <RunRow key={run.id} workspaceId={workspaceId} run={run} />
+          <RunRow key={run.id} workspaceId={workspaceId} run={run} who={nameOf(run.userId)} />
         ))}
       </ol>
       {runs.more && (

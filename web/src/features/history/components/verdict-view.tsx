@@ -11,12 +11,16 @@ export function VerdictView({ verdict }: { verdict: Verdict }) {
       {verdict.fault && <span>{verdict.fault}</span>}
       {verdict.included && <span>{outputsText(verdict.outputs)}</span>}
       <dl className="proof">
-        <dt>Tree size</dt>
-        <dd>{verdict.treeSize}</dd>
-        <dt>Root hash</dt>
-        <dd>
-          <code>{verdict.rootHash}</code>
-        </dd>
+        <div className="proof__entry">
+          <dt>Tree size</dt>
+          <dd>{verdict.treeSize}</dd>
+        </div>
+        <div className="proof__entry">
+          <dt>Root hash</dt>
+          <dd>
+            <code>{verdict.rootHash}</code>
+          </dd>
+        </div>
         {verdict.entries.map((entry) => (
           <div key={String(entry.index)} className="proof__entry">
             <dt>Entry {String(entry.index)}</dt>

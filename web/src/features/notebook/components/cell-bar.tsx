@@ -1,9 +1,16 @@
 import { Button, Menu, type MenuItem, Status } from "../../../shared/ui";
+import { hasOptions } from "../model/form";
 import type { CellState } from "../model/cell-state";
 import type { CellProps } from "./cell-frame";
 
+interface Props extends CellProps {
+  state: CellState;
+  options: boolean;
+  onOptions: (shown: boolean) => void;
+}
+
 /** The line over a cell: its type, its link to the one above, what can be done with it. */
-export function CellBar({ cell, at, count, type, cellTypes, store, editor, state }: CellProps & { state: CellState }) {
+export function CellBar({ cell, at, count, type, cellTypes, store, editor, state, options, onOptions }: Props) {
   const { id } = cell;
   const types: MenuItem[] = cellTypes.map((candidate) => ({
     label: candidate.displayName || candidate.name,
@@ -35,7 +42,20 @@ export function CellBar({ cell, at, count, type, cellTypes, store, editor, state
             store.edit({ kind: "linked", cellId: id, linked: !cell.linked });
           }}
         >
-          {cell.linked ? "⛓ Linked" : "⛓ Link"}
+          {cell.linked ? "↳ Linked" : "↳ Link"}
+        </Button>
+      )}
+      {hasOptions(type?.formSchemaJson ?? "") && (
+        <Button
+          small
+          look="quiet"
+          className={options ? "cell__link cell__link--on" : "cell__link"}
+          aria-pressed={options}
+          onClick={() => {
+            onOptions(!options);
+          }}
+        >
+          Options
         </Button>
       )}
       <span className="cell__space" />

@@ -8,10 +8,11 @@ import { FieldsForm } from "./fields-form";
 interface Props extends CellProps {
   editing: boolean;
   executable: boolean;
+  options: boolean;
 }
 
 /** The text of a cell and the fields of its type. Markdown shows rendered until it is edited. */
-export function CellBody({ cell, at, type, store, editor, session, editing, executable }: Props) {
+export function CellBody({ cell, at, type, store, editor, session, editing, executable, options }: Props) {
   const { id } = cell;
   const rendered = cell.cellType === "markdown" && !editing && cell.source.trim() !== "";
   const isCode = cell.cellType === "python" || cell.cellType === "code";
@@ -34,7 +35,16 @@ export function CellBody({ cell, at, type, store, editor, session, editing, exec
   };
   return (
     <>
-      {type && <FieldsForm schemaJson={type.formSchemaJson} fieldsJson={cell.fieldsJson} onChange={(fieldsJson) => { store.edit({ kind: "fields", cellId: id, fieldsJson }); }} />}
+      {type && (
+        <FieldsForm
+          schemaJson={type.formSchemaJson}
+          fieldsJson={cell.fieldsJson}
+          all={options}
+          onChange={(fieldsJson) => {
+            store.edit({ kind: "fields", cellId: id, fieldsJson });
+          }}
+        />
+      )}
       <div className="cell__code">
         <CodeEditor
           label={`Source of cell ${at + 1}`}

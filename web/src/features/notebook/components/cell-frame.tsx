@@ -1,4 +1,4 @@
-import { memo, useEffect, useMemo, useRef } from "react";
+import { memo, useEffect, useMemo, useRef, useState } from "react";
 import type { CellType } from "../../../gen/spinapis/compiler/v1/compiler_pb";
 import type { Cell } from "../../../gen/spinapis/workspace/v1/notebooks_pb";
 import { NO_OUTPUTS, OutputsView, outputsFromNbformat } from "../../outputs";
@@ -39,6 +39,7 @@ export const CellFrame = memo(function CellFrame(props: CellProps) {
   );
   const outputs = executable ? (live?.outputs ?? saved) : saved;
   const state = cellState(run, submission);
+  const [options, setOptions] = useState(false);
   const frame = useRef<HTMLDivElement>(null);
 
   useEffect(() => {
@@ -74,8 +75,8 @@ export const CellFrame = memo(function CellFrame(props: CellProps) {
         )}
       </div>
       <div className="cell__main">
-        <CellBar {...props} state={state} />
-        <CellBody {...props} editing={editing} executable={executable} />
+        <CellBar {...props} state={state} options={options} onOptions={setOptions} />
+        <CellBody {...props} editing={editing} executable={executable} options={options} />
         <CellRunNote state={state} submission={submission} run={run} />
         <OutputsView outputs={outputs} label={`Output of cell ${at + 1}`} />
         {session && <Questions session={session} cellId={id} />}

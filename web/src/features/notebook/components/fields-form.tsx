@@ -1,4 +1,4 @@
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { Field, SelectField, TextField } from "../../../shared/ui";
 import { type FormField, fieldsOf, readFields, writeField } from "../model/form";
 
@@ -6,17 +6,22 @@ interface Props {
   /** JSON Schema of the cell type's fields. */
   schemaJson: string;
   fieldsJson: string;
+  /** Optional fields without a value are shown as well. */
+  all: boolean;
   onChange: (fieldsJson: string) => void;
 }
 
-/** The form of a cell type, drawn from its schema. */
-export function FieldsForm({ schemaJson, fieldsJson, onChange }: Props) {
+/** The form of a cell type, drawn from its schema. What is optional and has no value shows when it is asked for. */
+export function FieldsForm({ schemaJson, fieldsJson, all, onChange }: Props) {
   const fields = useMemo(() => fieldsOf(schemaJson), [schemaJson]);
   const values = useMemo(() => readFields(fieldsJson), [fieldsJson]);
-  if (fields.length === 0) return null;
+  // What stood here when the cell was opened stays, so that no field goes away while it is emptied.
+  const [first] = useState(() => new Set(Object.keys(values)));
+  const shown = fields.filter((field) => all || field.required || first.has(field.name) || field.name in values);
+  if (shown.length === 0) return null;
   return (
     <div className="fields">
-      {fields.map((field) => (
+      {shown.map((field) => (
         <FormControl
           key={field.name}
           field={field}

@@ -20,6 +20,11 @@ export function fieldsOf(schemaJson: string): FormField[] {
   return Object.entries(properties).map(([name, property]) => fieldOf(name, objectOf(property), required.includes(name)));
 }
 
+/** Whether there is anything that may be left out. */
+export function hasOptions(schemaJson: string): boolean {
+  return fieldsOf(schemaJson).some((field) => !field.required);
+}
+
 export function readFields(json: string): Schema {
   if (!json) return {};
   try {

@@ -85,6 +85,7 @@ function Grid({ table, rows, sorting, onSort }: GridProps) {
       aria-colcount={columns.length}
       tabIndex={0}
     >
+      <div className="table__sheet">
       <div className="table__row table__row--head" role="row" style={{ gridTemplateColumns: template }}>
         {columns.map((column, i) => (
           <div key={i} role="columnheader" aria-sort={sortName(sorting, i)} className={column.numeric ? "table__number" : ""}>
@@ -120,6 +121,7 @@ function Grid({ table, rows, sorting, onSort }: GridProps) {
             })}
           </div>
         ))}
+      </div>
       </div>
     </div>
   );

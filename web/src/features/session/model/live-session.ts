@@ -65,6 +65,7 @@ export interface LiveSessionOptions {
 }
 
 const RECONNECT_MS = [200, 500, 1000, 2000, 5000, 10_000];
+const PATIENCE_MS = 60_000;
 const TRUST_CHECK_MS = 15 * 60_000;
 const TRUST_MARGIN_MS = 6 * 3_600_000;
 
@@ -319,11 +320,10 @@ export class LiveSession {
   }
 
   async #compile(order: CellOrder): Promise<{ sealed: Uint8Array; ciphertextDigest: Uint8Array }> {
-    const attachment = this.#attachment;
-    if (!attachment || this.#view.link !== "attached") {
-      throw new Trouble("The runtime is not connected.", "Wait until it is connected again and run the cell again.");
-    }
+    await this.#until(() => this.#view.link === "attached" && this.#view.caughtUp, "The runtime is not connected.");
     await this.#kernelReady();
+    const attachment = this.#attachment;
+    if (!attachment) throw new Trouble("The runtime is not connected.", "Run the cell again.");
     const { kernel } = this.#view.stream;
     return this.#options.calls.compile(this.identity, attachment, {
       cellId: order.cellId,
@@ -337,13 +337,20 @@ export class LiveSession {
   /** A program names its kernel's epoch, so the kernel must have one. */
   async #kernelReady(): Promise<void> {
     const asleep = [KernelPhase.NONE, KernelPhase.STOPPED, KernelPhase.DEAD, KernelPhase.UNSPECIFIED];
-    const ready = (): boolean => [KernelPhase.IDLE, KernelPhase.BUSY].includes(this.#view.stream.kernel.phase);
     if (asleep.includes(this.#view.stream.kernel.phase)) {
       this.#send({ case: "startKernel", value: create(StartKernelSchema, { kernelName: this.#options.kernelName }) });
     }
-    for (let waited = 0; !ready(); waited += 50) {
-      if (waited > 60_000 || this.#view.link !== "attached") {
-        throw new Trouble("The kernel did not start.", "Restart it and run the cell again.");
+    const running = [KernelPhase.IDLE, KernelPhase.BUSY];
+    await this.#until(() => running.includes(this.#view.stream.kernel.phase), "The kernel did not start.");
+  }
+
+  /** Waits for what a connection or a start brings about; gives up when the link has failed, or after a while. */
+  async #until(reached: () => boolean, complaint: string): Promise<void> {
+    for (let waited = 0; !reached(); waited += 50) {
+      const failed = this.#view.link === "waiting" || this.#view.link === "stopped";
+      if (failed || waited > PATIENCE_MS) {
+        const because = this.#view.problem ? ` ${this.#view.problem.text}` : "";
+        throw new Trouble(complaint + because, this.#view.problem?.advice || "Wait until it is there and run the cell again.");
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

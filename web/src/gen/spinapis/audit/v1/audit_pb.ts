@@ -822,7 +822,7 @@ export type Alarm = Message<"spinapis.audit.v1.Alarm"> & {
   id: string;
 
   /**
-   * "receipt.gap", "receipt.fork", "receipt.end_missing", "outputs.missing", "outputs.mismatch".
+   * "receipt.gap", "receipt.fork", "receipt.end_missing", "receipt.unknown_program", "outputs.missing", "outputs.mismatch".
    *
    * @generated from field: string type = 2;
    */
