@@ -744,7 +744,7 @@ class Alarm(_message.Message):
     CLEARED_AT_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     type: _builtins.str
-    """"receipt.gap", "receipt.fork", "receipt.end_missing", "outputs.missing", "outputs.mismatch"."""
+    """"receipt.gap", "receipt.fork", "receipt.end_missing", "receipt.unknown_program", "outputs.missing", "outputs.mismatch"."""
     runtime_id: _builtins.str
     run_id: _builtins.str
     text: _builtins.str
