@@ -26,6 +26,8 @@ ANSWER_MAXIMUM = 512 * 1024
 METADATA_KEPT_S = 3600
 KEYS_AGAIN_S = 60
 LEEWAY_S = 60
+# OpenID Connect Core, section 2.
+SUBJECT_MAXIMUM = 255
 
 log = structlog.get_logger("spin.oidc")
 
@@ -97,6 +99,8 @@ class OidcClient:
                 claims = await self._with_userinfo(claims, str(tokens.get("access_token", "")))
         except (ProviderFailed, httpx.HTTPError, jwt.PyJWTError, ValueError, KeyError, TypeError) as error:
             self._refuse(error)
+        if not claims["sub"] or len(str(claims["sub"])) > SUBJECT_MAXIMUM:
+            self._refuse(ProviderFailed("an ID token about nobody"))
         name = str(claims.get("name") or claims.get("preferred_username") or "")[:100]
         return Person(str(claims["sub"]), str(claims.get("email") or ""), claims.get("email_verified") is True, name)
 

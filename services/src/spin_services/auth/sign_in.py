@@ -101,10 +101,11 @@ class SignIn:
             if not provider.open_sign_up:
                 raise _oidc_failed(provider, "Nobody has invited this e-mail address yet.")
             user = UserRow(id=domain.new_id(), email=email, display_name=person.name, created_at_ms=self.clock())
-            if not await self.accounts.add_user(user):
-                raise _oidc_failed(provider, "Try again.")
+            await self.accounts.add_user(user)
+        # Another tab may have come first: what stands in the tables counts, not what was meant to.
+        user = await self.accounts.user_by_email(email) or user
         await self.accounts.add_identity(provider.issuer, person.subject, user.id)
-        return user
+        return await self.accounts.user_of_identity(provider.issuer, person.subject) or user
 
     async def _done(self, user: UserRow, way: str) -> tuple[Tokens, UserRow]:
         log.info("signed_in", way=way, user_id=user.id)

@@ -202,10 +202,15 @@ class Accounts:
             query = select(UserRow).join(IdentityRow, col(IdentityRow.user_id) == col(UserRow.id))
             return (await session.scalars(query.where(col(IdentityRow.issuer) == issuer, col(IdentityRow.subject) == subject))).first()
 
-    async def add_identity(self, issuer: str, subject: str, user_id: str) -> None:
+    async def add_identity(self, issuer: str, subject: str, user_id: str) -> bool:
+        """False when the provider's person is tied to an account already."""
         async with self._database.session() as session:
             session.add(IdentityRow(issuer=issuer, subject=subject, user_id=user_id))
-            await session.commit()
+            try:
+                await session.commit()
+            except IntegrityError:
+                return False
+            return True
 
     async def sweep(self, now_ms: int) -> int:
         """Deletes what has expired; gives the number of rows."""
