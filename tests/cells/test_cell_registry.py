@@ -1,11 +1,14 @@
 """The installed types: complete, in a stable order, and not brought down by someone else's package."""
 
+import ast
 import logging
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import spin_cells
@@ -76,6 +79,51 @@ def test_nobody_takes_a_name_of_ours(caplog: pytest.LogCaptureFixture) -> None:
     found = load([theirs("python"), EntryPoint("python", "spin_cells.python:CELL_TYPE", "spin.cells")])
     assert found["python"] is installed()["python"]
     assert "name is taken" in caplog.text
+
+
+PIECES = [
+    "{{a}}",
+    "{{runtime_env:B}}",
+    "{{secret:c}}",
+    "\\{{d}}",
+    "'",
+    '"',
+    "\n",
+    " ",
+    "(",
+    ")",
+    "SELECT ",
+    "$1",
+    "?",
+    "--",
+    "/*",
+    "<<EOF",
+    "$(",
+    "`",
+    "\\",
+    ";",
+    "{",
+    "}",
+    "%",
+    "!",
+    "é",
+    "#",
+]
+REQUIRED = {"rest": {"url": "http://h/"}, "form": {"inputs": [{"name": "a"}]}}
+
+
+@pytest.mark.parametrize("name", [name for name in BUILT_IN if name not in ("markdown", "raw")])
+@given(source=st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=14).map("".join))
+@settings(max_examples=60, deadline=None)
+def test_any_source_gets_problems_or_a_program(name: str, source: str) -> None:
+    cell, context = Cell(name, source, REQUIRED.get(name, {})), Context()
+    problems = installed()[name].validate(cell, context)
+    lines = source.count("\n") + 1
+    assert all(problem.message and 0 <= problem.line <= lines for problem in problems)
+    if not any(not problem.warning for problem in problems):
+        code = installed()[name].compile(cell, context).code
+        if name not in ("code", "python"):
+            ast.parse(code)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -55,6 +55,7 @@ def test_only_rows_are_limited(bench) -> None:
         ("SELECT 1;\n  SELEC 2", 2, 9),
         ("SELECT (1", 1, 9),
         ("SELECT 'abc", 1, 8),
+        ("SELECT {{a}}\n\nFROM (", 3, 6),
         ("SELECT 1\nFROM df WHERE x = '{{name}}'", 2, 20),
         ("SELECT * FROM {{table}}", 1, 15),
         ("SELECT col{{n}} FROM df", 1, 11),

@@ -99,7 +99,7 @@ def _syntax_problem(error: SyntaxError, widths: dict[int, int], warning: bool = 
     line = max(error.lineno or 1, 1)
     column = max(error.offset or 1, 1)
     end_line = max(error.end_lineno or line, line)
-    end_column = error.end_offset if error.end_offset and error.end_offset > 0 else column + 1
+    end_column = max(error.end_offset or 1, column + 1 if end_line == line else 1)
     message = f"Invalid Python: {error.msg}"
     return Problem(message, line, column + widths.get(line, 0), end_line, end_column + widths.get(end_line, 0), warning=warning)
 

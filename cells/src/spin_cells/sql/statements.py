@@ -5,6 +5,7 @@
 - A statement's text reaches the engine as it was written; only templates change, each to `$N` and as many spaces as keep the columns.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -141,17 +142,24 @@ def _tree(part: _Part) -> exp.Expression:
     try:
         return cast(exp.Expression, sqlglot.parse_one(placed, read=DIALECT))
     except ParseError as error:
-        raise _Unreadable(_parse_problem(error)) from error
+        raise _Unreadable(_parse_problem(error, placed)) from error
     except SqlglotError as error:
         raise _Unreadable(Problem(f"Invalid SQL: {error}"[:300], line, column, line, column)) from error
 
 
-def _parse_problem(error: ParseError) -> Problem:
+def _parse_problem(error: ParseError, text: str) -> Problem:
+    """The parser counts a line break after a parameter twice, so the place is found by the text around it instead."""
     first = error.errors[0] if error.errors else {}
-    line, end_column = int(first.get("line") or 1), int(first.get("col") or 1)
-    highlight = str(first.get("highlight") or "")
-    column = max(1, end_column - len(highlight) + 1)
-    return Problem(f"Invalid SQL: {first.get('description') or error}"[:300], line, column, line, column + max(1, len(highlight)))
+    before, highlight = str(first.get("start_context") or ""), str(first.get("highlight") or "")
+    offset = len(before) + max(0, text.find(before + highlight))
+    return templates.at(text, offset, offset + max(1, len(highlight)), f"Invalid SQL: {_readable(str(first.get('description') or error))}")
+
+
+def _readable(description: str) -> str:
+    """The parser's text without the names of its own classes."""
+    if "missing for <class" in description:
+        return "something is missing here"
+    return re.sub(r" but got <Token.*", "", description, flags=re.DOTALL)[:300]
 
 
 def _statement(part: _Part, tree: exp.Expression) -> Statement:
