@@ -47,6 +47,7 @@ class FakeRuntime:
         self.drop_next_sealed = False
         self.reject_next: reasons_pb2.ErrorReason.ValueType | None = None
         self.impostor = False
+        self.last_error: dict[str, Any] = {}
         self.port = 0
         self.boot()
 
@@ -150,7 +151,10 @@ class FakeRuntime:
                 )
             case "kernel_request":
                 request = frame.kernel_request
-                content = json.dumps({"status": "ok", "protocol_version": "5.3", "asked": json.loads(request.content_json)}).encode()
+                language = {"name": "python", "version": "3", "mimetype": "text/x-python", "file_extension": ".py"}
+                content = json.dumps(
+                    {"status": "ok", "protocol_version": "5.3", "language_info": language, "asked": json.loads(request.content_json)}
+                ).encode()
                 answer = f.KernelReply(request_id=request.request_id, msg_type=request.msg_type.replace("request", "reply"), content_json=content)
                 await self._send(socket, f.RuntimeFrame(kernel_reply=answer))
 
@@ -267,8 +271,11 @@ class FakeRuntime:
             status = await self._execute(program)
         except asyncio.CancelledError:
             status = receipt_pb2.RUN_STATUS_INTERRUPTED
-            await self.output(program, f.OUTPUT_KIND_ERROR, {"ename": "KeyboardInterrupt", "evalue": "", "traceback": ["KeyboardInterrupt"]})
-        reply = {"status": "ok" if status == receipt_pb2.RUN_STATUS_OK else "error", "execution_count": program.nonce.seq}
+            self.last_error = {"ename": "KeyboardInterrupt", "evalue": "", "traceback": ["KeyboardInterrupt"]}
+            await self.output(program, f.OUTPUT_KIND_ERROR, self.last_error)
+        reply = {"status": "ok", "execution_count": program.nonce.seq}
+        if status != receipt_pb2.RUN_STATUS_OK:
+            reply |= {"status": "error", **self.last_error}
         await self.output(program, f.OUTPUT_KIND_EXECUTE_REPLY, reply)
         await self.output(program, f.OUTPUT_KIND_STATUS, {"execution_state": "idle"})
         await self._receipt(receipt_pb2.RECEIPT_TYPE_END, program, status)
@@ -297,8 +304,8 @@ class FakeRuntime:
                     await result
         except Exception as fault:
             await self._print(program, printed)
-            lines = traceback.format_exception(fault)
-            await self.output(program, f.OUTPUT_KIND_ERROR, {"ename": type(fault).__name__, "evalue": str(fault), "traceback": lines})
+            self.last_error = {"ename": type(fault).__name__, "evalue": str(fault), "traceback": traceback.format_exception(fault)}
+            await self.output(program, f.OUTPUT_KIND_ERROR, self.last_error)
             return receipt_pb2.RUN_STATUS_ERROR
         await self._print(program, printed)
         return receipt_pb2.RUN_STATUS_OK

@@ -1,40 +1,34 @@
 """A notebook's session on a runtime: run cells, talk to the kernel, and carry what the protocol asks a client to carry.
 
-One task reads the stream and hands everything on; beside it work the carriers (receipts and outputs to audit) and the keeper, which renews the
-runtime's trust state in time. When the stream ends for good, every wait ends with the same error.
+One task reads the stream and hands everything on; beside it work the carriers (receipts and outputs to audit) and what keeps the runtime's
+documents fresh. When the stream ends for good, every wait ends with the same error.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 from spin_client.sdk import tracing
 from spin_client.sdk.carriers import OutputCarrier, ReceiptCarrier
+from spin_client.sdk.compilation import Compilation, RunFlags
 from spin_client.sdk.errors import SpinError, from_frame
 from spin_client.sdk.events import Event, InputRequest, Phase, RunKey, RunState, Status, output_of, run_key, state_of
-from spin_client.sdk.handshake import Attachment
 from spin_client.sdk.kernel_link import READY, KernelWatch, Requests
 from spin_client.sdk.platform import Platform
 from spin_client.sdk.run import Run
 from spin_client.sdk.socket import Reattached, RuntimeSocket, SessionAddress
-from spin_client.sdk.tokens import now_ms
+from spin_client.sdk.standing import Standing, mendable
 from spin_client.sdk.wire import ConnectionLost
-from spinapis.compiler.v1 import compiler_pb2
 from spinapis.envelope.v1 import run_pb2
 from spinapis.runtime.v1 import frames_pb2
-from spinapis.secrets.v1 import secrets_pb2
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
 
 log = logging.getLogger("spin_client")
 
 SETTLE_S = 15.0
-# A trust state lives for 24 hours; it is renewed this long before its end.
-_RENEW_BEFORE_MS = 3_600_000
-# Reasons that a fresh document mends: the program never started, so it is compiled and sent once more.
 _RESEND_S = 0.1
-_MENDABLE = frozenset({"TRUST_EXPIRED", "BUNDLE_STALE", "KERNEL_EPOCH_STALE", "HELLO_STALE"})
 
 Watcher = Callable[[RunKey | None, Event], None]
 
@@ -51,14 +45,13 @@ class RuntimeSession:
         self._outputs = OutputCarrier(platform, session.workspace_id, session.runtime_id)
         self._requests = Requests(self._send)
         self._kernel = KernelWatch()
+        self._standing = Standing(platform, session, self._socket, self._send)
+        self._compilation = Compilation(platform, session, self._standing, self._kernel)
         self._runs: dict[RunKey, Run] = {}
         self._started: list[RunKey] = []
         self._watchers: list[Watcher] = []
-        self._attached: asyncio.Future[Attachment] = asyncio.get_running_loop().create_future()
         self._kernel_known_at = 0
-        self._trust_expires_at_ms = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._synced: asyncio.Task[None] | None = None
         self._boot_changed = False
         self.warnings: tuple[str, ...] = ()
         self.kernels: tuple[frames_pb2.KernelSpec, ...] = ()
@@ -81,9 +74,9 @@ class RuntimeSession:
         request = workspaces_pb2.GetRuntimeRequest(workspace_id=session.workspace_id, runtime_id=session.runtime_id)
         runtime = (await platform.runtimes.GetRuntime(request)).runtime
         self = cls(platform, session, runtime.url, from_start=from_start)
-        self._tasks = [asyncio.create_task(job) for job in (self._pump(), self._receipts.run(), self._outputs.run(), self._keep_trusted())]
+        self._tasks = [asyncio.create_task(job) for job in (self._pump(), self._receipts.run(), self._outputs.run(), self._standing.keep())]
         try:
-            await asyncio.shield(self._attached)
+            await self._standing.attachment()
         except BaseException:
             await self._stop()
             raise
@@ -142,8 +135,8 @@ class RuntimeSession:
 
     # -- runs
 
-    async def run(self, cell: notebooks_pb2.Cell, **flags: Any) -> AsyncIterator[Event]:
-        """Compiles and runs a cell; yields its events, the last one a final `RunState`. Flags: see `start`.
+    async def run(self, cell: notebooks_pb2.Cell, **flags: Unpack[RunFlags]) -> AsyncIterator[Event]:
+        """Compiles and runs a cell; yields its events, the last one a final `RunState`. Flags: see `RunFlags`.
 
         A program that is refused because a document of the runtime's was too old is sent once more with a fresh one.
         """
@@ -154,48 +147,31 @@ class RuntimeSession:
             again = False
             async with run:
                 async for event in run:
-                    again = not retried and _mendable(event)
+                    again = not retried and mendable(event)
                     if not again:
                         yield event
             if not again:
                 return
             retried = True
-            await self._mend(run.final.reason if run.final else "")
+            await self._standing.mend(run.final.reason if run.final else "")
             run = await self.start(cell, **flags)
 
-    async def start(
-        self,
-        cell: notebooks_pb2.Cell,
-        *,
-        silent: bool = False,
-        store_history: bool = True,
-        allow_stdin: bool = False,
-        stop_on_error: bool = True,
-        limits: run_pb2.Limits | None = None,
-        user_expressions: Mapping[str, str] | None = None,
-    ) -> Run:
+    async def start(self, cell: notebooks_pb2.Cell, **flags: Unpack[RunFlags]) -> Run:
         """Compiles a cell, sends the sealed program, and returns the run to iterate. Starts the kernel where none runs."""
+        run = await self.prepare(cell, **flags)
+        await self.submit(run)
+        return run
+
+    async def prepare(self, cell: notebooks_pb2.Cell, **flags: Unpack[RunFlags]) -> Run:
+        """Compiles and seals alone; what comes of it lives for five minutes. Starts the kernel where none runs."""
         await self.start_kernel()
-        if self._synced is not None:
-            await asyncio.shield(self._synced)
-        request = compiler_pb2.CompileCellRequest(
-            workspace_id=self.session.workspace_id,
-            notebook_id=self.session.notebook_id,
-            cell_id=cell.id,
-            cell=compiler_pb2.CellDefinition(cell_type=cell.cell_type, source=cell.source, fields_json=cell.fields_json),
-            session_id=self.session.id,
-            limits=limits,
-            silent=silent,
-            store_history=store_history,
-            allow_stdin=allow_stdin,
-            stop_on_error=stop_on_error,
-            user_expressions=user_expressions or {},
-        )
-        run = Run(cell.id, await self._compiled(request))
+        return await self._compilation.compiled(cell, **flags)
+
+    async def submit(self, run: Run) -> None:
+        """Sends a prepared run, once."""
         self._runs[run.key] = run
         self._started.append(run.key)
         await self._send_program(run)
-        return run
 
     def watch(self, watcher: Watcher) -> None:
         """Called with every event of the session's stream, also of other clients' runs; the key is None for events of no run."""
@@ -245,9 +221,6 @@ class RuntimeSession:
             await self._fail(error)
 
     def _on_attached(self, event: Reattached) -> None:
-        if self._attached.done():
-            self._attached = asyncio.get_running_loop().create_future()
-        self._attached.set_result(event.attachment)
         self._boot_changed = event.new_boot
         self._receipts.restart()
         # Positions up to here only replay how the kernel came to the state that the runtime reports now.
@@ -255,8 +228,7 @@ class RuntimeSession:
         self._kernel.changed(event.attached.kernel)
         self.warnings = tuple(event.attached.warnings)
         self.kernels = tuple(event.attached.kernels)
-        self._trust_expires_at_ms = event.attached.trust_expires_at_ms
-        self._synced = asyncio.create_task(self._sync_credentials(event.attachment))
+        self._standing.attached(event)
 
     async def _on_frame(self, frame: frames_pb2.RuntimeFrame) -> None:
         match frame.WhichOneof("body"):
@@ -281,7 +253,7 @@ class RuntimeSession:
             case "resumed":
                 await self._on_resumed()
             case "trust_accepted":
-                self._trust_expires_at_ms = frame.trust_accepted.expires_at_ms
+                self._standing.trusted_until(frame.trust_accepted.expires_at_ms)
             case "error":
                 await self._on_error(frame.error)
 
@@ -306,7 +278,7 @@ class RuntimeSession:
     async def _on_resumed(self) -> None:
         """What the stream did not tell by now, the runtime never got, or lost with its old boot."""
         for run in list(self._runs.values()):
-            if self._boot_changed and run.key[0] != (await self._attached).boot_id:
+            if self._boot_changed and run.key[0] != (await self._standing.attachment()).boot_id:
                 await self._lose(run, RunState(Phase.ENDED, Status.LOST, run.cell_id, message="the runtime restarted in the middle of the run"))
             elif not run.seen and run.sent_on is not None and run.sent_on < self._socket.connection:
                 await self._send_program(run)
@@ -329,8 +301,7 @@ class RuntimeSession:
 
     async def _fail(self, error: SpinError) -> None:
         """The stream is over for good: whoever waits learns why."""
-        if not self._attached.done():
-            self._attached.set_exception(error)
+        self._standing.failed(error)
         for run in list(self._runs.values()):
             await self._lose(run, RunState(Phase.ENDED, Status.LOST, run.cell_id, reason=error.reason, message=error.text))
         self._kernel.failed(SpinError("KERNEL_FAILED", error.text))
@@ -340,7 +311,7 @@ class RuntimeSession:
         self._started.remove(run.key)
         await self._on_event(run.nonce, state)
 
-    # -- sending and renewing
+    # -- sending
 
     async def _send(self, frame: frames_pb2.ClientFrame) -> None:
         if self._tasks and self._tasks[0].done():
@@ -359,61 +330,9 @@ class RuntimeSession:
             # `_on_resumed` sends it when the stream shows that it did not arrive.
             run.sent_on = 0
 
-    async def _compiled(self, request: compiler_pb2.CompileCellRequest) -> compiler_pb2.CompileCellResponse:
-        try:
-            return await self._compile_once(request)
-        except SpinError as error:
-            if error.reason != "HELLO_STALE":
-                raise
-            await self._mend(error.reason)
-            return await self._compile_once(request)
-
-    async def _compile_once(self, request: compiler_pb2.CompileCellRequest) -> compiler_pb2.CompileCellResponse:
-        attachment = await asyncio.shield(self._attached)
-        request.hello, request.challenge = attachment.hello, attachment.challenge
-        request.kernel_epoch, request.kernel_language = self.kernel.kernel_epoch, self.kernel.language
-        return await self.platform.compiler.CompileCell(request)
-
-    async def _mend(self, reason: str) -> None:
-        if reason == "TRUST_EXPIRED":
-            await self._send(await self._socket.fresh_trust())
-        elif reason == "BUNDLE_STALE":
-            await self._sync_credentials(await asyncio.shield(self._attached))
-        elif reason == "HELLO_STALE":
-            self._attached = asyncio.get_running_loop().create_future()
-            await self._socket.reattach()
-            await asyncio.shield(self._attached)
-
-    async def _sync_credentials(self, attachment: Attachment) -> None:
-        """Without them, cells that use connections are refused with a reason of their own; so nothing is raised here."""
-        request = secrets_pb2.SyncCredentialsRequest(
-            workspace_id=self.session.workspace_id, runtime_id=self.session.runtime_id, hello=attachment.hello, challenge=attachment.challenge
-        )
-        try:
-            answer = await self.platform.connections.SyncCredentials(request)
-            if answer.sealed:
-                await self._send(frames_pb2.ClientFrame(sealed=answer.sealed))
-        except (SpinError, ConnectionLost) as error:
-            log.info("credentials were not synchronised: %s", error)
-
-    async def _keep_trusted(self) -> None:
-        while True:
-            await asyncio.shield(self._attached)
-            left_ms = self._trust_expires_at_ms - _RENEW_BEFORE_MS - now_ms()
-            await asyncio.sleep(max(left_ms / 1000, 60.0))
-            if self._trust_expires_at_ms - _RENEW_BEFORE_MS <= now_ms():
-                try:
-                    await self._send(await self._socket.fresh_trust())
-                except (SpinError, ConnectionLost) as error:
-                    log.warning("the runtime's trust could not be renewed, trying again in a minute: %s", error)
-
     async def _stop(self) -> None:
-        tasks = [*self._tasks, *([self._synced] if self._synced else [])]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._standing.stop()
         await self._socket.close()
-
-
-def _mendable(event: Event) -> bool:
-    return isinstance(event, RunState) and event.phase is Phase.REJECTED and event.reason in _MENDABLE
