@@ -16,6 +16,7 @@ import aiohttp
 from spin_envelope.digests import signed_digest
 from spin_envelope.signing import sign, unverified
 from spin_runtime.app import Runtime, build
+from spin_runtime.session.sessions import Sessions
 from spin_runtime.settings import Settings, from_environment
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
@@ -74,6 +75,10 @@ class Rig(Door):
 
     runtime: Runtime
     settings: Settings
+
+    @property
+    def sessions(self) -> Sessions:
+        return self.runtime.sessions
 
 
 @dataclass
@@ -198,8 +203,8 @@ async def spawned(home: Path, plane: ControlPlane | None = None, *, paired: bool
     )
     assert process.stderr is not None
     log: list[dict[str, Any]] = []
-    while (line := await process.stderr.readline()) and (not log or log[-1]["event"] != "ready"):
-        log.append(json.loads(line))
+    while not log or log[-1]["event"] != "ready":
+        log.append(json.loads(await process.stderr.readline()))
     reading = asyncio.create_task(_rest(process.stderr, log))
     runtime = Process(plane, int(log[-1]["url"].rpartition(":")[2]), process, log, reading)
     try:

@@ -31,7 +31,7 @@ class Runtime:
 
     def __init__(self, settings: Settings, broker: Broker, pool: JupyterPool, sessions: Sessions, endpoint: Endpoint, metrics: Metrics) -> None:
         self._settings, self._broker, self._pool = settings, broker, pool
-        self._sessions, self._endpoint = sessions, endpoint
+        self.sessions, self._endpoint = sessions, endpoint
         tls = tls_context(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
         self._https = tls is not None
         self._server = HttpServer(public_app(endpoint, sessions), settings.listen, settings.port, tls)
@@ -40,7 +40,7 @@ class Runtime:
 
     async def start(self) -> None:
         """Raises OSError when a port is taken."""
-        self._sessions.start()
+        self.sessions.start()
         self.port = await self._server.start()
         if self._metrics_server is not None:
             await self._metrics_server.start()
@@ -49,7 +49,7 @@ class Runtime:
 
     async def stop(self) -> None:
         """No new runs; running ones get their grace and are then interrupted; receipts are on disk when this returns."""
-        await self._sessions.drain(self._settings.stop_grace_s * 1000)
+        await self.sessions.drain(self._settings.stop_grace_s * 1000)
         # The last frames reach clients that still listen.
         await asyncio.sleep(0.1)
         await self.close()
@@ -59,7 +59,7 @@ class Runtime:
         await self._server.stop()
         if self._metrics_server is not None:
             await self._metrics_server.stop()
-        await self._sessions.close()
+        await self.sessions.close()
         await self._pool.close()
         await self._broker.close()
 

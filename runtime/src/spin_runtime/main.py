@@ -1,11 +1,14 @@
 """`spin-runtime`: configuration from the environment, exit status 0 after an orderly stop, 2 when the configuration is wrong."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
 
 from spin_runtime.settings import Settings, SettingsInvalid, from_environment
+
+PR_SET_DUMPABLE = 4
 
 
 def main() -> None:
@@ -16,9 +19,19 @@ def main() -> None:
             sys.stderr.write(f"spin-runtime: {fault}\n")
         sys.exit(2)
     environment = dict(os.environ)
-    # Nothing that this process starts, and nobody who reads its environment later, gets the token from here.
-    os.environ.pop("SPIN_TOKEN", None)
+    _hide_from_neighbours()
     sys.exit(_run(settings, environment))
+
+
+def _hide_from_neighbours() -> None:
+    """What runs beside this process, kernels above all, must not read its token or its memory through /proc."""
+    libc = ctypes.CDLL(None)
+    libc.getenv.restype = ctypes.c_void_p
+    # os.environ is a copy: the block that the process was started with, and that /proc shows, has to be overwritten itself.
+    if address := libc.getenv(b"SPIN_TOKEN"):
+        ctypes.memset(address, 0, len(os.environ["SPIN_TOKEN"]))
+    os.environ.pop("SPIN_TOKEN", None)
+    libc.prctl(PR_SET_DUMPABLE, 0)
 
 
 def _run(settings: Settings, environment: dict[str, str]) -> int:

@@ -83,9 +83,7 @@ async def test_a_forged_capability_is_refused(rig: Rig) -> None:
 
 async def _attach_or_error(seat: Any) -> None:
     person, plane = seat.person, seat.plane
-    hello = f.ClientHello(
-        capability=plane.capability(person), challenge=plane.challenge(person), nonce_b=person.nonce, session_key=person.key.public
-    )
+    hello = f.ClientHello(capability=plane.capability(person), challenge=plane.challenge(person), nonce_b=person.nonce, session_key=person.key.public)
     await seat.send(client_hello=hello)
     frame = await seat.next()
     assert frame.WhichOneof("body") == "hello", frame.error.message

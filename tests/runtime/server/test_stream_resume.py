@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from spin_envelope.chain import OutputChain
 from spinapis.envelope.v1 import receipt_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
-from tests.fakes.runtime_rig import Rig, Seat
+from tests.fakes.runtime_rig import Rig, Seat, running
 
 # 8 MB in more than 8,000 messages: display_data is not merged by the kernel as prints are.
 MANY = """
@@ -120,3 +121,31 @@ async def test_the_disk_holds_ciphertext_alone_and_nothing_after_the_stop(rig: R
         assert all(marker.encode() not in file.read_bytes() for file in files)
     await rig.runtime.stop()
     assert not (rig.settings.home / "var" / "streams").exists()
+
+
+async def test_positions_go_on_when_a_session_that_nobody_used_was_ended(tmp_path: Path) -> None:
+    async with running(tmp_path, SPIN_SESSION_KEEP_S="0") as rig:
+        async with rig.attached() as seat:
+            await seat.start_kernel()
+            await seat.run("print('old')")
+            await seat.send(stop_kernel=f.StopKernel())
+            await seat.until(lambda frame: frame.kernel_state.phase == f.KERNEL_PHASE_STOPPED)
+            last = len(seat.stream)
+        await asyncio.sleep(0.1)
+        await rig.sessions.sweep()
+        assert len(rig.sessions) == 0
+        async with rig.attached(seat.person) as again:
+            assert (again.attached.first_position, again.attached.last_position) == (last + 1, 0)
+            await again.start_kernel()
+            assert f.RuntimeFrame.FromString(again.stream[0]).position == last + 1
+        async with rig.attached(seat.person, resume=last - 2) as behind:
+            assert (await behind.body("error")).reason == reasons_pb2.ERROR_REASON_POSITION_UNKNOWN
+
+
+async def test_a_session_with_a_kernel_is_kept(tmp_path: Path) -> None:
+    async with running(tmp_path, SPIN_SESSION_KEEP_S="0") as rig:
+        async with rig.attached() as seat:
+            await seat.start_kernel()
+        await asyncio.sleep(0.1)
+        await rig.sessions.sweep()
+        assert len(rig.sessions) == 1

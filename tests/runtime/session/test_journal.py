@@ -137,17 +137,16 @@ async def test_the_future_cannot_be_read(opened: Callable[[int], SpillFile], aft
     assert journal_module.RING_BYTES <= 8 * MIB
 
 
+BUFFERS = st.lists(st.binary(max_size=200), max_size=3)
+OUTPUTS = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 14), st.binary(max_size=300), st.binary(max_size=20), BUFFERS)
+
+
 @settings(deadline=None)
 @given(
     position=st.integers(1, 2**64 - 1),
     seq=st.integers(0, 2**64 - 1),
     cell=st.text(max_size=40),
-    outputs=st.lists(
-        st.tuples(
-            st.integers(0, 2**32 - 1), st.integers(0, 14), st.binary(max_size=300), st.binary(max_size=20), st.lists(st.binary(max_size=200), max_size=3)
-        ),
-        max_size=5,
-    ),
+    outputs=st.lists(OUTPUTS, max_size=5),
 )
 def test_frames_put_together_by_hand_are_what_protobuf_reads(position: int, seq: int, cell: str, outputs: list[tuple]) -> None:
     nonce = run_pb2.RunNonce(boot_id=b"b" * 16, kernel_epoch=seq // 2, seq=seq)

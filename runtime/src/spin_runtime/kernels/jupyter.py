@@ -152,7 +152,7 @@ class JupyterKernel:
         self._stopping = True
         provisioner = self._launched.manager.provisioner
         if self.alive and provisioner is not None:
-            self._control.send(self._wire.request("shutdown_request", orjson.dumps({"restart": False}))[1])
+            self._ask(self._control, "shutdown_request", orjson.dumps({"restart": False}))
             if not await self._exits_within(SHUTDOWN_WAIT_S):
                 await self.kill()
         await self._released()

@@ -24,9 +24,12 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 ALLOWED = frozenset(
-    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH"]
-    # Cells that make requests themselves verify as the runtime does.
-    + ["REQUESTS_CA_BUNDLE"]
+    [
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM"),
+        *("VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH"),
+        # Cells that make requests themselves verify as the runtime does.
+        "REQUESTS_CA_BUNDLE",
+    ]
 )
 ALLOWED_PREFIXES = ("LC_",)
 IPYKERNEL_OPTIONS = (
