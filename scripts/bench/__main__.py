@@ -6,13 +6,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from spin_client.sdk import MemoryStore, Platform, RuntimeSession, every_page
-from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
-
 from scripts.bench import appends, calls, cells, footprint
 from scripts.bench.figures import Figure, alone, table, write
 from scripts.platform.apart import RunningPlatform, start_apart
 from scripts.platform.settings import ROOT
+from spin_client.sdk import MemoryStore, Platform, RuntimeSession, every_page
+from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
 
 
 def main() -> int:

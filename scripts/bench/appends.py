@@ -12,17 +12,16 @@ from pathlib import Path
 
 import grpc
 
+from scripts.bench.figures import Figure, alone, beside, quantile
+from scripts.platform.apart import free_ports
+from scripts.platform.programs import BIN
+from scripts.platform.supervisor import Program, Supervisor
 from spin_services.keys import FileKek, KeyStore
 from spin_services.rpc.identity import SERVICE_METADATA
 from spin_services.rpc.tokens import ServiceTokens
 from spin_services.rpc.wiring import system_clock
 from spinapis.audit.v1 import audit_pb2, audit_pb2_grpc
 from spinapis.envelope.v1.trust_pb2 import Role
-
-from scripts.bench.figures import Figure, alone, beside, quantile
-from scripts.platform.apart import free_ports
-from scripts.platform.programs import BIN
-from scripts.platform.supervisor import Program, Supervisor
 
 CALLERS, EACH, WARM_UP_EACH = 64, 150, 10
 BODY = '{"run_id": "0123456789abcdef0123456789abcdef.1.1", "program_digest": "00", "cell_type": "python"}'

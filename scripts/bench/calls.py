@@ -3,11 +3,10 @@
 import time
 from collections.abc import Awaitable, Callable
 
-from spin_client.sdk import Platform, RuntimeSession
-from spinapis.auth.v1 import sign_in_pb2
-
 from scripts.bench.cells import cell
 from scripts.bench.figures import Figure, alone, median, quantile
+from spin_client.sdk import Platform, RuntimeSession
+from spinapis.auth.v1 import sign_in_pb2
 
 ROUNDS, WARM_UP = 300, 20
 

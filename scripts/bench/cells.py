@@ -8,11 +8,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from spin_client.sdk import Kind, Output, Run, RuntimeSession
-from spinapis.workspace.v1 import notebooks_pb2
-
 from scripts.bench.figures import Figure, alone, beside, median, quantile
 from scripts.bench.jupyter_peers import bare_kernel, bare_round_trip, jupyter_server
+from spin_client.sdk import Kind, Output, Run, RuntimeSession
+from spinapis.workspace.v1 import notebooks_pb2
 
 ROUNDS, WARM_UP = 200, 20
 CODE = "x=1"
@@ -50,7 +49,10 @@ async def _round_trips(session: RuntimeSession) -> dict[str, Figure]:
         "cell_click_to_result_p50": alone(median(ours) * ms, "ms, compile through Envoy, seal, run", "≤ 12"),
         "cell_click_to_result_p99": alone(quantile(ours, 0.99) * ms, "ms, the same", "≤ 40"),
         "cell_over_jupyter_server": beside(
-            median(ours) * ms, median(served) * ms, "ms, click to result / Jupyter Server's WebSocket", note="back to back, where Jupyter Server waits on Nagle"
+            median(ours) * ms,
+            median(served) * ms,
+            "ms, click to result / Jupyter Server's WebSocket",
+            note="back to back, where Jupyter Server waits on Nagle",
         ),
     }
 

@@ -8,6 +8,7 @@ import sys
 from scripts.platform import lifetime, local
 from scripts.platform.settings import ROOT, SettingsInvalid, from_environment
 from scripts.platform.supervisor import StartFailed
+from spin_client.sdk import SpinError
 
 
 def main() -> int:
@@ -25,9 +26,11 @@ def main() -> int:
                 return asyncio.run(local.demo(settings))
             case _:
                 return asyncio.run(local.up(settings))
-    except (SettingsInvalid, StartFailed, lifetime.AlreadyRunning, local.SampleFailed) as problem:
+    except (SettingsInvalid, StartFailed, lifetime.AlreadyRunning, local.SampleFailed, SpinError) as problem:
         print(f"{command}: {problem}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

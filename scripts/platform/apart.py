@@ -51,6 +51,7 @@ class RunningPlatform:
     usable_after_s: float = 0.0
     born: float = field(default_factory=time.monotonic)
     _ready: threading.Event = field(default_factory=threading.Event)
+    _reader: threading.Thread | None = None
 
     @property
     def link(self) -> str:
@@ -71,7 +72,12 @@ class RunningPlatform:
                 return child
         raise LookupError(name)
 
-    def read(self) -> None:
+    def listen(self) -> None:
+        """Reads what it prints, until it ends."""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
@@ -80,16 +86,20 @@ class RunningPlatform:
             if line.startswith("Open "):
                 self._ready.set()
         self._ready.set()
+        self.process.stdout.close()
 
     def wait_ready(self) -> None:
-        if not self._ready.wait(START_TIMEOUT_S) or self.process.poll() is not None:
+        if not self._ready.wait(START_TIMEOUT_S) or not any(line.startswith("Open ") for line in self.lines):
             self.stop()
             raise NotStarted("the platform did not start:\n" + "\n".join(self.lines[-30:]))
 
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
+        status = self.process.wait(60)
+        if self._reader is not None:
+            self._reader.join(10)
+        return status
 
 
 def start_apart(data: Path, **extra: str) -> RunningPlatform:
@@ -98,6 +108,6 @@ def start_apart(data: Path, **extra: str) -> RunningPlatform:
     command = [sys.executable, "-m", "scripts.platform", "up"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     running = RunningPlatform(from_environment(environment, data), process)
-    threading.Thread(target=running.read, daemon=True).start()
+    running.listen()
     running.wait_ready()
     return running

@@ -110,11 +110,13 @@ async def sign_in_token(settings: Settings) -> str:
 
 async def _runtime(platform: Platform, workspace_id: str, settings: Settings, supervisor: Supervisor) -> workspaces_pb2.Runtime:
     record = await sample.runtime(platform, workspace_id, settings)
-    token_file = settings.data / "runtime-token"
+    token_file = settings.runtime_token_file
     if token_file.exists():
         with step(f"starting the runtime on {settings.runtime_url}"):
             await supervisor.start(programs.runtime(settings, token_file.read_text()))
         return record
+    # A pairing that was interrupted left a runtime that belongs to nobody.
+    shutil.rmtree(settings.runtime_home, ignore_errors=True)
     pending = await pairing.begin(platform, record)
     with step(f"starting the runtime on {settings.runtime_url}"):
         await supervisor.start(programs.runtime(settings, pending.token))

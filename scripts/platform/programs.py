@@ -59,7 +59,7 @@ def service_environment(settings: Settings) -> dict[str, str]:
     if settings.otlp_endpoint:
         environment["SPIN_OTLP_ENDPOINT"] = settings.otlp_endpoint
     # OIDC and other documented settings of the services pass through.
-    documented = ("SPIN_OIDC_", "SPIN_OUTPUT_", "SPIN_TRACE_", "SPIN_LOG_")
+    documented = ("SPIN_OIDC_", "SPIN_OUTPUT_", "SPIN_AUDIT_", "SPIN_END_", "SPIN_TRACE_", "SPIN_LOG_")
     return environment | {name: value for name, value in os.environ.items() if name.startswith(documented)}
 
 

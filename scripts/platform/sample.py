@@ -13,7 +13,7 @@ from spinapis.audit.v1 import audit_pb2
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
 
 NOTEBOOK = Path(__file__).with_name("sample.ipynb")
-WORKSPACE, RUNTIME = "Sample", "This machine"
+WORKSPACE = "Sample"
 PAIR_TIMEOUT_S = 60.0
 # Of a cell's text, shown on a terminal; the page has all of it.
 SHOWN_LINES = 12
@@ -46,10 +46,10 @@ async def runtime(platform: Platform, workspace_id: str, settings: Settings) -> 
     request = workspaces_pb2.ListRuntimesRequest(workspace_id=workspace_id)
     found: workspaces_pb2.Runtime
     async for found in every_page(platform.runtimes.ListRuntimes, request, "runtimes"):
-        if found.url == settings.runtime_url:
+        if found.name == settings.runtime_name:
             return found
     create = workspaces_pb2.CreateRuntimeRequest(
-        workspace_id=workspace_id, idempotency_key=f"sample-runtime-{settings.runtime_port}", name=RUNTIME, url=settings.runtime_url, is_default=True
+        workspace_id=workspace_id, idempotency_key=settings.runtime_name, name=settings.runtime_name, url=settings.runtime_url, is_default=True
     )
     return (await platform.runtimes.CreateRuntime(create)).runtime
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+GATEWAY_PORT, RUNTIME_PORT = 8080, 8888
 
 
 class SettingsInvalid(Exception):
@@ -47,8 +48,18 @@ class Settings:
         return f"127.0.0.1:{self.service_port_base + 7}"
 
     @property
+    def runtime_name(self) -> str:
+        """A runtime is enrolled for exact addresses, so other ports make another runtime."""
+        default = (self.gateway_port, self.runtime_port) == (GATEWAY_PORT, RUNTIME_PORT)
+        return "This machine" if default else f"This machine ({self.gateway_port}, {self.runtime_port})"
+
+    @property
     def runtime_home(self) -> Path:
-        return self.data / "runtime"
+        return self.data / "runtime" / f"{self.gateway_port}-{self.runtime_port}"
+
+    @property
+    def runtime_token_file(self) -> Path:
+        return self.runtime_home.with_suffix(".token")
 
     @property
     def logs(self) -> Path:
@@ -72,8 +83,8 @@ def from_environment(environment: Mapping[str, str], data: Path) -> Settings:
 
     settings = Settings(
         data=Path(environment.get("SPIN_DATA") or data).resolve(),
-        gateway_port=port("SPIN_GATEWAY_PORT", 8080),
-        runtime_port=port("SPIN_RUNTIME_PORT", 8888),
+        gateway_port=port("SPIN_GATEWAY_PORT", GATEWAY_PORT),
+        runtime_port=port("SPIN_RUNTIME_PORT", RUNTIME_PORT),
         service_port_base=port("SPIN_SERVICE_PORT_BASE", 9100),
         database_url=environment.get("SPIN_DATABASE_URL", ""),
         otlp_endpoint=environment.get("SPIN_OTLP_ENDPOINT", ""),
