@@ -20,9 +20,19 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   test: {
-    environment: "jsdom",
-    include: ["src/**/*.test.{ts,tsx}"],
-    setupFiles: ["src/testing/setup.ts"],
     testTimeout: 20_000,
+    projects: [
+      // Pure code is tested without a page, which is quicker; components get one.
+      { extends: true, test: { name: "pure", environment: "node", include: ["src/**/*.test.ts"], setupFiles: ["src/testing/setup.ts"] } },
+      {
+        extends: true,
+        test: {
+          name: "page",
+          environment: "jsdom",
+          include: ["src/**/*.test.tsx"],
+          setupFiles: ["src/testing/setup.ts", "src/testing/setup-dom.ts"],
+        },
+      },
+    ],
   },
 });

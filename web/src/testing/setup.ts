@@ -1,7 +1,1 @@
 import "fake-indexeddb/auto";
-import { cleanup } from "@testing-library/react";
-import { afterEach } from "vitest";
-
-afterEach(() => {
-  cleanup();
-});

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "react";
 import { RunPhase } from "../../gen/spinapis/runtime/v1/frames_pb";
 import type { Notebook } from "../../gen/spinapis/workspace/v1/notebooks_pb";
 import { useApi } from "../../shared/api/context";
-import { outputsToNbformat } from "../outputs";
+import { outputsToNbformat } from "../outputs/model";
 import type { LiveSession } from "../session";
 import { saveCellOutputs } from "./api/save-cell-outputs";
 import { indexOfCell } from "./model/document";

@@ -18,7 +18,7 @@ import type { RunNonce } from "../../../gen/spinapis/envelope/v1/run_pb";
 import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
 import { toHex } from "../../../shared/bytes";
-import { type CellOutputs, NO_OUTPUTS, applyDisplayUpdate, applyMessage, displayUpdateOf, messageOf } from "../../outputs";
+import { type CellOutputs, NO_OUTPUTS, applyDisplayUpdate, applyMessage, displayUpdateOf, messageOf } from "../../outputs/model";
 
 export interface RunView {
   readonly key: string;

@@ -1,0 +1,224 @@
+import { create } from "@bufbuild/protobuf";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
+import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
+import { ErrorSchema, RunPhase, TrustDocumentsSchema } from "../../../gen/spinapis/runtime/v1/frames_pb";
+import { Trouble } from "../../../shared/api/problem";
+import { FakeRuntime } from "../../../testing/fake-runtime";
+import { outputsFrame, printed, runFrame } from "../../../testing/frames";
+import { plainText } from "../../outputs/model";
+import type { SessionCalls } from "./calls";
+import { type CellOrder, LiveSession } from "./live-session";
+
+const live: LiveSession[] = [];
+
+afterEach(() => {
+  for (const session of live.splice(0)) session.stop();
+});
+
+const IDENTITY = {
+  workspaceId: "w",
+  notebookId: "n",
+  sessionId: "s",
+  runtimeId: "r",
+  runtimeUrl: "http://localhost:8888",
+  runtimeWorkspaceId: "w",
+};
+const ORDER: CellOrder = { cellId: "a", cellType: "python", source: "1", fieldsJson: "", stopOnError: true };
+
+function start(runtime: FakeRuntime, calls: Partial<SessionCalls> = {}): LiveSession {
+  let compiled = 0;
+  const session = new LiveSession({
+    identity: IDENTITY,
+    kernelName: "",
+    dial: runtime.dial,
+    schedule: (act) => {
+      act();
+    },
+    pause: () => new Promise((resolve) => setTimeout(resolve, 5)),
+    calls: {
+      credentials: () =>
+        Promise.resolve({
+          capability: new Uint8Array(),
+          challenge: new Uint8Array(),
+          sessionKey: new Uint8Array(),
+          trust: create(TrustDocumentsSchema),
+          verifyHello: (data) => Promise.resolve({ data, digest: data, bootId: data, bundleVersion: 0n }),
+          authenticate: () => Promise.resolve(new Uint8Array()),
+        }),
+      trustDocuments: () => Promise.resolve(create(TrustDocumentsSchema)),
+      compile: () => {
+        compiled += 1;
+        return Promise.resolve({ sealed: Uint8Array.of(compiled), ciphertextDigest: Uint8Array.of(compiled) });
+      },
+      credentialBundle: () => Promise.resolve(undefined),
+      uploadReceipts: () => Promise.resolve(Uint8Array.of(1)),
+      uploadOutputs: () => Promise.resolve(),
+      storedFrames: () => Promise.resolve({}),
+      ...calls,
+    },
+  });
+  live.push(session);
+  session.start();
+  return session;
+}
+
+const caughtUp = (session: LiveSession) =>
+  vi.waitFor(() => {
+    expect(session.view).toMatchObject({ link: "attached", caughtUp: true });
+  });
+const shown = (session: LiveSession): string =>
+  session.view.stream.cells.a?.outputs.items.map((item) => (item.kind === "stream" ? plainText(item.text) : "")).join("") ?? "";
+
+describe("a live session", () => {
+  test("attaches, replays everything and goes on", async () => {
+    const runtime = new FakeRuntime();
+    runtime.stream = [runFrame(1, 1, "a", RunPhase.RUNNING), outputsFrame(2, 1, "a", [printed("one\n")])];
+    const session = start(runtime);
+    await caughtUp(session);
+    runtime.publish(outputsFrame(3, 1, "a", [printed("two\n", 2)]));
+    expect(shown(session)).toBe("one\ntwo\n");
+    expect(runtime.sent("resume")[0]?.position).toBe(0n);
+  });
+
+  test("a lost socket loses and repeats nothing", async () => {
+    const runtime = new FakeRuntime();
+    runtime.stream = [runFrame(1, 1, "a", RunPhase.RUNNING), outputsFrame(2, 1, "a", [printed("one\n")])];
+    const session = start(runtime);
+    await caughtUp(session);
+    runtime.socket.close();
+    runtime.publish(outputsFrame(3, 1, "a", [printed("two\n", 2)]));
+    await vi.waitFor(() => {
+      expect(runtime.sockets).toHaveLength(2);
+    });
+    await caughtUp(session);
+    expect(shown(session)).toBe("one\ntwo\n");
+    expect(runtime.sent("resume")[1]?.position).toBe(2n);
+  });
+
+  test("another boot of the runtime is replayed from its start", async () => {
+    const runtime = new FakeRuntime();
+    runtime.stream = [runFrame(1, 1, "a", RunPhase.RUNNING), outputsFrame(2, 1, "a", [printed("old\n")])];
+    const session = start(runtime);
+    await caughtUp(session);
+    runtime.bootId = new Uint8Array(16).fill(8);
+    runtime.stream = [];
+    runtime.socket.close();
+    await vi.waitFor(() => {
+      expect(runtime.sent("resume")[1]?.position).toBe(0n);
+    });
+    await caughtUp(session);
+    expect(session.view.stream.cells).toEqual({});
+  });
+
+  test("a position that is no longer kept begins again with all that is", async () => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime);
+    await caughtUp(session);
+    runtime.socket.answer({ case: "error", value: create(ErrorSchema, { reason: ErrorReason.POSITION_UNKNOWN }) });
+    await vi.waitFor(() => {
+      expect(runtime.sent("resume").map((resume) => resume.position)).toEqual([0n, 0n]);
+    });
+  });
+
+  test("a run is sent once and ends with its status", async () => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime);
+    runtime.onFrame = (body) => {
+      if (body.case !== "sealed") return;
+      const ciphertextDigest = body.value;
+      runtime.publish(runFrame(1, 1, "a", RunPhase.RUNNING, { ciphertextDigest }));
+      runtime.publish(runFrame(2, 1, "a", RunPhase.ENDED, { ciphertextDigest, status: RunStatus.ERROR }));
+    };
+    expect(await session.run(ORDER)).toMatchObject({ kind: "ended", status: RunStatus.ERROR });
+    expect(runtime.sent("sealed")).toHaveLength(1);
+    expect(session.view.submissions).toEqual({});
+  });
+
+  test("programs are compiled one after another, in the order of the clicks", async () => {
+    const runtime = new FakeRuntime();
+    const order: string[] = [];
+    const session = start(runtime, {
+      compile: async (_session, _attachment, { cellId }) => {
+        order.push(`${cellId} begins`);
+        await new Promise((resolve) => setTimeout(resolve, cellId === "a" ? 20 : 0));
+        order.push(`${cellId} ends`);
+        return { sealed: new TextEncoder().encode(cellId), ciphertextDigest: new TextEncoder().encode(cellId) };
+      },
+    });
+    void session.run(ORDER);
+    void session.run({ ...ORDER, cellId: "b" });
+    await vi.waitFor(() => {
+      expect(runtime.sent("sealed")).toHaveLength(2);
+    });
+    expect(order).toEqual(["a begins", "a ends", "b begins", "b ends"]);
+  });
+
+  test("a cell that does not compile keeps its problem and runs nothing", async () => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime, { compile: () => Promise.reject(new Trouble("line 1 is wrong")) });
+    expect(await session.run(ORDER)).toMatchObject({ kind: "refused", problem: { text: "line 1 is wrong" } });
+    expect(session.view.submissions.a).toMatchObject({ phase: "refused" });
+    expect(runtime.sent("sealed")).toHaveLength(0);
+  });
+
+  test("a program that was on its way when the socket was lost is sent again", async () => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime);
+    await caughtUp(session);
+    let dropped = false;
+    runtime.onFrame = (body) => {
+      if (body.case !== "sealed") return;
+      if (!dropped) {
+        dropped = true;
+        runtime.socket.close();
+        return;
+      }
+      runtime.publish(runFrame(1, 1, "a", RunPhase.ENDED, { ciphertextDigest: body.value }));
+    };
+    expect(await session.run(ORDER)).toMatchObject({ kind: "ended", status: RunStatus.OK });
+    expect(runtime.sent("sealed")).toHaveLength(2);
+  });
+
+  test("a program of an earlier boot is given up, not sent to the new one", async () => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime);
+    await caughtUp(session);
+    runtime.onFrame = (body) => {
+      if (body.case !== "sealed") return;
+      runtime.bootId = new Uint8Array(16).fill(9);
+      runtime.socket.close();
+    };
+    expect(await session.run(ORDER)).toMatchObject({ kind: "refused" });
+    expect(runtime.sent("sealed")).toHaveLength(1);
+  });
+
+  test("a runtime whose Hello does not verify is sent nothing more", async () => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime, {
+      credentials: () =>
+        Promise.resolve({
+          capability: new Uint8Array(),
+          challenge: new Uint8Array(),
+          sessionKey: new Uint8Array(),
+          trust: create(TrustDocumentsSchema),
+          verifyHello: () => Promise.reject(new Trouble("another runtime answers")),
+          authenticate: () => Promise.resolve(new Uint8Array()),
+        }),
+    });
+    await vi.waitFor(() => {
+      expect(session.view).toMatchObject({ link: "waiting", problem: { text: "another runtime answers" } });
+    });
+    expect(runtime.sent("clientAuth")).toHaveLength(0);
+  });
+
+  test("receipts go to the log and its acknowledgement comes back", async () => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime, { uploadReceipts: (_session, receipts) => Promise.resolve(Uint8Array.of(9, receipts.length)) });
+    await caughtUp(session);
+    runtime.socket.answer({ case: "receipts", value: { receipts: [Uint8Array.of(1), Uint8Array.of(2)] } as never });
+    await vi.waitFor(() => {
+      expect(runtime.sent("receiptAck")).toEqual([Uint8Array.of(9, 2)]);
+    });
+  });
+});
