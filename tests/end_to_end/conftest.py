@@ -1,115 +1,52 @@
-"""The real platform, started as a person starts it: `make up`'s program with its own ports and data."""
+"""The real platform, started as a person starts it: `make up`'s program with its own ports and data. One serves the whole session."""
 
-import os
-import re
-import signal
-import socket
-import subprocess
-import sys
-import threading
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
-from scripts.platform import programs
-from scripts.platform.settings import Settings, from_environment
+from scripts.platform.apart import RunningPlatform, start_apart
 from spin_client.sdk import MemoryStore, Platform, every_page
-from spinapis.workspace.v1 import workspaces_pb2
-
-ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 100.0
-
-
-def free_ports() -> dict[str, str]:
-    """Ports for one platform, outside the range from which the system hands out its own."""
-    for base in range(20000 + os.getpid() % 1000 * 10, 32000, 20):
-        if all(_free(base + offset) for offset in range(12)):
-            return {"SPIN_SERVICE_PORT_BASE": str(base), "SPIN_GATEWAY_PORT": str(base + 10), "SPIN_RUNTIME_PORT": str(base + 11)}
-    raise RuntimeError("no free ports")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-@dataclass
-class RunningPlatform:
-    """`make up` in a process of its own. `lines` is what it printed so far."""
-
-    settings: Settings
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-    _ready: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def link(self) -> str:
-        """The sign-in link that it printed."""
-        return next(match[1] for line in self.lines if (match := re.match(r"Open (\S+)", line)))
-
-    def new_token(self) -> str:
-        """Another one-time sign-in token, made as an operator makes it."""
-        command = [str(programs.BIN / "spin-service"), "sign-in-link"]
-        done = subprocess.run(command, env=programs.service_environment(self.settings), capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout.strip().rpartition("token=")[2]
-
-    def child(self, name: str) -> psutil.Process:
-        """The supervised process of that name: services, gateway or runtime."""
-        marks = {"services": "spin-service", "gateway": "envoy.yaml", "runtime": "spin-runtime"}
-        for child in psutil.Process(self.process.pid).children():
-            if any(marks[name] in part for part in child.cmdline()):
-                return child
-        raise LookupError(name)
-
-    def read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
-            if line.startswith("Open "):
-                self._ready.set()
-        self._ready.set()
-
-    def wait_ready(self) -> None:
-        if not self._ready.wait(START_TIMEOUT_S) or self.process.poll() is not None:
-            self.stop()
-            pytest.fail("the platform did not start:\n" + "\n".join(self.lines[-30:]))
-
-    def stop(self) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
-
-
-def start_platform(data: Path, **extra: str) -> RunningPlatform:
-    """Starts and waits until the sample ran."""
-    environment = {**os.environ, **free_ports(), "SPIN_DATA": str(data), "PYTHONUNBUFFERED": "1", **extra}
-    command = [sys.executable, "-m", "scripts.platform", "up"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    running = RunningPlatform(from_environment(environment, data), process)
-    threading.Thread(target=running.read, daemon=True).start()
-    running.wait_ready()
-    return running
+from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from tests.fakes.extra_runtime import ExtraRuntime
+from tests.fakes.hand_client import HandClient, new_session
 
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
-    platform = start_platform(tmp_path_factory.mktemp("platform"))
+    # Whoever goes missing is missed soon; in production it takes a quarter of an hour.
+    platform = start_apart(tmp_path_factory.mktemp("platform"), SPIN_END_GRACE_S="5", SPIN_AUDIT_SWEEP_S="1")
     yield platform
     assert platform.stop() == 0
 
 
+@pytest.fixture(scope="session")
+def sign_in(running: RunningPlatform, tmp_path_factory: pytest.TempPathFactory) -> "SignIn":
+    return SignIn(running, tmp_path_factory.mktemp("pins"))
+
+
+class SignIn:
+    """The owner's sign-in, made once and kept for all tests."""
+
+    def __init__(self, running: RunningPlatform, pins: Path) -> None:
+        self._running, self._pins = running, pins
+        self._store = MemoryStore()
+        self._done = False
+
+    async def connect(self) -> Platform:
+        platform = await Platform.connect(self._running.settings.public_url, store=self._store, pins=self._pins)
+        if not self._done:
+            await platform.sign_in_with_link(self._running.new_token())
+            self._done = True
+        return platform
+
+
 @pytest.fixture
-async def owner(running: RunningPlatform, tmp_path: Path) -> AsyncIterator[Platform]:
+async def owner(sign_in: SignIn) -> AsyncIterator[Platform]:
     """The owner, signed in through the gateway."""
-    async with await Platform.connect(running.settings.public_url, store=MemoryStore(), pins=tmp_path / "pins") as platform:
-        await platform.sign_in_with_link(running.new_token())
+    async with await sign_in.connect() as platform:
         yield platform
 
 
@@ -119,3 +56,51 @@ async def workspace(owner: Platform) -> workspaces_pb2.Workspace:
         if found.name == "Sample":
             return found
     raise LookupError("Sample")
+
+
+@pytest.fixture(scope="session")
+def kept() -> dict[str, notebooks_pb2.Session]:
+    """The session that tests share which do not mind what ran in it: starting a kernel for each would take most of their time."""
+    return {}
+
+
+@pytest.fixture
+async def session(owner: Platform, workspace: workspaces_pb2.Workspace, kept: dict[str, notebooks_pb2.Session]) -> notebooks_pb2.Session:
+    """A notebook's session on the platform's own runtime."""
+    if "session" not in kept:
+        kept["session"] = await new_session(owner, workspace.id)
+    return kept["session"]
+
+
+@pytest.fixture
+async def client(owner: Platform, session: notebooks_pb2.Session) -> AsyncIterator[HandClient]:
+    """Attached to the session, with a kernel that is ready."""
+    async with await HandClient.attach(owner, session) as attached:
+        await attached.start_kernel()
+        yield attached
+
+
+@pytest.fixture(scope="session")
+def second_runtime(running: RunningPlatform, sign_in: SignIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExtraRuntime]:
+    """Another runtime of the same workspace, paired and confirmed."""
+    yield from _extra(running, sign_in, tmp_path_factory.mktemp("second"), "Sample", 12)
+
+
+@pytest.fixture(scope="session")
+def foreign_runtime(running: RunningPlatform, sign_in: SignIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExtraRuntime]:
+    """A runtime of another workspace on the same platform."""
+    yield from _extra(running, sign_in, tmp_path_factory.mktemp("foreign"), "Elsewhere", 13)
+
+
+def _extra(running: RunningPlatform, sign_in: SignIn, home: Path, workspace: str, offset: int) -> Iterator[ExtraRuntime]:
+    runtime = ExtraRuntime(home, running.settings.service_port_base + offset)
+
+    async def pair() -> None:
+        async with await sign_in.connect() as platform:
+            await runtime.pair(platform, workspace)
+
+    # In a thread: a fixture of the session has no event loop of its own.
+    with ThreadPoolExecutor(1) as apart:
+        apart.submit(asyncio.run, pair()).result(90)
+    yield runtime
+    assert runtime.stop() == 0
