@@ -52,8 +52,7 @@ async def run(platform: Platform, services: Sequence[str]) -> None:
         await ui_app.serve(ui.folder, ui.address)
     wirings = [wire(platform, service) for service in services]
     builds = [importlib.import_module(f"spin_services.{service}.app").build for service in services]
-    # One after another: Alembic keeps the migration that runs in a place that all of the process shares.
-    apps = [await build(wiring) for build, wiring in zip(builds, wirings, strict=True)]
+    apps = await asyncio.gather(*(build(wiring) for build, wiring in zip(builds, wirings, strict=True)))
     await serve([Server(built, wiring) for built, wiring in zip(apps, wirings, strict=True)])
 
 
@@ -74,8 +73,8 @@ def _serving(name: str, services: Sequence[str]) -> Callable[[], None]:
         from spin_services.rpc import telemetry
 
         platform = _platform()
-        telemetry.configure(platform, name)
         try:
+            telemetry.configure(platform, name)
             uvloop.run(run(platform, services))
         except (KeysUnusable, SettingsInvalid, RuntimeError) as error:
             _refuse(error)

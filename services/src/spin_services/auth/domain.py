@@ -16,6 +16,7 @@ from spinapis.auth.v1.members_pb2 import MemberRole
 OWNER, EDITOR = MemberRole.MEMBER_ROLE_OWNER, MemberRole.MEMBER_ROLE_EDITOR
 _BY_EDITORS = (MemberRole.MEMBER_ROLE_AGENT, MemberRole.MEMBER_ROLE_VIEWER)
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
+_ID = re.compile(r"[0-9a-f]{32}")
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]{2,45}\])(?::[0-9]{1,5})?")
 
 FREE_ATTEMPTS = 5
@@ -141,7 +142,7 @@ def check_hosts(hosts: Sequence[str]) -> list[str]:
 
 
 def check_id(field: str, value: str) -> str:
-    if len(value) != 32 or not all(character in "0123456789abcdef" for character in value):
+    if not _ID.fullmatch(value):
         raise invalid(field, "An id is 32 hexadecimal digits in lower case.")
     return value
 

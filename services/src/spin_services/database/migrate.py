@@ -4,8 +4,10 @@ Rules: revisions are modules directly in the service's `migrations` package; sev
 under a lock and in one transaction.
 """
 
+import asyncio
 from importlib.resources import files
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
@@ -15,16 +17,22 @@ from sqlalchemy import Connection, text
 from spin_services.database.engine import Database
 
 MIGRATION_LOCK = 0x5350494E
+_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 async def upgrade(database: Database, package: str) -> None:
     """`package` is the dotted name of the migrations package. Does nothing when all is current."""
     script = _script(package)
-    async with database.engine.begin() as connection:
+    async with _one_at_a_time(), database.engine.begin() as connection:
         if not database.is_sqlite:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             await connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{database.service}"'))
         await connection.run_sync(_upgrade, script)
+
+
+def _one_at_a_time() -> asyncio.Lock:
+    """Alembic keeps the migration that runs in a place that the whole process shares."""
+    return _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 def _script(package: str) -> ScriptDirectory:

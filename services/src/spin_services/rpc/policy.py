@@ -4,6 +4,7 @@ Rules: a method without a rule is refused; a rule names permissions, never roles
 children. A method for services wants the calling service's own token and, unless it says otherwise, the user's too.
 """
 
+import re
 from collections.abc import Set
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -51,6 +52,7 @@ class ForService:
 
 Rule: TypeAlias = Public | SignedIn | InWorkspace | ForService
 
+_ID = re.compile(r"[0-9a-f]{32}")
 _VIEW = {"notebook.read", "session.view", "runtime.read", "connection.names", "member.read", "workspace.read", "receipts.upload"}
 _RUN = _VIEW | {"run", "session.open", "outputs.save"}
 _EDIT = _RUN | {"notebook.edit", "runtime.add", "connection.read", "connection.manage", "member.manage", "apikey.manage", "log.read"}
@@ -263,5 +265,5 @@ async def enforce(rule: Rule, caller: Caller, workspace_id: str, access: AccessL
 
 
 def check_workspace_id(value: str) -> None:
-    if len(value) != 32 or not all(character in "0123456789abcdef" for character in value):
+    if not _ID.fullmatch(value):
         raise invalid("workspace_id", "A workspace id is 32 hexadecimal digits in lower case.")

@@ -37,7 +37,11 @@ def configure(platform: Platform, service: str) -> None:
     if platform.otlp_endpoint:
         _configure_spans(platform, service)
     if platform.metrics_port:
-        start_http_server(platform.metrics_port, addr=platform.listen_host)
+        try:
+            start_http_server(platform.metrics_port, addr=platform.listen_host)
+        except OSError as error:
+            where = f"{platform.listen_host}:{platform.metrics_port}"
+            raise RuntimeError(f"cannot serve metrics on {where}: {error.strerror}. SPIN_METRICS_PORT chooses another port, 0 none.") from None
 
 
 def shut_down() -> None:
