@@ -14,6 +14,8 @@ import type { SocketLike } from "../features/session/model/frame-socket";
 
 type Body = Exclude<ClientFrame["body"], { case: undefined }>;
 
+type SentAs<C> = Extract<Body, { case: C }>["value"];
+
 export class FakeRuntime {
   /** The session's stream; index 0 is position 1. */
   stream: RuntimeFrame[] = [];
@@ -42,8 +44,8 @@ export class FakeRuntime {
     if (this.socket.resumed) this.socket.deliver(frame);
   }
 
-  sent<C extends Body["case"]>(kind: C): Extract<Body, { case: C }>["value"][] {
-    return this.received.filter((body) => body.case === kind).map((body) => body.value as Extract<Body, { case: C }>["value"]);
+  sent<C extends Body["case"]>(kind: C): SentAs<C>[] {
+    return this.received.filter((body) => body.case === kind).map((body) => body.value as SentAs<C>);
   }
 
   take(body: Body, socket: FakeSocket): void {

@@ -1,5 +1,5 @@
 /** Draws a component as the page does, with services that answer from memory. */
-import { type ConnectRouter, type Transport, createRouterTransport } from "@connectrpc/connect";
+import type { Transport } from "@connectrpc/connect";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { render } from "@testing-library/react";
 import type { ReactNode } from "react";
@@ -9,16 +9,12 @@ import { ApiProvider } from "../shared/api/context";
 import { TokenKeeper } from "../shared/api/tokens";
 import { kept } from "../shared/kept";
 
-export function memoryTransport(routes: (router: ConnectRouter) => void): Transport {
-  return createRouterTransport(routes);
-}
-
 export function memoryTokens(): TokenKeeper {
   return new TokenKeeper({
     kept,
     refresh: () => Promise.reject(new Error("no refresh in this test")),
     exclusively: (act) => act(),
-    channel: new EventTarget() as never,
+    channel: { postMessage: () => undefined, addEventListener: () => undefined },
     now: Date.now,
   });
 }

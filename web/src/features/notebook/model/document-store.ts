@@ -73,7 +73,7 @@ export class DocumentStore {
   /** Saves now what is not saved. Settles when it is, or when it could not be. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
-    await this.#saving;
+    while (this.#saving) await this.#saving;
     if (this.#view.document === this.#saved || this.#view.save.kind === "conflict") return;
     this.#saving = this.#save().finally(() => (this.#saving = undefined));
     await this.#saving;
