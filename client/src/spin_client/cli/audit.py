@@ -99,7 +99,7 @@ def log(
                 return
             listed = audit_pb2.ListEntriesRequest(workspace_id=workspace.id, type=kind, subject=subject, text=text)
             found = await all_of(platform.log.ListEntries, listed, "entries", limit=limit)
-            command.out.rows(["index", "time", "type", "subjects", "body"], [_entry(entry) for entry in found])
+            command.out.rows(["index", "time", "type", "subjects"], [_entry(entry) for entry in found])
 
     run(context, body)
 

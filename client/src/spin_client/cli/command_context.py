@@ -52,6 +52,9 @@ class Command:
             return (await platform.workspaces.GetWorkspace(workspaces_pb2.GetWorkspaceRequest(workspace_id=wanted))).workspace
         found = await all_of(platform.workspaces.ListWorkspaces, workspaces_pb2.ListWorkspacesRequest(), "workspaces")
         matching: list[workspaces_pb2.Workspace] = [w for w in found if not wanted or w.name == wanted]
+        if len(matching) > 1 and not wanted:
+            names = ", ".join(w.name for w in matching[:8])
+            raise SpinError("INVALID_ARGUMENT", f"you are in {len(matching)} workspaces: choose one with --workspace ({names})")
         if not matching and not wanted:
             raise SpinError("NOT_FOUND", "you are in no workspace yet: make one with `spinctl workspace create NAME`, or ask to be added to one")
         return only(matching, "workspace", wanted, "name")
@@ -103,8 +106,7 @@ def only(matching: Sequence[T], kind: str, wanted: str, by: str) -> T:
     if not matching:
         raise SpinError("NOT_FOUND", f"there is no {kind} {wanted!r}: see `spinctl {kind} list`", {"resource": kind})
     ids = ", ".join(item.id for item in matching[:5])
-    which = f"{len(matching)} {kind}s have the {by} {wanted!r}" if wanted else f"you are in {len(matching)} {kind}s: choose one with --{kind}"
-    raise SpinError("INVALID_ARGUMENT", f"{which} (ids: {ids})")
+    raise SpinError("INVALID_ARGUMENT", f"{len(matching)} {kind}s have the {by} {wanted!r}: choose one by its id ({ids})")
 
 
 def secret_text(source: Path | None, prompt: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from spin_client.cli.messages import moment
 from spin_client.sdk.errors import SpinError
 
 
@@ -45,8 +46,9 @@ class Printer:
         if self.as_json:
             self.document(fields)
             return
-        width = max((len(name) for name in fields), default=0)
-        for name, value in fields.items():
+        shown = {name.removesuffix("_ms"): moment(value) if name.endswith("_at_ms") else value for name, value in fields.items()}
+        width = max((len(name) for name in shown), default=0)
+        for name, value in shown.items():
             self.text(f"{name.replace('_', ' '):<{width}}  {_cell(value)}")
 
     def done(self, text: str, fields: Mapping[str, Any]) -> None:
@@ -78,9 +80,20 @@ class Printer:
             document["problems"] = [{"field": p.field, "text": p.text} for p in error.problems]
             sys.stderr.write(json.dumps({"error": document}, ensure_ascii=False) + "\n")
             return
-        where = "; ".join(f"{p.field}: {p.text}" if p.field else p.text for p in error.problems)
-        lines = [f"spinctl: {_one_line(error.text)}", f"  {_one_line(where)}" if where else "", f"  {error.hint}" if error.hint else ""]
+        where = _one_line(_where(error))
+        lines = [f"spinctl: {_one_line(error.text)}", f"  {where}" if where else "", f"  {error.hint}" if error.hint else ""]
         sys.stderr.write("".join(f"{line}\n" for line in lines if line))
+
+
+def _where(error: SpinError) -> str:
+    """The place that the text leaves out: fields, lines, the permission, the resource."""
+    if error.problems:
+        return "; ".join(p.field if p.text in error.text else f"{p.field}: {p.text}".lstrip(": ") for p in error.problems)
+    metadata = error.metadata
+    if "permission" in metadata:
+        return f"It needs {metadata['permission']}; your role is {metadata.get('role') or 'unknown'}."
+    named = [metadata.get(key, "") for key in ("resource", "id", "name", "trace_id")]
+    return " ".join(value for value in named if value and value not in error.text)
 
 
 def _cell(value: Any) -> str:

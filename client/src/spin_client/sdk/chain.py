@@ -56,6 +56,11 @@ class Chain:
         self._stopped = True
 
     @property
+    def runnable(self) -> int:
+        """How many cells there are to run."""
+        return sum(1 for cell in self.cells if self._runs(cell))
+
+    @property
     def ok(self) -> bool:
         return all(outcome is Outcome.OK for outcome in self.outcomes.values())
 

@@ -82,7 +82,7 @@ class NotebookRun:
         number = 0
         while (cell := chain.next()) is not None:
             number += 1
-            yield CellStarted(cell, number, len(cells))
+            yield CellStarted(cell, number, chain.runnable)
             async for event in self._one(cell, chain):
                 yield event
         yield NotebookFinished(chain.outcomes)
