@@ -42,6 +42,8 @@ IPYKERNEL_OPTIONS = (
 # runtime's memory: its side is told not to drop, and ours keeps few. Kernels that cannot be told are read without a limit.
 IPYKERNEL_WAITS = f"(lambda t: t.schedule(lambda: t.socket.setsockopt({int(zmq.XPUB_NODROP)}, 1)))(get_ipython().kernel.iopub_thread)"
 IOPUB_QUEUE = 128
+# A Unix socket's path holds 107 bytes; names of kernels and sockets need some of them.
+LONGEST_FOLDER = 85
 LOCAL_PROVISIONER = "local-provisioner"
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -99,14 +101,14 @@ class Launched:
 
 
 class Launcher:
-    def __init__(self, environment: Mapping[str, str], memory_bytes: int, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    def __init__(self, environment: Mapping[str, str], memory_bytes: int, context: "zmq.Context[zmq.Socket[bytes]]", folder: Path) -> None:
+        """`folder` is this runtime's alone: what a killed one left there goes."""
         self._environment = kernel_environment(environment)
         self._memory_bytes = memory_bytes
         self._context = context
         # jupyter_client insists on this class; it shares the sockets' threads.
         self._manager_context = zmq.asyncio.Context.shadow(context.underlying)
-        # Unix socket paths hold 107 bytes at most, so not below SPIN_HOME.
-        self._root = Path(tempfile.mkdtemp(prefix="spin-k-"))
+        self._root = _emptied(folder) if len(str(folder)) <= LONGEST_FOLDER else Path(tempfile.mkdtemp(prefix="spin-k-"))
 
     @property
     def memory_bytes(self) -> int:
@@ -143,6 +145,12 @@ class Launcher:
 
     def close(self) -> None:
         shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    return folder
 
 
 def _opened(path: Path) -> BinaryIO:

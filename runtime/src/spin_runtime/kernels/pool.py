@@ -29,7 +29,7 @@ class JupyterPool:
         # The kernel binds: try again soon, and never let ZeroMQ drop on our side.
         for option, value in ((zmq.RECONNECT_IVL, 5), (zmq.RCVHWM, 0), (zmq.SNDHWM, 0), (zmq.LINGER, 0)):
             self._context.setsockopt(option, value)
-        self._launcher = Launcher(environment, memory_bytes, self._context)
+        self._launcher = Launcher(environment, memory_bytes, self._context, work.parent / "kernels")
         self._specs = KernelSpecManager()
         self._waiting = work / "spare"
         self._wanted, self.default = spares, default
