@@ -57,7 +57,9 @@ class PairedRuntime:
                 setattr(message, name, value)
         return sign(message, *(signers or (self.identity, self.pairing_key())))
 
-    def hello(self, challenge: bytes, session_id: str, /, *, signer: SigningKey | None = None, suite: Suite | None = None, **changes: object) -> bytes:
+    def hello(
+        self, challenge: bytes, session_id: str, /, *, signer: SigningKey | None = None, suite: Suite | None = None, **changes: object
+    ) -> bytes:
         """The runtime's answer to a challenge."""
         message = Hello(
             workspace_id=bytes.fromhex(self.workspace_id),
