@@ -131,6 +131,18 @@ async def test_wrong_outputs_are_thrown_away_and_the_true_ones_still_count(bench
     assert (await bench.runs())[0].outputs_verified and await bench.alarms() == []
 
 
+async def test_a_quick_run_whose_receipts_travel_with_the_next_runs_start_keeps_its_outputs(bench: AuditBench) -> None:
+    runtime = await bench.enrol()
+    quick, following = FakeRun(runtime, 1, [b"one"]), FakeRun(runtime, 2, [b"two"])
+    await bench.compile(quick)
+    await bench.compile(following)
+    await bench.upload(runtime, runtime.boot(), runtime.start(quick), runtime.end(quick), runtime.start(following), runtime.end(following))
+    assert await bench.upload_outputs(quick, quick.outputs) == 1
+    assert await bench.upload_outputs(following, following.outputs) == 1
+    assert [told.outputs_verified for told in await bench.runs()] == [True, True]
+    assert await bench.alarms(open_only=False) == []
+
+
 async def test_outputs_that_came_before_a_contradicting_end_are_thrown_away(bench: AuditBench) -> None:
     runtime = await bench.enrol()
     run = FakeRun(runtime, 1, [b"the truth"])

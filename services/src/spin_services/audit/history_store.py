@@ -91,7 +91,7 @@ class _Upload:
         appended = self._transaction.append(self._head.workspace_id, drafts, self._now_ms)
         for one, index in zip(plan.accepted, appended.indexes, strict=True):
             if one.receipt.type == ReceiptType.RECEIPT_TYPE_BOOT:
-                self._booted(one.receipt.boot_id.hex(), boot_id)
+                self._booted(one.receipt.boot_id.hex(), boot_id, runs)
                 boot_id = one.receipt.boot_id.hex()
             elif run_id_of(one.receipt) is not None:
                 self._heard(one, index, runs)
@@ -136,17 +136,19 @@ class _Upload:
         if verdict is Outputs.MISMATCH:
             self._raised.append(mismatch_alarm(run))
 
-    def _booted(self, boot_id: str, before: str) -> None:
+    def _booted(self, boot_id: str, before: str, runs: dict[str, Row]) -> None:
         if before and before != boot_id:
-            self._dropped(never_started(self._transaction, self._head.log_id, self._runtime_id, {"boot_id": before}), {})
+            self._dropped(never_started(self._transaction, self._head.log_id, self._runtime_id, {"boot_id": before}), runs)
 
     def _dropped(self, rows: Sequence[Row], runs: dict[str, Row]) -> None:
         """Runs that the runtime will never start: nothing is missing any more."""
-        for row in rows:
+        # The rows are as the database has them; a receipt of this same upload may have spoken of one meanwhile.
+        dropped = [row for row in rows if runs.get(row["run_id"], row)["started_index"] is None and not runs.get(row["run_id"], row)["reject_reason"]]
+        for row in dropped:
             runs.get(row["run_id"], row)["settled"] = True
             row["settled"] = True
             self._cleared.add(row["run_id"])
-        save_runs(self._transaction, rows)
+        save_runs(self._transaction, dropped)
 
     def _keep(self, plan: Plan, known: dict[int, bytes]) -> None:
         new_held = [one for one in plan.held if one.seq not in known]
