@@ -1,9 +1,13 @@
 """A real spin-runtime in a process of its own, beside the platform's: for attacks between runtimes, and for starts that must fail."""
 
 import os
+import secrets
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+import psutil
 
 from scripts.platform import programs
 from spin_client.sdk import Platform, every_page, pairing
@@ -28,7 +32,7 @@ class ExtraRuntime:
         own = {
             "SPIN_TOKEN": token,
             "SPIN_HOME": str(home),
-            "SPIN_LISTEN": "127.0.0.1",
+            "SPIN_LISTEN": "0.0.0.0",
             "SPIN_RUNTIME_PORT": str(self.port),
             "SPIN_SPARE_KERNELS": "0",
         }
@@ -50,14 +54,16 @@ class ExtraRuntime:
         """The runtime's record in the workspace, which is made where it is missing."""
         workspace_id = await workspace_named(platform, workspace_name)
         request = workspaces_pb2.CreateRuntimeRequest(
-            workspace_id=workspace_id, name=f"Extra {self.port}", url=self.url, is_default=workspace_name != "Sample"
+            workspace_id=workspace_id, name=f"Extra {secrets.token_hex(4)}", url=self.url, is_default=workspace_name != "Sample"
         )
         self.record = (await platform.runtimes.CreateRuntime(request)).runtime
         return self.record
 
     async def pair(self, platform: Platform, workspace_name: str) -> None:
         """Starts it, enrols it, confirms it."""
-        pending = await pairing.begin(platform, await self.register(platform, workspace_name))
+        pending = await pairing.begin(
+            platform, await self.register(platform, workspace_name), hosts=[f"{address}:{self.port}" for address in own_addresses()]
+        )
         self.start(pending.token)
         fingerprint = await pairing.enrol(platform, pending, wait_s=60)
         await pairing.confirm(platform, self.record.workspace_id, self.record.id, fingerprint)
@@ -67,6 +73,12 @@ class ExtraRuntime:
             return 0
         self.process.terminate()
         return self.process.wait(30)
+
+
+def own_addresses() -> list[str]:
+    """This machine's addresses that are not loopback."""
+    every = [address for addresses in psutil.net_if_addrs().values() for address in addresses if address.family is socket.AF_INET]
+    return [address.address for address in every if not address.address.startswith("127.")]
 
 
 async def workspace_named(platform: Platform, name: str) -> str:

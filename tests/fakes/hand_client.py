@@ -80,6 +80,13 @@ class HandClient:
                     return frame
                 self.seen.append(frame)
 
+    async def next_of(self, *kinds: str) -> frames_pb2.RuntimeFrame:
+        """The next frame of one of these kinds."""
+        async with asyncio.timeout(ANSWER_S):
+            while (frame := await self.wire.receive(ANSWER_S)).WhichOneof("body") not in kinds:
+                self.seen.append(frame)
+        return frame
+
     async def start_kernel(self) -> int:
         """The epoch of the session's kernel, once it is ready."""
         if self.attached.kernel.phase not in READY:

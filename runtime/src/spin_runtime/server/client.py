@@ -70,7 +70,10 @@ class Client:
             text = (
                 f"This connection may not do that: it was attached without the scope {name}. Ask the workspace's owner for a role that may run cells."
             )
-            await self._socket.send_error(reasons_pb2.ERROR_REASON_SCOPE_MISSING, text, request_id=_request_id(frame), scope=name)
+            digest = hashlib.sha256(frame.sealed).digest() if kind == "sealed" else b""
+            await self._socket.send_error(
+                reasons_pb2.ERROR_REASON_SCOPE_MISSING, text, request_id=_request_id(frame), ciphertext_digest=digest, scope=name
+            )
             return
         await handler(self, frame)
 
