@@ -1,58 +1,114 @@
-"""`make bench`: measures, prints, writes build/bench.json. Nothing here asserts a time: figures are for people."""
+"""`make bench`: measures, prints, writes build/bench.json. Nothing here asserts a time: figures are for people.
+
+`python -m scripts.bench cells output` measures those parts alone and prints them; the file is written by a whole run only.
+"""
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 
-from scripts.bench import appends, calls, cells, footprint
+from scripts.bench import appends, calls, cells, footprint, output, postgresql
 from scripts.bench.figures import Figure, alone, table, write
 from scripts.platform.apart import RunningPlatform, start_apart
 from scripts.platform.settings import ROOT
 from spin_client.sdk import MemoryStore, Platform, RuntimeSession, every_page
-from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from spinapis.workspace.v1 import workspaces_pb2
+
+PARTS = ("start", "memory", "first", "calls", "cells", "output", "crowd", "audit")
+OF_A_PLATFORM = frozenset(PARTS) - {"audit"}
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="spin-bench-") as folder:
-        figures = measure(Path(folder))
-    write(ROOT / "build" / "bench.json", figures)
+    parts = sys.argv[1:] or PARTS
+    if unknown := set(parts) - set(PARTS):
+        print(f"bench: no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    figures = conditions("before")
+    if OF_A_PLATFORM & set(parts):
+        with tempfile.TemporaryDirectory(prefix="spin-bench-") as folder:
+            figures |= of_a_platform(Path(folder), parts)
+    if "audit" in parts:
+        figures |= of_the_log()
+    figures |= conditions("after")
     print(table(figures))
-    print("written to build/bench.json")
+    if not sys.argv[1:]:
+        write(ROOT / "build" / "bench.json", figures)
+        print("written to build/bench.json")
     return 0
 
 
-def measure(data: Path) -> dict[str, Figure]:
+def conditions(when: str) -> dict[str, Figure]:
+    """A figure means little without them: how many cores there were, and how many processes wanted them."""
+    return {f"load_{when}": alone(os.getloadavg()[0], f"processes that wanted to run, of the last minute, on {os.cpu_count()} cores")}
+
+
+def of_a_platform(data: Path, parts: Collection[str]) -> dict[str, Figure]:
     say("starting a platform of its own")
-    start_apart(data).stop()
-    begin = time.monotonic()
     running = start_apart(data)
-    # The second start is on a warm tree; its sample notebook has run by then, so the page was usable before.
-    figures = {"warm_start": alone(running.usable_after_s, "s, `make up` until the page answers", "≤ 8")}
-    figures["warm_start_with_sample"] = alone(time.monotonic() - begin, "s, the same until the sample notebook ran")
+    figures: dict[str, Figure] = {}
+    if "start" in parts:
+        running.stop()
+        say("starting it again, on a warm tree")
+        begin = time.monotonic()
+        running = start_apart(data)
+        figures["warm_start"] = alone(running.usable_after_s, "s, `make up` until the page answers", "≤ 8")
+        figures["warm_start_with_sample"] = alone(time.monotonic() - begin, "s, the same until the sample notebook ran")
     try:
-        say("memory of the idle platform")
-        figures |= footprint.measure(running)
-        figures |= asyncio.run(through_the_door(running))
+        return figures | asyncio.run(through_the_door(running, parts))
     finally:
         running.stop()
-    say("audit appends")
-    return figures | appends.measure()
 
 
-async def through_the_door(running: RunningPlatform) -> dict[str, Figure]:
+async def through_the_door(running: RunningPlatform, parts: Collection[str]) -> dict[str, Figure]:
     async with await Platform.connect(running.settings.public_url, store=MemoryStore(), pins=running.settings.data / "bench-pins") as platform:
         await platform.sign_in_with_link(running.new_token())
         request = workspaces_pb2.ListWorkspacesRequest()
-        workspace = [found async for found in every_page(platform.workspaces.ListWorkspaces, request, "workspaces")][0]
-        create = notebooks_pb2.CreateNotebookRequest(workspace_id=workspace.id, idempotency_key="bench", title="Bench")
-        book = (await platform.notebooks.CreateNotebook(create)).notebook
-        async with await RuntimeSession.open(platform, workspace.id, book.id) as session:
-            say("cells and output")
-            figures = await cells.measure(session)
-            say("calls through Envoy")
-            return figures | await calls.measure(platform, session)
+        workspace = await anext(every_page(platform.workspaces.ListWorkspaces, request, "workspaces"))
+        figures: dict[str, Figure] = {}
+        if "memory" in parts:
+            say("memory of the idle platform")
+            figures |= await footprint.measure(running, platform, workspace.id)
+        if "first" in parts:
+            say("first cells of new sessions")
+            figures |= await cells.first_cells(platform, workspace.id)
+        if {"calls", "cells", "output"} & set(parts):
+            async with cells.many_sessions(platform, workspace.id, 1) as (session,):
+                await session.start_kernel("python3")
+                figures |= await of_a_session(platform, session, parts)
+        if "crowd" in parts:
+            say("eight kernels at once")
+            figures |= await cells.crowd(platform, workspace.id)
+        return figures
+
+
+async def of_a_session(platform: Platform, session: RuntimeSession, parts: Collection[str]) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {}
+    if "calls" in parts:
+        say("calls through Envoy")
+        figures |= await calls.measure(platform, session)
+    if "cells" in parts:
+        say("cells")
+        figures |= await cells.round_trips(session)
+        figures |= await cells.clicks(session)
+    if "output" in parts:
+        say("output")
+        figures |= await output.measure(session)
+    return figures
+
+
+def of_the_log() -> dict[str, Figure]:
+    say("audit appends on SQLite")
+    figures = appends.on_sqlite()
+    with postgresql.server() as address:
+        if address is None:
+            say("audit appends on PostgreSQL: none is installed")
+            return figures
+        say("audit appends on PostgreSQL")
+        return figures | appends.on_postgresql(address)
 
 
 def say(text: str) -> None:
