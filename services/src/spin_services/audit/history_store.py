@@ -19,7 +19,7 @@ from spin_services.audit import alarms
 from spin_services.audit.alarms import Alarm, clear_alarms, open_causes, raise_alarms
 from spin_services.audit.domain import Draft
 from spin_services.audit.log_store import Head, LogStore, LogTransaction
-from spin_services.audit.receipts import Chain, Outputs, Plan, SignedReceipt, judge_outputs, plan_upload, run_changes, run_id_of, type_name
+from spin_services.audit.receipts import Chain, Outputs, Plan, SignedReceipt, concerns, judge_outputs, plan_upload, run_changes, run_id_of, type_name
 from spin_services.audit.run_store import Row, forget_outputs, insert_runs, load_runs, never_started, new_run, save_runs
 from spin_services.audit.tables import CHAINS, RECEIPTS
 from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptType, RunStatus
@@ -110,7 +110,9 @@ class _Upload:
             self._alarm(alarms.UNKNOWN_PROGRAM, key, "The runtime tells of a program that was never logged.", one, run)
             if known:
                 return
-        run.update(run_changes(one.receipt, index), heard_at_ms=self._now_ms, alarmed=False)
+        if not concerns(one.receipt, run):
+            return
+        run.update(run_changes(one.receipt, index, run), heard_at_ms=self._now_ms, alarmed=False)
         if one.receipt.type == ReceiptType.RECEIPT_TYPE_START:
             kernel = {"boot_id": run["boot_id"], "kernel_epoch": run["kernel_epoch"]}
             self._dropped(never_started(self._transaction, self._head.log_id, self._runtime_id, kernel, run["seq"]), runs)

@@ -3,6 +3,8 @@
 - A receipt counts when its number follows the last one and it names that one's digest. What comes early is held until the gap is filled.
 - The same number with another digest, or a successor that names another predecessor, is a fork: the runtime (or whoever has its key or an old
   copy of its disk) said two things.
+- A REJECT ends a run only if it neither started nor ended: a replay names the nonce of a run that was fine. It may even come before that run's START,
+  while the run waits in the queue; START and END take it back.
 - Kernels run in order of seq: a START shows that what came before it in its kernel and never started never will. So does the next boot.
 """
 
@@ -16,6 +18,9 @@ from spin_services.audit.domain import RunId
 from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptType
 
 NO_RECEIPT = bytes(32)
+# Of a REJECT that gives no reason: the run was rejected all the same.
+UNNAMED = "UNSPECIFIED"
+_NOT_REJECTED: Mapping[str, Any] = {"ended_at_ms": 0, "ended_index": None, "reject_reason": "", "settled": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +94,17 @@ def type_name(receipt: Receipt) -> str:
     return "receipt." + ReceiptType.Name(receipt.type).removeprefix("RECEIPT_TYPE_").lower()
 
 
-def run_changes(receipt: Receipt, index: int) -> dict[str, Any]:
-    """What a receipt changes in its run's row; `index` is the receipt's place in the log."""
+def concerns(receipt: Receipt, run: Mapping[str, Any]) -> bool:
+    """Whether a receipt that names a run says anything of it: the rejection of a replay does not."""
+    return receipt.type != ReceiptType.RECEIPT_TYPE_REJECT or (run["started_index"] is None and run["ended_index"] is None)
+
+
+def run_changes(receipt: Receipt, index: int, run: Mapping[str, Any]) -> dict[str, Any]:
+    """What a receipt that concerns a run changes in its row; `index` is the receipt's place in the log."""
     if receipt.type == ReceiptType.RECEIPT_TYPE_START:
-        return {"started_at_ms": receipt.time_ms, "started_index": index}
+        return {"started_at_ms": receipt.time_ms, "started_index": index} | (_NOT_REJECTED if run["reject_reason"] else {})
     if receipt.type == ReceiptType.RECEIPT_TYPE_REJECT:
-        return {"ended_at_ms": receipt.time_ms, "ended_index": index, "reject_reason": receipt.reason, "settled": True}
+        return {"ended_at_ms": receipt.time_ms, "ended_index": index, "reject_reason": receipt.reason or UNNAMED, "settled": True}
     if receipt.type == ReceiptType.RECEIPT_TYPE_END:
         return {
             "ended_at_ms": receipt.time_ms,
@@ -104,7 +114,7 @@ def run_changes(receipt: Receipt, index: int) -> dict[str, Any]:
             "frames": receipt.frames,
             "output_digest": receipt.output_digest or START,
             "operations": Receipt(operations=receipt.operations).SerializeToString(),
-        }
+        } | ({"reject_reason": "", "settled": False} if run["reject_reason"] else {})
     return {}
 
 
