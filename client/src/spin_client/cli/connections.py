@@ -43,7 +43,7 @@ def create(
     no_credential: Annotated[bool, typer.Option("--no-credential", help="It needs none.")] = False,
     host: Annotated[list[str] | None, typer.Option(help="Host that the credential may be sent to; repeat for more.")] = None,
     operation: Annotated[list[str] | None, typer.Option(help="Operation that cells may use; repeat for more. None: all of its kind.")] = None,
-    default: Annotated[bool, typer.Option("--default", help="Used by cells of its kind that name none.")] = False,
+    default: Annotated[bool, typer.Option("--default", help="The first choice of its kind.")] = False,
 ) -> None:
     """Make a connection. Its credential is encrypted at once and can be replaced, but not read."""
 
