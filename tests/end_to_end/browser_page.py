@@ -9,6 +9,11 @@ CHROMIUM = "/usr/bin/chromium"
 # As root there is no sandbox for the browser to build; background networking would ask hosts that tests must not reach.
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-gpu"]
 RUN_TIMEOUT_MS = 60_000
+# Of a cell's execution count: another number than before.
+COUNTED_ON = """([id, before]) => {
+  const text = document.querySelector(`[data-cell-id="${id}"] .cell__count`).textContent;
+  return /\\d/.test(text) && text !== before;
+}"""
 
 
 @asynccontextmanager
@@ -43,6 +48,11 @@ async def open_notebook(page: Page, link: str, workspace: str, title: str) -> No
 
 def cell(page: Page, cell_id: str) -> Locator:
     return page.locator(f'[data-cell-id="{cell_id}"]')
+
+
+async def count(page: Page, cell_id: str) -> str:
+    """The cell's execution count as it is shown: "[7]"."""
+    return await cell(page, cell_id).locator(".cell__count").inner_text()
 
 
 async def wait_state(page: Page, cell_id: str, *states: str) -> str:

@@ -3,14 +3,13 @@
 import re
 from pathlib import Path
 
-from browser_page import browser, cell, open_notebook, wait_state, watched_page
-
 from scripts.platform.apart import RunningPlatform
 from spin_client.sdk import Platform
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from tests.end_to_end.browser_page import COUNTED_ON, RUN_TIMEOUT_MS, browser, cell, count, open_notebook, wait_state, watched_page
 
 LINES = 40_000
-LONG = f"import time\nfor i in range({LINES}):\n    print(f'line {{i:05d} }')\n    if i % 200 == 0:\n        time.sleep(0.02)"
+LONG = f"import time\nfor i in range({LINES}):\n    print('line', format(i, '05d'))\n    if i % 200 == 0:\n        time.sleep(0.02)"
 
 
 def link(running: RunningPlatform) -> str:
@@ -41,7 +40,10 @@ async def test_the_sample_notebook_runs_and_its_history_is_proved(running: Runni
     async with browser() as context:
         page, errors = await watched_page(context)
         await open_notebook(page, link(running), "Sample", "A slow checkout")
+        await wait_state(page, "verdict", "ok")  # as `make up` left it
+        before = await count(page, "verdict")
         await page.get_by_role("button", name="Run all").click()
+        await page.wait_for_function(COUNTED_ON, arg=["verdict", before], timeout=RUN_TIMEOUT_MS)
         assert await wait_state(page, "verdict", "ok", "failed", "refused") == "ok"
         for cell_id in ("make-log", "errors-by-path", "read-log", "worst-paths", "when", "serve-status", "ask-status"):
             assert await cell(page, cell_id).get_attribute("data-cell-state") == "ok", cell_id
@@ -76,9 +78,7 @@ async def test_a_reload_in_the_middle_of_a_long_output_loses_and_repeats_nothing
         assert errors == []
 
 
-async def test_interrupt_input_and_errors_reach_the_person(
-    running: RunningPlatform, owner: Platform, workspace: workspaces_pb2.Workspace
-) -> None:
+async def test_interrupt_input_and_errors_reach_the_person(running: RunningPlatform, owner: Platform, workspace: workspaces_pb2.Workspace) -> None:
     sources = ("import time; time.sleep(60)", "name = input('who? '); print('hello', name)", "1 / 0")
     await notebook_with(owner, workspace.id, "Three manners", *sources)
     async with browser() as context:
@@ -90,7 +90,7 @@ async def test_interrupt_input_and_errors_reach_the_person(
         await wait_state(page, "c1", "failed")
         assert "KeyboardInterrupt" in await cell(page, "c1").inner_text()
         await cell(page, "c2").get_by_role("button", name="Run the cell").click()
-        await cell(page, "c2").get_by_role("textbox").last.fill("Ada")
+        await cell(page, "c2").get_by_label("who?").fill("Ada")
         await page.keyboard.press("Enter")
         await wait_state(page, "c2", "ok")
         assert "hello Ada" in await cell(page, "c2").inner_text()
@@ -132,7 +132,9 @@ async def test_adding_a_runtime_shows_its_token_once_with_commands(running: Runn
         await page.get_by_role("button", name="Next").click()
         dialog = page.get_by_role("dialog")
         await dialog.get_by_text(re.compile(r"spin1\.[A-Za-z0-9_-]{60,}")).first.wait_for()
-        assert "docker run" in (await dialog.inner_text())
+        for way, command in {"Plain": "spin-runtime", "Docker": "docker run", "Compose": "services:", "Helm": "helm "}.items():
+            await dialog.get_by_role("tab", name=way).click()
+            assert command in await dialog.inner_text()
         assert await page.evaluate("Object.keys(localStorage).some(key => (localStorage.getItem(key) ?? '').includes('spin1.'))") is False
         # The page keeps asking a runtime that does not exist yet; that is the one thing that it may complain of.
         assert [error for error in errors if "localhost:1" not in error and "ERR_" not in error] == []
