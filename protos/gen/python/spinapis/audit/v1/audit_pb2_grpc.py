@@ -114,7 +114,8 @@ class LogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportLog(self, request, context):
-        """The whole log, or one session's part, as JSON Lines with proofs: `spinctl audit verify FILE` needs nothing else.
+        """The whole log, or one session's part, as JSON Lines with proofs: `spinctl audit verify FILE` needs nothing else. A session's part
+        comes from the log that holds its receipts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -426,7 +427,7 @@ class HistoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAlarms(self, request, context):
-        """Gaps, forks, late or missing ends, hidden outputs.
+        """Gaps, forks, late or missing ends, hidden outputs: of the workspace's log, and of its own runs wherever they are logged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,7 +50,9 @@ class Connection(_message.Message):
     inherited: _builtins.bool
     """True when it comes from a parent workspace."""
     is_default: _builtins.bool
-    """The one that cells of its kind use when they name none."""
+    """The workspace's first choice of its kind. No cell takes it unasked: a REST cell that names no connection uses none and runs in the
+    kernel.
+    """
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -377,7 +379,10 @@ class ResolveConnectionsRequest(_message.Message):
 
     WORKSPACE_ID_FIELD_NUMBER: _builtins.int
     REFERENCES_FIELD_NUMBER: _builtins.int
+    RUNTIME_ID_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
+    runtime_id: _builtins.str
+    """The runtime that will use them; empty when nothing is to run."""
     @_builtins.property
     def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids or names; each must resolve for the user, or the call fails with CONNECTION_UNUSABLE."""
@@ -387,10 +392,11 @@ class ResolveConnectionsRequest(_message.Message):
         *,
         workspace_id: _builtins.str = ...,
         references: _abc.Iterable[_builtins.str] | None = ...,
+        runtime_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["references", b"references", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["references", b"references", "runtime_id", b"runtime_id", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -403,7 +409,7 @@ class ResolveConnectionsResponse(_message.Message):
     CONNECTIONS_FIELD_NUMBER: _builtins.int
     BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.int
-    """The bundle version that holds these connections as they are now."""
+    """The lowest version of the runtime's bundles that holds the workspace's connections as they are now; 0 without a runtime."""
     @_builtins.property
     def connections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connection]: ...
     def __init__(

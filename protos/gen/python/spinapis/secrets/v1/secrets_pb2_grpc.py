@@ -114,7 +114,8 @@ class ConnectionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SyncCredentials(self, request, context):
-        """The workspace's credentials, sealed to the boot key of the Hello. The caller can carry it and not open it.
+        """The credentials that the runtime may hold, sealed to the boot key of the Hello: those of its home, and of the workspaces below that
+        use it. The caller can carry it and not open it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

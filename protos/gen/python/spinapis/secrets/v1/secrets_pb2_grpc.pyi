@@ -41,7 +41,9 @@ class ConnectionServiceStub:
     ResolveConnections: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ResolveConnectionsRequest, _secrets_pb2.ResolveConnectionsResponse]
     """Which connections a compiler may name for the caller. For services."""
     SyncCredentials: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.SyncCredentialsRequest, _secrets_pb2.SyncCredentialsResponse]
-    """The workspace's credentials, sealed to the boot key of the Hello. The caller can carry it and not open it."""
+    """The credentials that the runtime may hold, sealed to the boot key of the Hello: those of its home, and of the workspaces below that
+    use it. The caller can carry it and not open it.
+    """
 
 @_typing.type_check_only
 class ConnectionServiceAsyncStub(ConnectionServiceStub):
@@ -56,7 +58,9 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     ResolveConnections: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ResolveConnectionsRequest, _secrets_pb2.ResolveConnectionsResponse]  # type: ignore[assignment]
     """Which connections a compiler may name for the caller. For services."""
     SyncCredentials: _aio.UnaryUnaryMultiCallable[_secrets_pb2.SyncCredentialsRequest, _secrets_pb2.SyncCredentialsResponse]  # type: ignore[assignment]
-    """The workspace's credentials, sealed to the boot key of the Hello. The caller can carry it and not open it."""
+    """The credentials that the runtime may hold, sealed to the boot key of the Hello: those of its home, and of the workspaces below that
+    use it. The caller can carry it and not open it.
+    """
 
 class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -110,6 +114,8 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _secrets_pb2.SyncCredentialsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_secrets_pb2.SyncCredentialsResponse, _abc.Awaitable[_secrets_pb2.SyncCredentialsResponse]]:
-        """The workspace's credentials, sealed to the boot key of the Hello. The caller can carry it and not open it."""
+        """The credentials that the runtime may hold, sealed to the boot key of the Hello: those of its home, and of the workspaces below that
+        use it. The caller can carry it and not open it.
+        """
 
 def add_ConnectionServiceServicer_to_server(servicer: ConnectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
