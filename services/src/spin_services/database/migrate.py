@@ -1,6 +1,6 @@
 """Brings a service's tables to the newest revision with Alembic.
 
-Rules: revisions are modules directly in the service's `migrations` package; several replicas may start at once, so the upgrade runs
+Rules: revisions are modules of the service's `migrations.versions` package; several replicas may start at once, so the upgrade runs
 under a lock and in one transaction.
 """
 
@@ -39,7 +39,7 @@ def _script(package: str) -> ScriptDirectory:
     folder = str(files(package))
     config = Config()
     config.set_main_option("script_location", folder.replace("%", "%%"))
-    config.set_main_option("version_locations", folder.replace("%", "%%"))
+    config.set_main_option("version_locations", f"{folder}/versions".replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     return ScriptDirectory.from_config(config)
 
