@@ -23,7 +23,15 @@ export default defineConfig({
     testTimeout: 20_000,
     projects: [
       // Pure code is tested without a page, which is quicker; components get one.
-      { extends: true, test: { name: "pure", environment: "node", include: ["src/**/*.test.ts"], setupFiles: ["src/testing/setup.ts"] } },
+      {
+        extends: true,
+        test: {
+          name: "pure",
+          environment: "node",
+          include: ["src/**/*.test.ts"],
+          setupFiles: ["src/testing/setup.ts"],
+        },
+      },
       {
         extends: true,
         test: {

@@ -68,7 +68,12 @@ export class FakeRuntime {
   }
 
   #attached() {
-    const kernel = create(KernelStateSchema, { phase: KernelPhase.IDLE, kernelName: "python3", kernelEpoch: 1n, language: "python" });
+    const kernel = create(KernelStateSchema, {
+      phase: KernelPhase.IDLE,
+      kernelName: "python3",
+      kernelEpoch: 1n,
+      language: "python",
+    });
     return create(AttachedSchema, {
       bootId: this.bootId,
       firstPosition: 1n,
@@ -94,7 +99,10 @@ export class FakeSocket implements SocketLike {
 
   send(data: Uint8Array<ArrayBuffer>): void {
     const { body } = fromBinary(ClientFrameSchema, data);
-    if (body.case) queueMicrotask(() => { this.#runtime.take(body, this); });
+    if (body.case)
+      queueMicrotask(() => {
+        this.#runtime.take(body, this);
+      });
   }
 
   close(): void {
@@ -107,7 +115,9 @@ export class FakeSocket implements SocketLike {
   deliver(frame: RuntimeFrame): void {
     if (this.#closed) return;
     const data = toBinary(RuntimeFrameSchema, frame);
-    this.onmessage?.(new MessageEvent("message", { data: data.buffer.slice(data.byteOffset, data.byteOffset + data.length) }));
+    this.onmessage?.(
+      new MessageEvent("message", { data: data.buffer.slice(data.byteOffset, data.byteOffset + data.length) }),
+    );
   }
 
   /** A frame of this connection alone. */

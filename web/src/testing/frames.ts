@@ -24,7 +24,10 @@ export function nonce(seq: number, epoch = 1, bootId = BOOT): RunNonce {
 }
 
 export function output(kind: OutputKind, content: unknown, index = 1): Output {
-  const body = toBinary(OutputBodySchema, create(OutputBodySchema, { content: new TextEncoder().encode(JSON.stringify(content)) }));
+  const body = toBinary(
+    OutputBodySchema,
+    create(OutputBodySchema, { content: new TextEncoder().encode(JSON.stringify(content)) }),
+  );
   return create(OutputSchema, { index, kind, body });
 }
 
@@ -45,12 +48,24 @@ export function runFrame(
   more: { status?: RunStatus; ciphertextDigest?: Uint8Array; message?: string } = {},
 ): RuntimeFrame {
   const ended = phase === RunPhase.ENDED ? RunStatus.OK : RunStatus.UNSPECIFIED;
-  const value = create(RunStateSchema, { nonce: nonce(seq), cellId, phase, status: ended, timeMs: BigInt(position), ...more });
+  const value = create(RunStateSchema, {
+    nonce: nonce(seq),
+    cellId,
+    phase,
+    status: ended,
+    timeMs: BigInt(position),
+    ...more,
+  });
   return create(RuntimeFrameSchema, { position: BigInt(position), body: { case: "runState", value } });
 }
 
 export function kernelFrame(position: number, phase: KernelPhase, epoch = 1): RuntimeFrame {
-  const value = create(KernelStateSchema, { phase, kernelName: "python3", kernelEpoch: BigInt(epoch), language: "python" });
+  const value = create(KernelStateSchema, {
+    phase,
+    kernelName: "python3",
+    kernelEpoch: BigInt(epoch),
+    language: "python",
+  });
   return create(RuntimeFrameSchema, { position: BigInt(position), body: { case: "kernelState", value } });
 }
 

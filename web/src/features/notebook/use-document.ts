@@ -1,6 +1,5 @@
 /** The open notebook's document: made once, saved when the page is left, told when others change it. */
 import { useEffect, useState, useSyncExternalStore } from "react";
-import { useQueryClient } from "@tanstack/react-query";
 import type { Notebook } from "../../gen/spinapis/workspace/v1/notebooks_pb";
 import { useApi } from "../../shared/api/context";
 import { documentCalls } from "./api/save-notebook";
@@ -8,7 +7,6 @@ import { DocumentStore, type DocumentView } from "./model/document-store";
 
 export function useDocument(notebook: Notebook): { store: DocumentStore; view: DocumentView } {
   const { transport } = useApi();
-  const queries = useQueryClient();
   const [store] = useState(
     () => new DocumentStore(notebook, documentCalls(transport, notebook.workspaceId, notebook.id)),
   );
@@ -32,15 +30,9 @@ export function useDocument(notebook: Notebook): { store: DocumentStore; view: D
     };
   }, [store]);
 
-  // The workspace's watch marks the list of notebooks stale when anyone saves one: that is when to look at this one.
+  // The workspace's watch has the notebook read again when anyone saved it.
   useEffect(() => {
-    const cache = queries.getQueryCache();
-    return cache.subscribe((event) => {
-      const [workspaceId, list] = event.query.queryKey;
-      if (event.type === "updated" && event.action.type === "invalidate" && workspaceId === notebook.workspaceId && list === "notebooks") {
-        store.refresh().catch(() => undefined);
-      }
-    });
-  }, [queries, store, notebook.workspaceId]);
+    store.offer(notebook);
+  }, [store, notebook]);
   return { store, view };
 }

@@ -40,7 +40,10 @@ export interface Editor {
 const FIRST_TYPE = "python";
 
 export function useEditor(store: DocumentStore, handle: SessionHandle, cellTypes: readonly CellType[]): Editor {
-  const [selection, setSelection] = useState<Selection>({ cellId: store.view.document.cells[0]?.id ?? "", mode: "command" });
+  const [selection, setSelection] = useState<Selection>({
+    cellId: store.view.document.cells[0]?.id ?? "",
+    mode: "command",
+  });
   const [busyError, setBusyError] = useState<unknown>();
   const removed = useRef<{ at: number; cell: Cell }[]>([]);
   const clipboard = useRef<Cell>(undefined);

@@ -1,5 +1,5 @@
 /** Keeps with the notebook what its cells printed, once each run has ended, whoever started it. */
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 import { RunPhase } from "../../gen/spinapis/runtime/v1/frames_pb";
 import type { Notebook } from "../../gen/spinapis/workspace/v1/notebooks_pb";
 import { useApi } from "../../shared/api/context";
@@ -12,6 +12,8 @@ import type { DocumentStore } from "./model/document-store";
 export function useKeptOutputs(session: LiveSession | undefined, store: DocumentStore, notebook: Notebook): void {
   const { transport } = useApi();
   const kept = useRef(new Set<string>());
+  const { workspaceId, id: notebookId } = notebook;
+  const [since] = useState(Number(notebook.updatedAtMs));
   useEffect(() => {
     if (!session) return undefined;
     const keep = async (cellId: string): Promise<void> => {
@@ -22,7 +24,7 @@ export function useKeptOutputs(session: LiveSession | undefined, store: Document
       const outputsJson = outputsToNbformat(shown);
       if (outputsJson === (cell.outputsJson || "[]")) return;
       const { executionCount } = shown;
-      const order = { workspaceId: notebook.workspaceId, notebookId: notebook.id, cellId, outputsJson, executionCount };
+      const order = { workspaceId, notebookId, cellId, outputsJson, executionCount };
       if (await saveCellOutputs(transport, order)) store.setOutputs(cellId, outputsJson, executionCount);
     };
     return session.subscribe(() => {
@@ -31,11 +33,11 @@ export function useKeptOutputs(session: LiveSession | undefined, store: Document
         const run = session.view.stream.runs[view.runKey];
         if (run?.phase !== RunPhase.ENDED || kept.current.has(view.runKey)) continue;
         kept.current.add(view.runKey);
-        // What ended before the notebook was saved last is in it, or was cleared away on purpose.
-        if (run.endedAtMs < Number(notebook.updatedAtMs)) continue;
+        // What ended before the notebook was saved last, when it was opened, is in it, or was cleared away on purpose.
+        if (run.endedAtMs < since) continue;
         // A refusal, to a viewer for one, costs nothing: the session's history has the outputs.
         keep(cellId).catch(() => undefined);
       }
     });
-  }, [session, store, notebook, transport]);
+  }, [session, store, workspaceId, notebookId, since, transport]);
 }

@@ -53,7 +53,11 @@ class Browser {
   }
 }
 
-const pair = (n: number, now: number): TokenPair => ({ accessToken: `access ${n}`, refreshToken: `refresh ${n}`, accessExpiresAtMs: now + 600_000 });
+const pair = (n: number, now: number): TokenPair => ({
+  accessToken: `access ${n}`,
+  refreshToken: `refresh ${n}`,
+  accessExpiresAtMs: now + 600_000,
+});
 
 describe("tokens", () => {
   let browser: Browser;
@@ -72,7 +76,9 @@ describe("tokens", () => {
     const tab = browser.tab();
     await tab.accept(pair(0, 0));
     browser.now = 590_000;
-    expect(new Set(await Promise.all(Array.from({ length: 10 }, () => tab.accessToken())))).toEqual(new Set(["access 1"]));
+    expect(new Set(await Promise.all(Array.from({ length: 10 }, () => tab.accessToken())))).toEqual(
+      new Set(["access 1"]),
+    );
     expect(browser.refreshes).toBe(1);
   });
 

@@ -9,8 +9,7 @@ import { Trouble } from "../api/problem";
 import { currentRoot } from "./root";
 
 export type RuntimeTrust =
-  | { status: "unpaired" | "revoked" }
-  | { status: "paired" | "confirmed"; enrolled: EnrolledRuntime };
+  { status: "unpaired" | "revoked" } | { status: "paired" | "confirmed"; enrolled: EnrolledRuntime };
 
 /** `owners` are the workspaces that the runtime may be enrolled in: its own, and for an inherited one the parent's. */
 export async function getRuntimeTrust(
@@ -42,7 +41,8 @@ async function verified(
 ): Promise<EnrolledRuntime> {
   try {
     const claimed = toHex(unverified(trust.enrolGrant, EnrolGrantSchema).workspaceId);
-    if (!owners.includes(claimed)) throw new Refused("an enrolment in a workspace that does not share its runtimes with this one");
+    if (!owners.includes(claimed))
+      throw new Refused("an enrolment in a workspace that does not share its runtimes with this one");
     const ids = { workspaceId: fromHex(claimed), runtimeId: fromHex(runtimeId) };
     return await verifyEnrolment(root, trust.enrolGrant, trust.confirmation, ids, Date.now());
   } catch (error) {

@@ -30,7 +30,11 @@ export interface KnownRoot {
 export async function currentRoot(transport: Transport): Promise<KnownRoot> {
   const documents = await listRootDocuments(transport);
   const [first, ...later] = documents;
-  if (!first) throw new Trouble("SPIN has no root document.", "Have whoever runs this installation look at `spin-service keys list`.");
+  if (!first)
+    throw new Trouble(
+      "SPIN has no root document.",
+      "Have whoever runs this installation look at `spin-service keys list`.",
+    );
   try {
     const pinned = await kept.get(PINNED);
     let root = await TrustedRoot.pinned(first, pinned instanceof Uint8Array ? pinned : null);

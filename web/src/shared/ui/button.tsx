@@ -8,7 +8,9 @@ interface Props extends ComponentProps<"button"> {
 }
 
 export function Button({ look = "plain", small = false, busy = false, disabled, children, className, ...rest }: Props) {
-  const classes = ["button", `button--${look}`, small ? "button--small" : "", className ?? ""].filter(Boolean).join(" ");
+  const classes = ["button", `button--${look}`, small ? "button--small" : "", className ?? ""]
+    .filter(Boolean)
+    .join(" ");
   return (
     <button type="button" className={classes} disabled={disabled === true || busy} aria-busy={busy} {...rest}>
       {busy && <span className="spinner" aria-hidden="true" />}

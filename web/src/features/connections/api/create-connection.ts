@@ -18,7 +18,8 @@ export function useCreateConnection(workspaceId: string) {
   const client = useClient(ConnectionService);
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (order: NewConnection) => client.createConnection({ workspaceId, idempotencyKey: newIdempotencyKey(), ...order }),
+    mutationFn: (order: NewConnection) =>
+      client.createConnection({ workspaceId, idempotencyKey: newIdempotencyKey(), ...order }),
     onSuccess: () => queries.invalidateQueries({ queryKey: [workspaceId, "connections"] }),
   });
 }

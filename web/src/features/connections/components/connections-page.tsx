@@ -30,7 +30,8 @@ export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
       {remove.isError && <ProblemNotice error={remove.error} />}
       {connections.items.length === 0 && !connections.error && (
         <Empty title="No connections yet" actions={add}>
-          A connection lets cells use another system. Its credential is sealed to your runtimes; nobody, owners included, reads it back.
+          A connection lets cells use another system. Its credential is sealed to your runtimes; nobody, owners
+          included, reads it back.
         </Empty>
       )}
       {connections.items.length > 0 && (

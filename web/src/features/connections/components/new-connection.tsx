@@ -8,7 +8,16 @@ interface Props {
   onDone: () => void;
 }
 
-const BLANK = { name: "", kind: "rest", config: "", field: "token", secret: "", hosts: "", operations: "", isDefault: false };
+const BLANK = {
+  name: "",
+  kind: "rest",
+  config: "",
+  field: "token",
+  secret: "",
+  hosts: "",
+  operations: "",
+  isDefault: false,
+};
 
 export function NewConnectionForm({ workspaceId, onDone }: Props) {
   const [form, setForm] = useState(BLANK);
@@ -26,37 +35,82 @@ export function NewConnectionForm({ workspaceId, onDone }: Props) {
         if (!fault) create.mutate(orderOf(form), { onSuccess: onDone });
       }}
     >
-      <TextField label="Name" required autoFocus value={form.name} onChange={(name) => { set({ name }); }} />
-      <TextField label="Kind" hint="What it connects to, such as rest or postgresql." required value={form.kind} onChange={(kind) => { set({ kind }); }} />
-      <Field label="Configuration" hint='JSON; not secret. For rest: {"base_url": "https://api.internal"}' error={fault || undefined}>
+      <TextField
+        label="Name"
+        required
+        autoFocus
+        value={form.name}
+        onChange={(name) => {
+          set({ name });
+        }}
+      />
+      <TextField
+        label="Kind"
+        hint="What it connects to, such as rest or postgresql."
+        required
+        value={form.kind}
+        onChange={(kind) => {
+          set({ kind });
+        }}
+      />
+      <Field
+        label="Configuration"
+        hint='JSON; not secret. For rest: {"base_url": "https://api.internal"}'
+        error={fault || undefined}
+      >
         {(control) => (
-          <textarea className="input" {...control} value={form.config} onChange={(event) => { set({ config: event.target.value }); }} />
+          <textarea
+            className="input"
+            {...control}
+            value={form.config}
+            onChange={(event) => {
+              set({ config: event.target.value });
+            }}
+          />
         )}
       </Field>
-      <TextField label="Name of the credential’s field" value={form.field} onChange={(field) => { set({ field }); }} />
+      <TextField
+        label="Name of the credential’s field"
+        value={form.field}
+        onChange={(field) => {
+          set({ field });
+        }}
+      />
       <TextField
         label="Credential"
         hint="A text, or a JSON object with several fields. It cannot be read back."
         type="password"
         autoComplete="off"
         value={form.secret}
-        onChange={(secret) => { set({ secret }); }}
+        onChange={(secret) => {
+          set({ secret });
+        }}
       />
       <TextField
         label="Hosts it may be sent to"
         hint="Exact names, with a port where it is not the scheme’s own; separated by commas."
         required
         value={form.hosts}
-        onChange={(hosts) => { set({ hosts }); }}
+        onChange={(hosts) => {
+          set({ hosts });
+        }}
       />
       <TextField
         label="Operations it may be used for"
         hint="Such as rest.request; separated by commas. Empty allows what its kind has."
         value={form.operations}
-        onChange={(operations) => { set({ operations }); }}
+        onChange={(operations) => {
+          set({ operations });
+        }}
       />
       <label className="row">
-        <input type="checkbox" checked={form.isDefault} onChange={(event) => { set({ isDefault: event.target.checked }); }} />
+        <input
+          type="checkbox"
+          checked={form.isDefault}
+          onChange={(event) => {
+            set({ isDefault: event.target.checked });
+          }}
+        />
         Cells of this kind use it when they name none
       </label>
       {create.isError && <ProblemNotice error={create.error} />}

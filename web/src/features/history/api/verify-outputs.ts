@@ -11,8 +11,7 @@ import { sameBytes } from "../../../shared/bytes";
 import { getRuntimeTrust } from "../../../shared/trust/enrolment";
 
 export type OutputsVerdict =
-  | { kind: "verified"; frames: number }
-  | { kind: "unfinished" | "missing" | "expired" | "different" | "unchecked" };
+  { kind: "verified"; frames: number } | { kind: "unfinished" | "missing" | "expired" | "different" | "unchecked" };
 
 /** Whether the stored outputs hash to what the runtime signed at the end of the run. Refused for a receipt that it did not sign. */
 export async function verifyOutputs(
@@ -46,7 +45,12 @@ async function endReceipt(
 ): Promise<Receipt | undefined> {
   const signed = entries.map((entry) => entry.receipt).filter((receipt) => receipt.length > 0);
   if (signed.length === 0) return undefined;
-  const trust = await getRuntimeTrust(transport, workspaceId, run.runtimeId, await ownersOf(transport, workspaceId, run.runtimeId));
+  const trust = await getRuntimeTrust(
+    transport,
+    workspaceId,
+    run.runtimeId,
+    await ownersOf(transport, workspaceId, run.runtimeId),
+  );
   if (!("enrolled" in trust)) throw new Refused("receipts of a runtime that is not enrolled");
   const receipts = await Promise.all(signed.map((data) => verify(data, ReceiptSchema, [trust.enrolled.identity])));
   return receipts

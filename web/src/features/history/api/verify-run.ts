@@ -39,7 +39,14 @@ export async function verifyRun(transport: Transport, workspaceId: string, run: 
     log.getCheckpoint({ workspaceId }),
     entriesOf(transport, workspaceId, run.id),
   ]);
-  const nothing: Verdict = { included: false, fault: "", treeSize: 0, rootHash: "", entries: [], outputs: { kind: "unchecked" } };
+  const nothing: Verdict = {
+    included: false,
+    fault: "",
+    treeSize: 0,
+    rootHash: "",
+    entries: [],
+    outputs: { kind: "unchecked" },
+  };
   try {
     const checkpoint = await openNote(note, root.keys(Role.AUDIT), originOf(fromHex(workspaceId)));
     const seen: Verdict = { ...nothing, treeSize: checkpoint.size, rootHash: toHex(checkpoint.rootHash) };
@@ -47,7 +54,11 @@ export async function verifyRun(transport: Transport, workspaceId: string, run: 
     const checked = await Promise.all(
       entries.map(async (entry) => {
         const leaf = await checkedLeaf(entry, run.id);
-        const { hashes } = await log.getInclusionProof({ workspaceId, index: entry.index, treeSize: BigInt(checkpoint.size) });
+        const { hashes } = await log.getInclusionProof({
+          workspaceId,
+          index: entry.index,
+          treeSize: BigInt(checkpoint.size),
+        });
         const hash = await leafHash(entry.leaf);
         await verifyInclusion(hash, Number(entry.index), checkpoint.size, hashes, checkpoint.rootHash);
         return { index: entry.index, type: leaf.type, timeMs: Number(leaf.timeMs) };

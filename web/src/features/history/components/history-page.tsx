@@ -21,7 +21,9 @@ export function HistoryPage({ workspaceId }: { workspaceId: string }) {
       <Alarms workspaceId={workspaceId} />
       {sessions.error && <ProblemNotice error={sessions.error} onRetry={sessions.again} />}
       {sessions.items.length === 0 && !sessions.error && (
-        <Empty title="Nothing has run yet">Run a cell: what ran, who ran it and what came out is kept here, with proof.</Empty>
+        <Empty title="Nothing has run yet">
+          Run a cell: what ran, who ran it and what came out is kept here, with proof.
+        </Empty>
       )}
       {sessions.items.length > 0 && (
         <ul className="list">
@@ -35,7 +37,9 @@ export function HistoryPage({ workspaceId }: { workspaceId: string }) {
                   on {runtimeName(session.runtimeId)}, opened {formatAgo(session.openedAtMs, now)}
                 </span>
               </div>
-              <Status tone={session.endedAtMs === 0n ? "ok" : "plain"}>{session.endedAtMs === 0n ? "Open" : "Ended"}</Status>
+              <Status tone={session.endedAtMs === 0n ? "ok" : "plain"}>
+                {session.endedAtMs === 0n ? "Open" : "Ended"}
+              </Status>
             </li>
           ))}
         </ul>

@@ -20,11 +20,14 @@ export function SessionHistoryPage({ workspaceId, sessionId }: { workspaceId: st
         <Link href={`/w/${workspaceId}/history`}>All sessions</Link>
       </div>
       <p className="list__detail">
-        Every run leaves a signed program and the runtime’s signed receipts in the audit log. “Verify” checks them in this browser: the
-        log’s checkpoint signature, each entry’s place in its Merkle tree, the runtime’s signatures and the hash of every output.
+        Every run leaves a signed program and the runtime’s signed receipts in the audit log. “Verify” checks them in
+        this browser: the log’s checkpoint signature, each entry’s place in its Merkle tree, the runtime’s signatures
+        and the hash of every output.
       </p>
       {runs.error && <ProblemNotice error={runs.error} onRetry={runs.again} />}
-      {runs.items.length === 0 && !runs.error && <Empty title="Nothing has run in this session">Run a cell in its notebook.</Empty>}
+      {runs.items.length === 0 && !runs.error && (
+        <Empty title="Nothing has run in this session">Run a cell in its notebook.</Empty>
+      )}
       <ol className="timeline">
         {runs.items.map((run) => (
           <RunRow key={run.id} workspaceId={workspaceId} run={run} who={nameOf(run.userId)} />

@@ -14,7 +14,8 @@ export async function checkedLeaf(entry: Entry, runId: string): Promise<LogLeaf>
     const committed = new Uint8Array(entry.salt.length + body.length);
     committed.set(entry.salt);
     committed.set(body, entry.salt.length);
-    if (!sameBytes(await sha256(committed), leaf.bodyCommitment)) throw new Refused(`entry ${entry.index} has another body`);
+    if (!sameBytes(await sha256(committed), leaf.bodyCommitment))
+      throw new Refused(`entry ${entry.index} has another body`);
   }
   if (entry.receipt.length > 0 && !sameBytes(await signedDigest(entry.receipt), leaf.receiptDigest)) {
     throw new Refused(`entry ${entry.index} has another receipt`);

@@ -6,7 +6,8 @@ export function useUpdateMember(workspaceId: string) {
   const client = useClient(MemberService);
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (order: { userId: string; role: MemberRole; etag: string }) => client.updateMember({ workspaceId, ...order }),
+    mutationFn: (order: { userId: string; role: MemberRole; etag: string }) =>
+      client.updateMember({ workspaceId, ...order }),
     onSettled: () => queries.invalidateQueries({ queryKey: [workspaceId, "members"] }),
   });
 }

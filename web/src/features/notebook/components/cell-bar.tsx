@@ -19,12 +19,49 @@ export function CellBar({ cell, at, count, type, cellTypes, store, editor, state
     },
   }));
   const actions: MenuItem[] = [
-    { label: "Move up", keys: "Alt ↑", disabled: at === 0, act: () => { editor.move(id, -1); } },
-    { label: "Move down", keys: "Alt ↓", disabled: at === count - 1, act: () => { editor.move(id, 1); } },
-    { label: "Duplicate", act: () => { editor.duplicate(id); } },
-    { label: "Insert above", keys: "A", act: () => { editor.insert(at); } },
-    { label: "Insert below", keys: "B", act: () => { editor.insert(at + 1); } },
-    { label: "Delete", keys: "D D", act: () => { editor.remove(id); } },
+    {
+      label: "Move up",
+      keys: "Alt ↑",
+      disabled: at === 0,
+      act: () => {
+        editor.move(id, -1);
+      },
+    },
+    {
+      label: "Move down",
+      keys: "Alt ↓",
+      disabled: at === count - 1,
+      act: () => {
+        editor.move(id, 1);
+      },
+    },
+    {
+      label: "Duplicate",
+      act: () => {
+        editor.duplicate(id);
+      },
+    },
+    {
+      label: "Insert above",
+      keys: "A",
+      act: () => {
+        editor.insert(at);
+      },
+    },
+    {
+      label: "Insert below",
+      keys: "B",
+      act: () => {
+        editor.insert(at + 1);
+      },
+    },
+    {
+      label: "Delete",
+      keys: "D D",
+      act: () => {
+        editor.remove(id);
+      },
+    },
   ];
   return (
     <div className="cell__bar">

@@ -44,8 +44,10 @@ export const CellFrame = memo(function CellFrame(props: CellProps) {
 
   useEffect(() => {
     // In command mode the cell itself has the focus, so that keys and screen readers know where they are.
-    if (selected && !editing && !frame.current?.contains(document.activeElement)) frame.current?.focus({ preventScroll: true });
-    else if (selected && !editing && document.activeElement?.closest(".cm-editor")) frame.current?.focus({ preventScroll: true });
+    if (selected && !editing && !frame.current?.contains(document.activeElement))
+      frame.current?.focus({ preventScroll: true });
+    else if (selected && !editing && document.activeElement?.closest(".cm-editor"))
+      frame.current?.focus({ preventScroll: true });
     if (selected) frame.current?.scrollIntoView({ block: "nearest" });
   }, [selected, editing]);
 
@@ -63,7 +65,8 @@ export const CellFrame = memo(function CellFrame(props: CellProps) {
         if (event.target === frame.current) editor.select(id, "command");
       }}
       onPointerDown={(event) => {
-        if (!(event.target as HTMLElement).closest(".cm-editor, button, input, select, textarea")) editor.select(id, "command");
+        if (!(event.target as HTMLElement).closest(".cm-editor, button, input, select, textarea"))
+          editor.select(id, "command");
       }}
     >
       <div className="cell__gutter">

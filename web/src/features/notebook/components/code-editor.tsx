@@ -14,7 +14,17 @@ interface Props extends EditorKeys {
 }
 
 /** CodeMirror in React: the editor owns the text while it is typed in, and takes over what comes from elsewhere. */
-export function CodeEditor({ label, language, text, focused, readOnly, assistance, onChange, onFocus, ...keys }: Props) {
+export function CodeEditor({
+  label,
+  language,
+  text,
+  focused,
+  readOnly,
+  assistance,
+  onChange,
+  onFocus,
+  ...keys
+}: Props) {
   const place = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView>(null);
   const change = useEffectEvent(onChange);

@@ -25,7 +25,10 @@ export function ConflictNotice({ store }: { store: DocumentStore }) {
           </>
         }
       >
-        <span>Your changes are still here and are not being saved. The version you do not choose stays in the notebook’s versions if it was saved.</span>
+        <span>
+          Your changes are still here and are not being saved. The version you do not choose stays in the notebook’s
+          versions if it was saved.
+        </span>
       </Notice>
       {error !== undefined && <ProblemNotice error={error} />}
     </>

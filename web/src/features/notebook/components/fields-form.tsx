@@ -48,7 +48,13 @@ function FormControl({ field, value, onChange }: ControlProps) {
     case "flag":
       return (
         <label className="fields__flag">
-          <input type="checkbox" checked={shown === true} onChange={(event) => { onChange(event.target.checked); }} />
+          <input
+            type="checkbox"
+            checked={shown === true}
+            onChange={(event) => {
+              onChange(event.target.checked);
+            }}
+          />
           {label}
           {field.hint && <span className="field__hint">{field.hint}</span>}
         </label>
@@ -56,7 +62,17 @@ function FormControl({ field, value, onChange }: ControlProps) {
     case "choice": {
       const options = field.options.map((option) => ({ value: option, label: option }));
       const none = field.required ? [] : [{ value: "", label: "–" }];
-      return <SelectField label={label} hint={field.hint} value={typeof shown === "string" ? shown : ""} options={[...none, ...options]} onChange={(next) => { onChange(next || undefined); }} />;
+      return (
+        <SelectField
+          label={label}
+          hint={field.hint}
+          value={typeof shown === "string" ? shown : ""}
+          options={[...none, ...options]}
+          onChange={(next) => {
+            onChange(next || undefined);
+          }}
+        />
+      );
     }
     case "number":
       return (
@@ -72,14 +88,33 @@ function FormControl({ field, value, onChange }: ControlProps) {
         />
       );
     case "text":
-      return <TextField label={label} hint={field.hint} value={typeof shown === "string" ? shown : ""} onChange={(next) => { onChange(next === "" ? undefined : next); }} />;
+      return (
+        <TextField
+          label={label}
+          hint={field.hint}
+          value={typeof shown === "string" ? shown : ""}
+          onChange={(next) => {
+            onChange(next === "" ? undefined : next);
+          }}
+        />
+      );
     case "json":
       return <JsonControl label={label} hint={field.hint} value={shown} onChange={onChange} />;
   }
 }
 
 /** Lists and objects are written as JSON; what is not JSON yet is kept as a text until it is. */
-function JsonControl({ label, hint, value, onChange }: { label: string; hint: string; value: unknown; onChange: (value: unknown) => void }) {
+function JsonControl({
+  label,
+  hint,
+  value,
+  onChange,
+}: {
+  label: string;
+  hint: string;
+  value: unknown;
+  onChange: (value: unknown) => void;
+}) {
   const text = value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
   const error = typeof value === "string" && value !== "" ? "This is not JSON yet." : undefined;
   return (

@@ -5,8 +5,8 @@ export function KeysDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Keys" onClose={onClose}>
       <p className="list__detail">
-        These work on the selected cell while its text is not being edited: press Escape to leave the text. In the text, Tab completes and
-        Shift+Tab shows help.
+        These work on the selected cell while its text is not being edited: press Escape to leave the text. In the text,
+        Tab completes and Shift+Tab shows help.
       </p>
       <dl className="keys">
         {SHORTCUTS.map((shortcut) => (

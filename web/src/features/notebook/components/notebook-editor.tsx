@@ -11,6 +11,7 @@ import { CellFrame } from "./cell-frame";
 import { ConflictNotice } from "./conflict-notice";
 import { InsertBar } from "./insert-bar";
 import { KeysDialog } from "./keys-dialog";
+import { RestartDialog } from "./restart-dialog";
 import { SessionNotices } from "./session-notices";
 import { Toolbar } from "./toolbar";
 
@@ -30,11 +31,14 @@ export interface EditorProps {
 export function NotebookEditor(props: EditorProps) {
   const { store, view, editor, handle, cellTypes } = props;
   const [help, setHelp] = useState(false);
+  const [restarting, setRestarting] = useState(false);
   const half = useRef("");
   const actions: Actions = {
     ...editor,
     interrupt: () => handle.session?.interrupt(false),
-    restart: () => handle.session?.restart(),
+    restart: () => {
+      if (handle.session) setRestarting(true);
+    },
     save: () => void store.flush(),
     setType: (cellType) => {
       store.edit({ kind: "type", cellId: editor.selection.cellId, cellType });
@@ -76,13 +80,35 @@ export function NotebookEditor(props: EditorProps) {
           />
         ))}
       </div>
-      <InsertBar cellTypes={cellTypes} onInsert={(type) => { editor.insert(view.document.cells.length, type); }} />
-      {help && <KeysDialog onClose={() => { setHelp(false); }} />}
+      <InsertBar
+        cellTypes={cellTypes}
+        onInsert={(type) => {
+          editor.insert(view.document.cells.length, type);
+        }}
+      />
+      {restarting && (
+        <RestartDialog
+          session={handle.session}
+          onClose={() => {
+            setRestarting(false);
+          }}
+        />
+      )}
+      {help && (
+        <KeysDialog
+          onClose={() => {
+            setHelp(false);
+          }}
+        />
+      )}
     </div>
   );
 }
 
 /** Fields and buttons keep their own keys. */
 function takesKeys(target: EventTarget): boolean {
-  return target instanceof HTMLElement && target.closest("input, textarea, select, button, a, summary, .cm-editor, [role=menu], dialog") !== null;
+  return (
+    target instanceof HTMLElement &&
+    target.closest("input, textarea, select, button, a, summary, .cm-editor, [role=menu], dialog") !== null
+  );
 }

@@ -12,14 +12,26 @@ interface Props extends CellProps {
 export function RunButton({ cell, editor, session, state, run }: Props) {
   if (state.name === "running") {
     return (
-      <button type="button" className="cell__run" aria-label="Interrupt" title="Interrupt (I, I)" onClick={() => session?.interrupt(false)}>
+      <button
+        type="button"
+        className="cell__run"
+        aria-label="Interrupt"
+        title="Interrupt (I, I)"
+        onClick={() => session?.interrupt(false)}
+      >
         <span className="cell__stop" />
       </button>
     );
   }
   if (run?.phase === RunPhase.QUEUED && state.name === "queued") {
     return (
-      <button type="button" className="cell__run" aria-label="Take out of the queue" title="Take out of the queue" onClick={() => session?.cancelQueued(run.key)}>
+      <button
+        type="button"
+        className="cell__run"
+        aria-label="Take out of the queue"
+        title="Take out of the queue"
+        onClick={() => session?.cancelQueued(run.key)}
+      >
         ✕
       </button>
     );

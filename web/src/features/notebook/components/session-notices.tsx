@@ -21,7 +21,8 @@ export function SessionNotices({ handle }: { handle: SessionHandle }) {
           }
         >
           <span>
-            {problem?.text} {problem?.advice} Running cells go on; their output is kept and comes as soon as the connection is back.
+            {problem?.text} {problem?.advice} Running cells go on; their output is kept and comes as soon as the
+            connection is back.
           </span>
         </Notice>
       )}

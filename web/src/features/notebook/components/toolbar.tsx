@@ -10,8 +10,26 @@ export function Toolbar({ actions, ...props }: EditorProps & { actions: Actions 
   const { notebook, store, view, handle, runtimes, runtime } = props;
   const exporting = useExportNotebook(notebook.workspaceId);
   const more: MenuItem[] = [
-    { label: "Clear all outputs", act: () => { store.edit({ kind: "clear", cellId: undefined }); } },
-    { label: "Export as .ipynb", act: () => void store.flush().then(() => { exporting.mutate(notebook.id); }) },
+    {
+      label: "Clear all outputs",
+      act: () => {
+        store.edit({ kind: "clear", cellId: undefined });
+      },
+    },
+    {
+      label: "Export as .ipynb",
+      act: () =>
+        void store.flush().then(() => {
+          exporting.mutate(notebook.id);
+        }),
+    },
+    {
+      label: "Stop the kernel",
+      disabled: !handle.session,
+      act: () => {
+        handle.session?.stopKernel();
+      },
+    },
     { label: "Keys", keys: "H", act: actions.showHelp },
   ];
   const places: MenuItem[] = runtimes.map((candidate) => ({

@@ -8,7 +8,12 @@ import { DocumentStore } from "./document-store";
 
 /** A workspace service that keeps one notebook and its etag. */
 class Service {
-  notebook: Notebook = create(NotebookSchema, { title: "T", cells: [create(CellSchema, { id: "a", source: "0" })], etag: "1" });
+  notebook: Notebook = create(NotebookSchema, {
+    title: "T",
+    cells: [create(CellSchema, { id: "a", source: "0" })],
+    etag: "1",
+    version: 1n,
+  });
   saves = 0;
   fail: Error | undefined;
 
@@ -22,7 +27,12 @@ class Service {
   };
 
   write(document: NotebookDocument): Notebook {
-    this.notebook = create(NotebookSchema, { ...document, cells: [...document.cells], etag: String(Number(this.notebook.etag) + 1) });
+    this.notebook = create(NotebookSchema, {
+      ...document,
+      cells: [...document.cells],
+      etag: String(Number(this.notebook.etag) + 1),
+      version: this.notebook.version + 1n,
+    });
     return this.notebook;
   }
 
@@ -107,6 +117,14 @@ describe("keeping a notebook saved", () => {
     expect([service.source(), store.view.save.kind]).toEqual(["mine", "saved"]);
   });
 
+  test("an answer that is older than our save changes nothing", async () => {
+    const older = service.notebook;
+    type("1");
+    await store.flush();
+    store.offer(older);
+    expect(store.view.document.cells[0]?.source).toBe("1");
+  });
+
   test("a service that is away is tried again", async () => {
     service.fail = new ConnectError("away", Code.Unavailable);
     type("1");
@@ -123,13 +141,13 @@ describe("keeping a notebook saved", () => {
     expect([service.saves, store.view.save.kind]).toEqual([0, "saved"]);
   });
 
-  test("what others saved is shown when nothing of ours would be lost", async () => {
+  test("what others saved is shown when nothing of ours would be lost", () => {
     theirs();
-    await store.refresh();
+    store.offer(service.notebook);
     expect(store.view.document.cells[0]?.source).toBe("theirs");
     type("mine");
     theirs();
-    await store.refresh();
+    store.offer(service.notebook);
     expect(store.view.document.cells[0]?.source).toBe("mine");
   });
 });

@@ -79,11 +79,10 @@ export class DocumentStore {
     await this.#saving;
   }
 
-  /** Someone else saved: taken over when nothing of ours would be lost, otherwise it shows at our next save. */
-  async refresh(): Promise<void> {
-    if (this.#view.document !== this.#saved || this.#saving) return;
-    const notebook = await this.#calls.load();
-    if (notebook.etag !== this.#etag && this.#view.document === this.#saved) this.#take(notebook);
+  /** What the service has now: taken over when it is newer and nothing of ours would be lost; otherwise it shows at our next save. */
+  offer(notebook: Notebook): void {
+    const clean = this.#view.document === this.#saved && !this.#saving;
+    if (clean && notebook.version > this.#view.version) this.#take(notebook);
   }
 
   async takeTheirs(): Promise<void> {

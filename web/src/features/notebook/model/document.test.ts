@@ -4,7 +4,8 @@ import { type Cell, CellSchema } from "../../../gen/spinapis/workspace/v1/notebo
 import { type NotebookDocument, applyEdit, copyOf } from "./document";
 import { chainFrom, chainsOf, runChains } from "./run-plan";
 
-const cell = (id: string, more: Partial<Cell> = {}): Cell => create(CellSchema, { id, cellType: "python", ...(more as object) });
+const cell = (id: string, more: Partial<Cell> = {}): Cell =>
+  create(CellSchema, { id, cellType: "python", ...(more as object) });
 const notebook = (...cells: Cell[]): NotebookDocument => ({ title: "T", cells, metadataJson: "" });
 const ids = (document: NotebookDocument): string => document.cells.map(({ id }) => id).join("");
 
@@ -36,14 +37,25 @@ describe("edits", () => {
   });
 
   test("a copy has its own id and no outputs", () => {
-    expect(copyOf(cell("a", { outputsJson: "[1]", source: "s" }), "b")).toMatchObject({ id: "b", outputsJson: "", source: "s" });
+    expect(copyOf(cell("a", { outputsJson: "[1]", source: "s" }), "b")).toMatchObject({
+      id: "b",
+      outputsJson: "",
+      source: "s",
+    });
   });
 });
 
 describe("what runs after what", () => {
-  const cells = [cell("a"), cell("b", { linked: true }), cell("m", { cellType: "markdown" }), cell("c", { linked: true }), cell("d")];
+  const cells = [
+    cell("a"),
+    cell("b", { linked: true }),
+    cell("m", { cellType: "markdown" }),
+    cell("c", { linked: true }),
+    cell("d"),
+  ];
   const executable = ({ cellType }: Cell): boolean => cellType !== "markdown";
-  const named = (chains: readonly (readonly Cell[])[]): string[] => chains.map((chain) => chain.map(({ id }) => id).join(""));
+  const named = (chains: readonly (readonly Cell[])[]): string[] =>
+    chains.map((chain) => chain.map(({ id }) => id).join(""));
   const running = async (fail: string): Promise<string> => {
     let ran = "";
     await runChains(chainsOf(cells, executable), ({ id }) => {

@@ -70,10 +70,7 @@ function changed(document: NotebookDocument, cellId: string, change: Partial<Cel
 
 function cleared(document: NotebookDocument, cellId: string | undefined): NotebookDocument {
   const ids = cellId === undefined ? document.cells.map((cell) => cell.id) : [cellId];
-  return ids.reduce(
-    (result, id) => changed(result, id, { outputsJson: "", executionCount: undefined }),
-    document,
-  );
+  return ids.reduce((result, id) => changed(result, id, { outputsJson: "", executionCount: undefined }), document);
 }
 
 function moved(document: NotebookDocument, cellId: string, to: number): NotebookDocument {

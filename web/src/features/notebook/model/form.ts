@@ -17,7 +17,9 @@ export function fieldsOf(schemaJson: string): FormField[] {
   const schema = readFields(schemaJson);
   const required = Array.isArray(schema.required) ? schema.required : [];
   const properties = objectOf(schema.properties);
-  return Object.entries(properties).map(([name, property]) => fieldOf(name, objectOf(property), required.includes(name)));
+  return Object.entries(properties).map(([name, property]) =>
+    fieldOf(name, objectOf(property), required.includes(name)),
+  );
 }
 
 /** Whether there is anything that may be left out. */

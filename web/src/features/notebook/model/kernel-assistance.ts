@@ -20,7 +20,9 @@ export function assistanceOf(session: LiveSession): Assistance {
 
 function typesOf(metadataJson: Uint8Array): string[] {
   const types = jsonOf(metadataJson)[TYPES];
-  return Array.isArray(types) ? types.map((entry: { type?: unknown }) => (typeof entry.type === "string" ? entry.type : "")) : [];
+  return Array.isArray(types)
+    ? types.map((entry: { type?: unknown }) => (typeof entry.type === "string" ? entry.type : ""))
+    : [];
 }
 
 function plainOf(dataJson: Uint8Array): string {

@@ -3,7 +3,14 @@ import { codePoints, unitsOf } from "./assistance";
 import { fieldsOf, writeField } from "./form";
 import { type Press, pressed } from "./keys";
 
-const press = (key: string, more: Partial<Press> = {}): Press => ({ key, shiftKey: false, ctrlKey: false, altKey: false, metaKey: false, ...more });
+const press = (key: string, more: Partial<Press> = {}): Press => ({
+  key,
+  shiftKey: false,
+  ctrlKey: false,
+  altKey: false,
+  metaKey: false,
+  ...more,
+});
 
 test("two keys delete a cell, one does not", () => {
   const first = pressed(press("d"), "");
@@ -28,7 +35,12 @@ test("a schema becomes controls", () => {
   const schema = {
     type: "object",
     required: ["url"],
-    properties: { url: { type: "string", title: "URL" }, method: { enum: ["GET", "POST"], default: "GET" }, headers: { type: "object" }, retry: { type: ["integer", "null"] } },
+    properties: {
+      url: { type: "string", title: "URL" },
+      method: { enum: ["GET", "POST"], default: "GET" },
+      headers: { type: "object" },
+      retry: { type: ["integer", "null"] },
+    },
   };
   expect(fieldsOf(JSON.stringify(schema)).map(({ name, kind, required }) => [name, kind, required])).toEqual([
     ["url", "text", true],

@@ -17,27 +17,154 @@ interface Shortcut {
 }
 
 export const SHORTCUTS: readonly Shortcut[] = [
-  { keys: ["Enter"], help: "Edit the cell", act: (a) => { a.select(a.selection.cellId, "edit"); } },
-  { keys: ["Shift+Enter"], help: "Run the cell and go to the next", act: (a) => { a.runAndAdvance(a.selection.cellId); } },
-  { keys: ["Ctrl+Enter", "Meta+Enter"], help: "Run the cell", act: (a) => { a.run(a.selection.cellId); } },
-  { keys: ["Alt+Enter"], help: "Run the cell and insert one below", act: (a) => { a.run(a.selection.cellId); a.insertNear("below", "edit"); } },
-  { keys: ["ArrowUp", "k"], help: "Cell above", act: (a) => { a.step(-1, "command"); } },
-  { keys: ["ArrowDown", "j"], help: "Cell below", act: (a) => { a.step(1, "command"); } },
-  { keys: ["a"], help: "Insert a cell above", act: (a) => { a.insertNear("above", "command"); } },
-  { keys: ["b"], help: "Insert a cell below", act: (a) => { a.insertNear("below", "command"); } },
-  { keys: ["Alt+ArrowUp"], help: "Move the cell up", act: (a) => { a.move(a.selection.cellId, -1); } },
-  { keys: ["Alt+ArrowDown"], help: "Move the cell down", act: (a) => { a.move(a.selection.cellId, 1); } },
-  { keys: ["d d"], help: "Delete the cell", act: (a) => { a.remove(a.selection.cellId); } },
-  { keys: ["z"], help: "Bring back the cell that was deleted last", act: (a) => { a.undoRemove(); } },
-  { keys: ["c"], help: "Copy the cell", act: (a) => { a.copy(false); } },
-  { keys: ["x"], help: "Cut the cell", act: (a) => { a.copy(true); } },
-  { keys: ["v"], help: "Paste the cell below", act: (a) => { a.paste(); } },
-  { keys: ["y"], help: "Make it a Python cell", act: (a) => { a.setType("python"); } },
-  { keys: ["m"], help: "Make it a Markdown cell", act: (a) => { a.setType("markdown"); } },
-  { keys: ["i i"], help: "Interrupt the kernel", act: (a) => { a.interrupt(); } },
-  { keys: ["0 0"], help: "Restart the kernel", act: (a) => { a.restart(); } },
-  { keys: ["s", "Ctrl+s", "Meta+s"], help: "Save now", act: (a) => { a.save(); } },
-  { keys: ["h", "?"], help: "Show these keys", act: (a) => { a.showHelp(); } },
+  {
+    keys: ["Enter"],
+    help: "Edit the cell",
+    act: (a) => {
+      a.select(a.selection.cellId, "edit");
+    },
+  },
+  {
+    keys: ["Shift+Enter"],
+    help: "Run the cell and go to the next",
+    act: (a) => {
+      a.runAndAdvance(a.selection.cellId);
+    },
+  },
+  {
+    keys: ["Ctrl+Enter", "Meta+Enter"],
+    help: "Run the cell",
+    act: (a) => {
+      a.run(a.selection.cellId);
+    },
+  },
+  {
+    keys: ["Alt+Enter"],
+    help: "Run the cell and insert one below",
+    act: (a) => {
+      a.run(a.selection.cellId);
+      a.insertNear("below", "edit");
+    },
+  },
+  {
+    keys: ["ArrowUp", "k"],
+    help: "Cell above",
+    act: (a) => {
+      a.step(-1, "command");
+    },
+  },
+  {
+    keys: ["ArrowDown", "j"],
+    help: "Cell below",
+    act: (a) => {
+      a.step(1, "command");
+    },
+  },
+  {
+    keys: ["a"],
+    help: "Insert a cell above",
+    act: (a) => {
+      a.insertNear("above", "command");
+    },
+  },
+  {
+    keys: ["b"],
+    help: "Insert a cell below",
+    act: (a) => {
+      a.insertNear("below", "command");
+    },
+  },
+  {
+    keys: ["Alt+ArrowUp"],
+    help: "Move the cell up",
+    act: (a) => {
+      a.move(a.selection.cellId, -1);
+    },
+  },
+  {
+    keys: ["Alt+ArrowDown"],
+    help: "Move the cell down",
+    act: (a) => {
+      a.move(a.selection.cellId, 1);
+    },
+  },
+  {
+    keys: ["d d"],
+    help: "Delete the cell",
+    act: (a) => {
+      a.remove(a.selection.cellId);
+    },
+  },
+  {
+    keys: ["z"],
+    help: "Bring back the cell that was deleted last",
+    act: (a) => {
+      a.undoRemove();
+    },
+  },
+  {
+    keys: ["c"],
+    help: "Copy the cell",
+    act: (a) => {
+      a.copy(false);
+    },
+  },
+  {
+    keys: ["x"],
+    help: "Cut the cell",
+    act: (a) => {
+      a.copy(true);
+    },
+  },
+  {
+    keys: ["v"],
+    help: "Paste the cell below",
+    act: (a) => {
+      a.paste();
+    },
+  },
+  {
+    keys: ["y"],
+    help: "Make it a Python cell",
+    act: (a) => {
+      a.setType("python");
+    },
+  },
+  {
+    keys: ["m"],
+    help: "Make it a Markdown cell",
+    act: (a) => {
+      a.setType("markdown");
+    },
+  },
+  {
+    keys: ["i i"],
+    help: "Interrupt the kernel",
+    act: (a) => {
+      a.interrupt();
+    },
+  },
+  {
+    keys: ["0 0"],
+    help: "Restart the kernel",
+    act: (a) => {
+      a.restart();
+    },
+  },
+  {
+    keys: ["s", "Ctrl+s", "Meta+s"],
+    help: "Save now",
+    act: (a) => {
+      a.save();
+    },
+  },
+  {
+    keys: ["h", "?"],
+    help: "Show these keys",
+    act: (a) => {
+      a.showHelp();
+    },
+  },
 ];
 
 export interface Press {

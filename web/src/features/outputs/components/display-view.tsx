@@ -36,7 +36,9 @@ function viewOf(mime: string, { data, metadata }: DisplayItem) {
     case "image/gif":
     case "image/webp":
     case "image/svg+xml":
-      return <ImageView mime={mime} value={textOf(value)} size={objectOf(metadata[mime])} alt={textOf(data["text/plain"])} />;
+      return (
+        <ImageView mime={mime} value={textOf(value)} size={objectOf(metadata[mime])} alt={textOf(data["text/plain"])} />
+      );
     case "text/html":
       return <HtmlView html={textOf(value)} />;
     case "text/markdown":

@@ -44,7 +44,8 @@ function Node({ name, value, depth }: NodeProps) {
         {label}
         <span className="json__size">{summary}</span>
       </summary>
-      {open && entries.slice(0, shown).map(([key, item]) => <Node key={key} name={key} value={item} depth={depth + 1} />)}
+      {open &&
+        entries.slice(0, shown).map(([key, item]) => <Node key={key} name={key} value={item} depth={depth + 1} />)}
       {open && entries.length > shown && (
         <Button
           small

@@ -6,7 +6,11 @@ export function ProgressView({ progress }: { progress: Record<string, unknown> }
   const text = textOf(progress.text);
   return (
     <div className="progress">
-      <progress className="progress__bar" aria-label={text || "Progress"} {...(fraction === undefined ? {} : { value: fraction })} />
+      <progress
+        className="progress__bar"
+        aria-label={text || "Progress"}
+        {...(fraction === undefined ? {} : { value: fraction })}
+      />
       <span className="progress__text">
         {fraction !== undefined && `${Math.round(fraction * 100)} %`} {text}
       </span>

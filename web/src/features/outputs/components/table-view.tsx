@@ -86,42 +86,52 @@ function Grid({ table, rows, sorting, onSort }: GridProps) {
       tabIndex={0}
     >
       <div className="table__sheet">
-      <div className="table__row table__row--head" role="row" style={{ gridTemplateColumns: template }}>
-        {columns.map((column, i) => (
-          <div key={i} role="columnheader" aria-sort={sortName(sorting, i)} className={column.numeric ? "table__number" : ""}>
-            <button
-              type="button"
-              className="table__sort"
-              title={column.type}
-              onClick={() => {
-                onSort(i);
-              }}
+        <div className="table__row table__row--head" role="row" style={{ gridTemplateColumns: template }}>
+          {columns.map((column, i) => (
+            <div
+              key={i}
+              role="columnheader"
+              aria-sort={sortName(sorting, i)}
+              className={column.numeric ? "table__number" : ""}
             >
-              {column.name} <span aria-hidden="true">{sorting?.column === i ? (sorting.descending ? "▼" : "▲") : ""}</span>
-            </button>
-          </div>
-        ))}
-      </div>
-      <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: "relative" }}>
-        {virtual.getVirtualItems().map((item) => (
-          <div
-            key={item.index}
-            role="row"
-            aria-rowindex={item.index + 2}
-            className="table__row table__row--body"
-            style={{ gridTemplateColumns: template, transform: `translateY(${item.start}px)` }}
-          >
-            {columns.map((column, i) => {
-              const value = rows[item.index]?.[i];
-              return (
-                <div key={i} role="cell" className={column.numeric ? "table__number" : ""} title={cellText(value)}>
-                  {value === null || value === undefined ? <span className="table__null">null</span> : cellText(value)}
-                </div>
-              );
-            })}
-          </div>
-        ))}
-      </div>
+              <button
+                type="button"
+                className="table__sort"
+                title={column.type}
+                onClick={() => {
+                  onSort(i);
+                }}
+              >
+                {column.name}{" "}
+                <span aria-hidden="true">{sorting?.column === i ? (sorting.descending ? "▼" : "▲") : ""}</span>
+              </button>
+            </div>
+          ))}
+        </div>
+        <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: "relative" }}>
+          {virtual.getVirtualItems().map((item) => (
+            <div
+              key={item.index}
+              role="row"
+              aria-rowindex={item.index + 2}
+              className="table__row table__row--body"
+              style={{ gridTemplateColumns: template, transform: `translateY(${item.start}px)` }}
+            >
+              {columns.map((column, i) => {
+                const value = rows[item.index]?.[i];
+                return (
+                  <div key={i} role="cell" className={column.numeric ? "table__number" : ""} title={cellText(value)}>
+                    {value === null || value === undefined ? (
+                      <span className="table__null">null</span>
+                    ) : (
+                      cellText(value)
+                    )}
+                  </div>
+                );
+              })}
+            </div>
+          ))}
+        </div>
       </div>
     </div>
   );

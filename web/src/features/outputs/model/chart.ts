@@ -21,7 +21,9 @@ export async function drawChart(
   { lite, dark }: { lite: boolean; dark: boolean },
 ): Promise<Result> {
   const refuse = (): Promise<never> =>
-    Promise.reject(new Trouble("The chart wants to load data from an address.", "Put the data into the chart instead."));
+    Promise.reject(
+      new Trouble("The chart wants to load data from an address.", "Put the data into the chart instead."),
+    );
   const options: EmbedOptions = {
     mode: lite ? "vega-lite" : "vega",
     ast: true,

@@ -5,7 +5,8 @@ import { type CellOutputs, NO_OUTPUTS, applyDisplayUpdate, applyMessage, display
 import { outputsFromNbformat, outputsToNbformat } from "./nbformat";
 import { plainText } from "./stream-text";
 
-const after = (...outputs: ReturnType<typeof output>[]): CellOutputs => outputs.map(messageOf).reduce(applyMessage, NO_OUTPUTS);
+const after = (...outputs: ReturnType<typeof output>[]): CellOutputs =>
+  outputs.map(messageOf).reduce(applyMessage, NO_OUTPUTS);
 const display = (text: string, display_id?: string) =>
   output(OutputKind.DISPLAY_DATA, { data: { "text/plain": text }, metadata: {}, transient: { display_id } });
 
@@ -32,7 +33,9 @@ describe("outputs of a cell", () => {
       output(OutputKind.UPDATE_DISPLAY_DATA, { data: { "text/plain": "new" }, transient: { display_id: "bar" } }),
     );
     const update = displayUpdateOf(message);
-    const texts = update && applyDisplayUpdate(outputs, update).items.map((item) => item.kind === "display" && item.data["text/plain"]);
+    const texts =
+      update &&
+      applyDisplayUpdate(outputs, update).items.map((item) => item.kind === "display" && item.data["text/plain"]);
     expect(texts).toEqual(["new", "other", "new"]);
   });
 

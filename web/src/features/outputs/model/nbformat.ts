@@ -1,12 +1,5 @@
 /** Outputs as a notebook file keeps them (nbformat 4.5), in both directions. */
-import {
-  type CellOutputs,
-  type DisplayItem,
-  NO_OUTPUTS,
-  type OutputItem,
-  objectOf,
-  textOf,
-} from "./items";
+import { type CellOutputs, type DisplayItem, NO_OUTPUTS, type OutputItem, objectOf, textOf } from "./items";
 import { NO_TEXT, appendText, plainText } from "./stream-text";
 
 export function outputsFromNbformat(json: string, executionCount: number | undefined): CellOutputs {

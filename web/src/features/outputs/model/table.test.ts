@@ -17,8 +17,16 @@ const table = readTable({
 
 describe("a table", () => {
   test("sorts numbers as numbers, missing ones last in both directions", () => {
-    expect(table && arranged(table, "", { column: 1, descending: false }).map((row) => row[0])).toEqual(["/a", "/b", "/c"]);
-    expect(table && arranged(table, "", { column: 1, descending: true }).map((row) => row[0])).toEqual(["/b", "/a", "/c"]);
+    expect(table && arranged(table, "", { column: 1, descending: false }).map((row) => row[0])).toEqual([
+      "/a",
+      "/b",
+      "/c",
+    ]);
+    expect(table && arranged(table, "", { column: 1, descending: true }).map((row) => row[0])).toEqual([
+      "/b",
+      "/a",
+      "/c",
+    ]);
   });
 
   test("keeps the rows that contain what was typed", () => {

@@ -25,7 +25,9 @@ export function readTable(value: unknown): Table | undefined {
   const { columns, rows, total, truncated } = objectOf(value);
   if (!Array.isArray(columns) || !Array.isArray(rows)) return undefined;
   const names = columns.map(objectOf).map(({ name, type }) => ({ name: textOf(name), type: textOf(type) }));
-  const lists = rows.map((row: unknown): Row => (Array.isArray(row) ? row : names.map(({ name }) => objectOf(row)[name])));
+  const lists = rows.map((row: unknown): Row =>
+    Array.isArray(row) ? row : names.map(({ name }) => objectOf(row)[name]),
+  );
   return {
     columns: names,
     rows: lists,

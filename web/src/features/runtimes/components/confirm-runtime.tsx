@@ -16,8 +16,8 @@ export function ConfirmRuntime({ runtime, onDone }: { runtime: Runtime; onDone: 
   return (
     <div className="stack">
       <p>
-        Compare this fingerprint with the one in the runtime’s own log. If they are equal, confirm it: from then on cells may run
-        there. If they differ, something else answered at this address: remove the runtime.
+        Compare this fingerprint with the one in the runtime’s own log. If they are equal, confirm it: from then on
+        cells may run there. If they differ, something else answered at this address: remove the runtime.
       </p>
       <Fingerprint text={fingerprint} />
       {confirm.isError && <ProblemNotice error={confirm.error} />}

@@ -103,7 +103,15 @@ function RuntimeStatus({ status }: { status: RuntimeTrust["status"] }) {
   return <Status tone={tone}>{text}</Status>;
 }
 
-function RemoveRuntime({ workspaceId, runtime, onClose }: { workspaceId: string; runtime: Runtime; onClose: () => void }) {
+function RemoveRuntime({
+  workspaceId,
+  runtime,
+  onClose,
+}: {
+  workspaceId: string;
+  runtime: Runtime;
+  onClose: () => void;
+}) {
   const remove = useDeleteRuntime(workspaceId);
   return (
     <Dialog title={`Remove “${runtime.name}”?`} onClose={onClose}>

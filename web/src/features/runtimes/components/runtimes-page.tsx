@@ -31,7 +31,8 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
       </div>
       {runtimes.data.length === 0 ? (
         <Empty title="No runtime yet" actions={add}>
-          Cells run on a runtime: a program that you start in your own network. SPIN never connects to it; your browser does.
+          Cells run on a runtime: a program that you start in your own network. SPIN never connects to it; your browser
+          does.
         </Empty>
       ) : (
         <ul className="list">

@@ -2,11 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Transport, createClient } from "@connectrpc/connect";
 import { EnrolmentService } from "../../../gen/spinapis/auth/v1/trust_pb";
-import {
-  type RuntimeFrame,
-  PairingFinishSchema,
-  PairingStartSchema,
-} from "../../../gen/spinapis/runtime/v1/frames_pb";
+import { type RuntimeFrame, PairingFinishSchema, PairingStartSchema } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { Trouble } from "../../../shared/api/problem";
 import { sameBytes } from "../../../shared/bytes";
 import { type Dial, FrameSocket, socketUrl } from "../../session";
@@ -35,7 +31,9 @@ export async function pair(transport: Transport, dial: Dial, { runtime, rootVers
   }
 }
 
-type Answers = { [K in NonNullable<RuntimeFrame["body"]["case"]>]: Extract<RuntimeFrame["body"], { case: K }>["value"] };
+type Answers = {
+  [K in NonNullable<RuntimeFrame["body"]["case"]>]: Extract<RuntimeFrame["body"], { case: K }>["value"];
+};
 
 async function answered<K extends keyof Answers>(socket: FrameSocket, wanted: K): Promise<Answers[K]> {
   const { body } = await socket.next(ANSWER_MS);

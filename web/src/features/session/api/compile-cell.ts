@@ -15,6 +15,8 @@ export async function compileCell(
     sessionId: session.sessionId,
     hello: hello.data,
     challenge,
+    // Someone is here to answer what the code asks.
+    allowStdin: true,
     ...order,
   });
   return { sealed, ciphertextDigest };

@@ -1,6 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { type SigningKey, generateSessionKeys, keyId, sign, signedDigest, signingKey, unverified } from "../../../envelope";
+import {
+  type SigningKey,
+  generateSessionKeys,
+  keyId,
+  sign,
+  signedDigest,
+  signingKey,
+  unverified,
+} from "../../../envelope";
 import { EnrolmentService, GrantService } from "../../../gen/spinapis/auth/v1/trust_pb";
 import { type Hello, ClientAuthSchema, HelloSchema } from "../../../gen/spinapis/envelope/v1/attach_pb";
 import { EnrolGrantSchema, RuntimeConfirmationSchema } from "../../../gen/spinapis/envelope/v1/enrol_pb";
@@ -48,17 +56,30 @@ class Installation {
   async trust(signer = this.auth) {
     const { workspaceId, runtimeId } = this;
     const identityKey = this.identity.publicKey;
-    const enrolGrant = await sign(EnrolGrantSchema, create(EnrolGrantSchema, { workspaceId, runtimeId, identityKey }), signer);
+    const enrolGrant = await sign(
+      EnrolGrantSchema,
+      create(EnrolGrantSchema, { workspaceId, runtimeId, identityKey }),
+      signer,
+    );
     const grantDigest = await signedDigest(enrolGrant);
     const said = create(RuntimeConfirmationSchema, { workspaceId, runtimeId, identityKey, grantDigest });
-    const confirmation = this.status === RuntimeStatus.CONFIRMED ? await sign(RuntimeConfirmationSchema, said, signer) : new Uint8Array();
+    const confirmation =
+      this.status === RuntimeStatus.CONFIRMED ? await sign(RuntimeConfirmationSchema, said, signer) : new Uint8Array();
     return { status: this.status, enrolGrant, confirmation };
   }
 
   async hello(change: Partial<Hello> = {}, signer = this.identity): Promise<Uint8Array> {
     const { workspaceId, runtimeId, sessionId, nonceB } = this;
     const challengeDigest = await signedDigest(await this.signedChallenge());
-    const said = { workspaceId, runtimeId, sessionId, nonceB, challengeDigest, origin: ORIGIN, bootId: randomBytes(16) };
+    const said = {
+      workspaceId,
+      runtimeId,
+      sessionId,
+      nonceB,
+      challengeDigest,
+      origin: ORIGIN,
+      bootId: randomBytes(16),
+    };
     return sign(HelloSchema, create(HelloSchema, { ...said, ...(change as object) }), signer);
   }
 
@@ -109,7 +130,9 @@ describe("attaching to the enrolled runtime and no other", () => {
 
   test("a Hello by another key is refused: someone else answers at the address", async () => {
     const credentials = await spin.credentials();
-    await expect(credentials.verifyHello(await spin.hello({}, await newKey()), spin.nonceB)).rejects.toThrow("is not the runtime");
+    await expect(credentials.verifyHello(await spin.hello({}, await newKey()), spin.nonceB)).rejects.toThrow(
+      "is not the runtime",
+    );
   });
 
   test.each([

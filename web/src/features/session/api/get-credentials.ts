@@ -30,7 +30,11 @@ export async function getCredentials(transport: Transport, session: SessionIdent
     sessionKey: key.publicKey,
     trust,
     verifyHello: async (data, nonceB) => {
-      const ids = { workspaceId: enrolled.grant.workspaceId, runtimeId: fromHex(runtimeId), sessionId: fromHex(sessionId) };
+      const ids = {
+        workspaceId: enrolled.grant.workspaceId,
+        runtimeId: fromHex(runtimeId),
+        sessionId: fromHex(sessionId),
+      };
       try {
         const { message, digest } = await verifyHello(data, enrolled.identity, { ...ids, challenge, nonceB, origin });
         return { data, digest, bootId: message.bootId, bundleVersion: message.bundleVersion };
@@ -42,7 +46,8 @@ export async function getCredentials(transport: Transport, session: SessionIdent
         );
       }
     },
-    authenticate: (hello) => sign(ClientAuthSchema, create(ClientAuthSchema, { helloDigest: hello.digest, origin }), key),
+    authenticate: (hello) =>
+      sign(ClientAuthSchema, create(ClientAuthSchema, { helloDigest: hello.digest, origin }), key),
   };
 }
 
@@ -59,7 +64,11 @@ async function confirmedRuntime(transport: Transport, session: SessionIdentity):
         ErrorReason.RUNTIME_NOT_CONFIRMED,
       );
     case "unpaired":
-      throw new Trouble("The runtime is not paired yet.", "Open Runtimes and finish adding it.", ErrorReason.NOT_PAIRED);
+      throw new Trouble(
+        "The runtime is not paired yet.",
+        "Open Runtimes and finish adding it.",
+        ErrorReason.NOT_PAIRED,
+      );
     case "revoked":
       throw new Trouble("The runtime was removed.", "Add it again under Runtimes.", ErrorReason.RUNTIME_REVOKED);
   }

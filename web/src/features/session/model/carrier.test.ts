@@ -7,7 +7,13 @@ import { BATCH_BYTES, Carrier, HIGH } from "./carrier";
 import { runKey } from "./stream";
 
 function carrying(fail: (call: number) => unknown = () => undefined) {
-  const log = { outputs: [] as Output[][], receipts: [] as Uint8Array[][], acks: [] as Uint8Array[], congested: [] as boolean[], reported: [] as unknown[] };
+  const log = {
+    outputs: [] as Output[][],
+    receipts: [] as Uint8Array[][],
+    acks: [] as Uint8Array[],
+    congested: [] as boolean[],
+    reported: [] as unknown[],
+  };
   let calls = 0;
   const attempt = (): void => {
     const error = fail((calls += 1));
@@ -31,7 +37,8 @@ function carrying(fail: (call: number) => unknown = () => undefined) {
   return { carrier, log };
 }
 
-const batch = (seq: number, ...outputs: Output[]) => create(OutputBatchSchema, { nonce: nonce(seq), cellId: "a", outputs });
+const batch = (seq: number, ...outputs: Output[]) =>
+  create(OutputBatchSchema, { nonce: nonce(seq), cellId: "a", outputs });
 const indexes = (outputs: Output[][]): number[] => outputs.flat().map((output) => output.index);
 
 describe("carrying to the log", () => {

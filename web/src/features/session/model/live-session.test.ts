@@ -68,7 +68,9 @@ const caughtUp = (session: LiveSession) =>
     expect(session.view).toMatchObject({ link: "attached", caughtUp: true });
   });
 const shown = (session: LiveSession): string =>
-  session.view.stream.cells.a?.outputs.items.map((item) => (item.kind === "stream" ? plainText(item.text) : "")).join("") ?? "";
+  session.view.stream.cells.a?.outputs.items
+    .map((item) => (item.kind === "stream" ? plainText(item.text) : ""))
+    .join("") ?? "";
 
 describe("a live session", () => {
   test("attaches, replays everything and goes on", async () => {
@@ -214,7 +216,9 @@ describe("a live session", () => {
 
   test("receipts go to the log and its acknowledgement comes back", async () => {
     const runtime = new FakeRuntime();
-    const session = start(runtime, { uploadReceipts: (_session, receipts) => Promise.resolve(Uint8Array.of(9, receipts.length)) });
+    const session = start(runtime, {
+      uploadReceipts: (_session, receipts) => Promise.resolve(Uint8Array.of(9, receipts.length)),
+    });
     await caughtUp(session);
     runtime.socket.answer({ case: "receipts", value: { receipts: [Uint8Array.of(1), Uint8Array.of(2)] } as never });
     await vi.waitFor(() => {

@@ -22,6 +22,7 @@ import {
   RestartKernelSchema,
   ResumeSchema,
   StartKernelSchema,
+  StopKernelSchema,
 } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { type Problem, Trouble, problemOf } from "../../../shared/api/problem";
 import { sameBytes, toHex } from "../../../shared/bytes";
@@ -168,6 +169,10 @@ export class LiveSession {
         ? { case: "restartKernel", value: create(RestartKernelSchema) }
         : { case: "startKernel", value: create(StartKernelSchema, { kernelName: this.#options.kernelName }) };
     this.#send(body);
+  }
+
+  stopKernel(): void {
+    this.#send({ case: "stopKernel", value: create(StopKernelSchema) });
   }
 
   cancelQueued(runKey: string): void {
@@ -350,7 +355,10 @@ export class LiveSession {
       const failed = this.#view.link === "waiting" || this.#view.link === "stopped";
       if (failed || waited > PATIENCE_MS) {
         const because = this.#view.problem ? ` ${this.#view.problem.text}` : "";
-        throw new Trouble(complaint + because, this.#view.problem?.advice || "Wait until it is there and run the cell again.");
+        throw new Trouble(
+          complaint + because,
+          this.#view.problem?.advice || "Wait until it is there and run the cell again.",
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

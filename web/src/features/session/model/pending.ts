@@ -11,7 +11,10 @@ export class Pending {
     this.#last += 1n;
     const requestId = this.#last;
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const timer = setTimeout(() => this.refuse(requestId, new Trouble("The kernel is busy and did not answer.")), PATIENCE_MS);
+    const timer = setTimeout(
+      () => this.refuse(requestId, new Trouble("The kernel is busy and did not answer.")),
+      PATIENCE_MS,
+    );
     this.#waiting.set(requestId, { resolve, reject });
     try {
       send(requestId);

@@ -9,13 +9,19 @@ const after = (...frames: RuntimeFrame[]): SessionState => frames.reduce(applyFr
 const textOf = (state: SessionState, cellId: string): string[] =>
   state.cells[cellId]?.outputs.items.map((item) => (item.kind === "stream" ? plainText(item.text) : item.kind)) ?? [];
 
-const RUN = [runFrame(1, 1, "a", RunPhase.QUEUED), runFrame(2, 1, "a", RunPhase.RUNNING), outputsFrame(3, 1, "a", [printed("one\n")])];
+const RUN = [
+  runFrame(1, 1, "a", RunPhase.QUEUED),
+  runFrame(2, 1, "a", RunPhase.RUNNING),
+  outputsFrame(3, 1, "a", [printed("one\n")]),
+];
 
 describe("a session's stream", () => {
   test("puts a run's outputs to its cell", () => {
     const state = after(...RUN, runFrame(4, 1, "a", RunPhase.ENDED));
     expect(textOf(state, "a")).toEqual(["one\n"]);
-    expect(Object.values(state.runs)).toMatchObject([{ cellId: "a", status: RunStatus.OK, startedAtMs: 2, endedAtMs: 4 }]);
+    expect(Object.values(state.runs)).toMatchObject([
+      { cellId: "a", status: RunStatus.OK, startedAtMs: 2, endedAtMs: 4 },
+    ]);
   });
 
   test("a frame that comes twice counts once", () => {
@@ -45,7 +51,10 @@ describe("a session's stream", () => {
 
   test("an update reaches a display of another cell", () => {
     const shown = output(OutputKind.DISPLAY_DATA, { data: { "text/plain": "0 %" }, transient: { display_id: "bar" } });
-    const update = output(OutputKind.UPDATE_DISPLAY_DATA, { data: { "text/plain": "9 %" }, transient: { display_id: "bar" } });
+    const update = output(OutputKind.UPDATE_DISPLAY_DATA, {
+      data: { "text/plain": "9 %" },
+      transient: { display_id: "bar" },
+    });
     const state = after(
       runFrame(1, 1, "a", RunPhase.RUNNING),
       outputsFrame(2, 1, "a", [shown]),

@@ -18,7 +18,14 @@ import type { RunNonce } from "../../../gen/spinapis/envelope/v1/run_pb";
 import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
 import { toHex } from "../../../shared/bytes";
-import { type CellOutputs, NO_OUTPUTS, applyDisplayUpdate, applyMessage, displayUpdateOf, messageOf } from "../../outputs/model";
+import {
+  type CellOutputs,
+  NO_OUTPUTS,
+  applyDisplayUpdate,
+  applyMessage,
+  displayUpdateOf,
+  messageOf,
+} from "../../outputs/model";
 
 export interface RunView {
   readonly key: string;
@@ -185,7 +192,10 @@ function withOutputs(state: SessionState, batch: OutputBatch): SessionState {
     if (update) {
       const before = put(cells, batch.cellId, key, outputs);
       cells = Object.fromEntries(
-        Object.entries(before).map(([id, cell]) => [id, { ...cell, outputs: applyDisplayUpdate(cell.outputs, update) }]),
+        Object.entries(before).map(([id, cell]) => [
+          id,
+          { ...cell, outputs: applyDisplayUpdate(cell.outputs, update) },
+        ]),
       );
       outputs = cellOutputs(cells, batch.cellId, key);
     } else {
@@ -200,7 +210,12 @@ function cellOutputs(cells: SessionState["cells"], cellId: string, key: string):
   return cell?.runKey === key ? cell.outputs : NO_OUTPUTS;
 }
 
-function put(cells: SessionState["cells"], cellId: string, key: string, outputs: CellOutputs): Record<string, CellView> {
+function put(
+  cells: SessionState["cells"],
+  cellId: string,
+  key: string,
+  outputs: CellOutputs,
+): Record<string, CellView> {
   const before = cells[cellId];
   // Outputs of no run, and late ones of a run that a newer one has replaced, are shown nowhere.
   const superseded = before !== undefined && before.runKey !== key && isNewer(before.runKey, key);

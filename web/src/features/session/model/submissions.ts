@@ -12,12 +12,9 @@ import type { CellOrder } from "./live-session";
 import type { SessionState } from "./stream";
 
 export type Submission =
-  | { readonly phase: "waiting" | "compiling" | "sent" }
-  | { readonly phase: "refused"; readonly problem: Problem };
+  { readonly phase: "waiting" | "compiling" | "sent" } | { readonly phase: "refused"; readonly problem: Problem };
 
-export type RunOutcome =
-  | { kind: "ended"; status: RunStatus; runKey: string }
-  | { kind: "refused"; problem: Problem };
+export type RunOutcome = { kind: "ended"; status: RunStatus; runKey: string } | { kind: "refused"; problem: Problem };
 
 interface Collaborators {
   compile(order: CellOrder): Promise<{ sealed: Uint8Array; ciphertextDigest: Uint8Array }>;
@@ -72,7 +69,11 @@ export class Submissions {
     for (const [ciphertext, sent] of [...this.#sent]) {
       if (known.has(ciphertext)) continue;
       if (sameBoot) this.#with.send(sent.sealed);
-      else this.refuse(ciphertext, new Trouble("The runtime was started anew before the run ended.", "Run the cell again."));
+      else
+        this.refuse(
+          ciphertext,
+          new Trouble("The runtime was started anew before the run ended.", "Run the cell again."),
+        );
     }
   }
 

@@ -11,7 +11,11 @@ import { checkedAnswer } from "../api/finish-oidc-sign-in";
 import { takeLinkToken } from "../link-token";
 import { SignInPage } from "./sign-in-page";
 
-const tokens = create(TokensSchema, { accessToken: "a", refreshToken: "r", accessExpiresAtMs: BigInt(Date.now() + 600_000) });
+const tokens = create(TokensSchema, {
+  accessToken: "a",
+  refreshToken: "r",
+  accessExpiresAtMs: BigInt(Date.now() + 600_000),
+});
 
 function refused(reason: string): ConnectError {
   const error = new ConnectError("The sign-in link was used.", Code.Unauthenticated);

@@ -20,7 +20,12 @@ export function SignInPage() {
     if (token) redeem(token);
   }, [token, redeem]);
 
-  if (token && (link.isPending || link.isIdle)) return <SignInFrame><Loading what="your sign-in" /></SignInFrame>;
+  if (token && (link.isPending || link.isIdle))
+    return (
+      <SignInFrame>
+        <Loading what="your sign-in" />
+      </SignInFrame>
+    );
   const nothing = methods.data && !methods.data.password && methods.data.oidcProviders.length === 0;
   return (
     <SignInFrame>

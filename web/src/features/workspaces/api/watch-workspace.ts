@@ -25,6 +25,9 @@ export function useWatchWorkspace(workspaceId: string): void {
       if (event.change === Change.STARTED) void queries.invalidateQueries({ queryKey: [workspaceId] });
       else if (list === "workspaces") void queries.invalidateQueries({ queryKey: [list] });
       else if (list) void queries.invalidateQueries({ queryKey: [workspaceId, list] });
+      // A notebook that is open here is read again; its editor decides what becomes of it.
+      if (event.resource === "notebook")
+        void queries.invalidateQueries({ queryKey: [workspaceId, "notebook", event.id] });
     };
     void watch(() => client.watchWorkspace({ workspaceId }, { signal: stop.signal, timeoutMs: 0 }), heard, stop.signal);
     return () => {
