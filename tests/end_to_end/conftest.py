@@ -12,33 +12,43 @@ from spin_client.sdk import MemoryStore, Platform, every_page
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
 from tests.fakes.extra_runtime import ExtraRuntime
 from tests.fakes.hand_client import HandClient, new_session
+from tests.fakes.secret_search import leaks
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+def running(tmp_path_factory: pytest.TempPathFactory, confidential: set[str]) -> Iterator[RunningPlatform]:
     # Whoever goes missing is missed soon; in production it takes a quarter of an hour.
     platform = start_apart(tmp_path_factory.mktemp("platform"), SPIN_END_GRACE_S="5", SPIN_AUDIT_SWEEP_S="1")
     yield platform
     assert platform.stop() == 0
+    assert leaks(platform.settings, confidential) == []
 
 
 @pytest.fixture(scope="session")
-def sign_in(running: RunningPlatform, tmp_path_factory: pytest.TempPathFactory) -> "SignIn":
-    return SignIn(running, tmp_path_factory.mktemp("pins"))
+def confidential() -> set[str]:
+    """Secrets that tests used: none of them may be found in a log or, in the clear, in a database when all is over."""
+    return set()
+
+
+@pytest.fixture(scope="session")
+def sign_in(running: RunningPlatform, confidential: set[str], tmp_path_factory: pytest.TempPathFactory) -> "SignIn":
+    return SignIn(running, tmp_path_factory.mktemp("pins"), confidential)
 
 
 class SignIn:
     """The owner's sign-in, made once and kept for all tests."""
 
-    def __init__(self, running: RunningPlatform, pins: Path) -> None:
-        self._running, self._pins = running, pins
+    def __init__(self, running: RunningPlatform, pins: Path, confidential: set[str]) -> None:
+        self._running, self._pins, self._confidential = running, pins, confidential
         self._store = MemoryStore()
         self._done = False
 
     async def connect(self) -> Platform:
         platform = await Platform.connect(self._running.settings.public_url, store=self._store, pins=self._pins)
         if not self._done:
-            await platform.sign_in_with_link(self._running.new_token())
+            token = self._running.new_token()
+            await platform.sign_in_with_link(token)
+            self._confidential |= {token, platform.tokens.refresh_token, await platform.tokens.access_token()}
             self._done = True
         return platform
 

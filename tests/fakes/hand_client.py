@@ -87,6 +87,10 @@ class HandClient:
                 self.seen.append(frame)
         return frame
 
+    async def seen_next(self, kind: str) -> None:
+        """Waits for such a frame and keeps it with the others."""
+        self.seen.append(await self.next(kind))
+
     async def start_kernel(self) -> int:
         """The epoch of the session's kernel, once it is ready."""
         if self.attached.kernel.phase not in READY:
