@@ -16,7 +16,7 @@ from spinapis.auth.v1.members_pb2_grpc import add_AccessServiceServicer_to_serve
 from spinapis.auth.v1.trust_pb2_grpc import add_EnrolmentServiceServicer_to_server
 from spinapis.runtime.v1.frames_pb2 import Output
 from tests.fakes.installation import Installation, Metadata
-from tests.fakes.peer_services import FakeAccess
+from tests.fakes.peer_services import FakeAccess, FakeWorkspaces, add_workspaces
 from tests.fakes.runtimes import FakeEnrolment, FakeRun, FakeRuntime
 
 WORKSPACE = "ab" * 16
@@ -28,14 +28,16 @@ class AuditBench:
         self.installation = installation
         self.access = access
         self.enrolment = enrolment
+        self.workspaces = FakeWorkspaces()
         self.log = LogServiceStub(installation.channel("audit"))
         self.history = HistoryServiceStub(installation.channel("audit"))
 
-    async def start_auth(self) -> None:
+    async def start_peers(self) -> None:
         for user, role in ((OWNER, "OWNER"), (VIEWER, "VIEWER"), (AUDITOR, "AUDITOR")):
             self.access.roles[user, WORKSPACE] = MemberRole.Value(f"MEMBER_ROLE_{role}")
         servicers = ((add_AccessServiceServicer_to_server, self.access), (add_EnrolmentServiceServicer_to_server, self.enrolment))
         await self.installation.start_fake("auth", *servicers)
+        await self.installation.start_fake("workspace", *add_workspaces(self.workspaces))
 
     @property
     def owner(self) -> Metadata:
@@ -59,7 +61,7 @@ class AuditBench:
         )
         return runtime
 
-    async def compile(self, run: FakeRun, user_id: str = OWNER) -> int:
+    async def compile(self, run: FakeRun, user_id: str = OWNER, **fields: str) -> int:
         """What the compiler logs before a program leaves it."""
         runtime_id, session_id = run.runtime.runtime_id, run.session_id.hex()
         body = {
@@ -74,6 +76,7 @@ class AuditBench:
             "runtime_id": runtime_id,
             "user_id": user_id,
             "connections": [],
+            **fields,
         }
         entry = pb.NewEntry(
             idempotency_key=f"program:{run.program_digest.hex()}",

@@ -16,7 +16,7 @@ from tests.fakes.runtimes import FakeEnrolment
 async def bench(tmp_path: Path, database_url: str) -> AsyncIterator[AuditBench]:
     installation = Installation(tmp_path / "installation", database_url)
     made = AuditBench(installation, FakeAccess(), FakeEnrolment(installation.keys, WORKSPACE))
-    await made.start_auth()
+    await made.start_peers()
     wiring = installation.wiring("audit", {"SPIN_AUDIT_SWEEP_S": "1"})
     await installation.start(await build(wiring), wiring)
     yield made

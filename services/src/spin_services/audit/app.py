@@ -6,11 +6,13 @@ from spin_services.audit.history_reader import HistoryReader
 from spin_services.audit.history_service import HistoryService
 from spin_services.audit.history_store import ReceiptStore
 from spin_services.audit.identities import EnrolledIdentities
+from spin_services.audit.lines import Lines
 from spin_services.audit.log_reader import LogReader
 from spin_services.audit.log_service import LogService
 from spin_services.audit.log_store import LogStore
 from spin_services.audit.output_store import OutputStore
 from spin_services.audit.proofs import Prover
+from spin_services.audit.session_logs import SessionLogs
 from spin_services.audit.settings import from_environment
 from spin_services.audit.sweeps import Sweeps
 from spin_services.audit.transactions import transactions_for
@@ -32,13 +34,16 @@ async def build(wiring: Wiring) -> App:
     reader = LogReader(transactions, keys.kek)
     prover = Prover(reader, lambda: keys.role_key(Role.ROLE_AUDIT))
     appender = Appender(store, clock)
-    log_service = LogService(appender, reader, prover, Exporter(reader, prover, keys.root_documents), wiring.notifier)
+    history, lines = HistoryReader(transactions), Lines(wiring.peers, clock)
+    identities = EnrolledIdentities(wiring.peers, keys, lines, clock)
+    sessions = SessionLogs(reader, history, lines, identities)
+    log_service = LogService(appender, reader, sessions, prover, Exporter(reader, prover, keys.root_documents), wiring.notifier)
     history_service = HistoryService(
         ReceiptStore(store),
         OutputStore(store),
-        reader,
-        HistoryReader(transactions),
-        EnrolledIdentities(wiring.peers, keys, clock),
+        sessions,
+        history,
+        identities,
         lambda: keys.role_key(Role.ROLE_AUDIT),
         clock,
     )

@@ -18,6 +18,7 @@ from spin_envelope.merkle import leaf_hash
 from spinapis.envelope.v1.receipt_pb2 import LogLeaf
 
 SALT = 32
+WORKSPACE_ID = re.compile("[0-9a-f]{32}")
 RUN_ID = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})")
 # Types, or prefixes that end with ".", that only these services may append. Nobody appends what an empty set names.
 WRITERS: dict[str, frozenset[str]] = {
@@ -75,6 +76,8 @@ class EntryFilter:
     words: tuple[str, ...] = ()
     from_ms: int = 0
     until_ms: int = 0
+    # Beside `subject`.
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class CompiledProgram:
 
     run_id: RunId
     program_digest: bytes
+    # The session's workspace; empty where it is the one that logs the program.
+    workspace_id: str
     session_id: str
     notebook_id: str
     cell_id: str
@@ -165,6 +170,7 @@ def compiled_program(body: str) -> CompiledProgram:
         program = CompiledProgram(
             run_id=run_id,
             program_digest=bytes.fromhex(fields["program_digest"]),
+            workspace_id=str(fields.get("workspace_id", "")),
             session_id=str(fields["session_id"]),
             notebook_id=str(fields["notebook_id"]),
             cell_id=str(fields["cell_id"]),
@@ -176,6 +182,8 @@ def compiled_program(body: str) -> CompiledProgram:
         raise ValueError(f"not a compiled program: {failure}") from None
     if len(program.program_digest) != 32:
         raise ValueError("not a compiled program: the digest is not one")
+    if program.workspace_id and not WORKSPACE_ID.fullmatch(program.workspace_id):
+        raise ValueError("not a compiled program: its workspace is not one")
     return program
 
 

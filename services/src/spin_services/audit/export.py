@@ -2,7 +2,8 @@
 
 - What is exported is the log as it was when the export began; entries that come meanwhile are not in it.
 - A page of entries is in memory at a time, however long the log is.
-- A session's export carries the enrolments of the workspace's runtimes as well: they prove its receipts.
+- A session's export comes from the log that holds its receipts, and carries the enrolments of the runtimes that its entries speak of: they prove
+  the receipts. Other runtimes of that workspace are not the session's business.
 """
 
 from base64 import b64encode
@@ -16,7 +17,7 @@ from spin_services.audit.proofs import Prover
 
 PAGE = 1000
 CHUNK = 512 * 1024
-ENROLLED = EntryFilter(type="runtime.enrolled")
+ENROLLED = "runtime.enrolled"
 
 
 class Exporter:
@@ -27,9 +28,8 @@ class Exporter:
         self._prover = prover
         self._root_documents = root_documents
 
-    async def lines(self, workspace_id: str, session_id: str) -> AsyncIterator[bytes]:
-        """Chunks of whole lines."""
-        log = await self._reader.log(workspace_id)
+    async def lines(self, workspace_id: str, log: LogHandle | None, session_id: str) -> AsyncIterator[bytes]:
+        """Chunks of whole lines, of a log that belongs to the workspace (None while it has no entry)."""
         note, _ = await self._prover.note(workspace_id, log, log.size if log is not None else 0)
         chunk = bytearray(_header(workspace_id, note, self._root_documents(), "session" if session_id else "full"))
         if log is None:
@@ -51,7 +51,7 @@ class Exporter:
             yield [_line(entry) for entry in entries]
 
     async def _session(self, log: LogHandle, session_id: str) -> AsyncIterator[list[bytes]]:
-        enrolments = await self._enrolments(log)
+        enrolments = await self._enrolments(log, f"session:{session_id}")
         start = 0
         while entries := await self._reader.entries_about(log, f"session:{session_id}", start, PAGE):
             start = entries[-1].index + 1
@@ -61,13 +61,12 @@ class Exporter:
         if enrolments:
             yield await self._proved(log, enrolments)
 
-    async def _enrolments(self, log: LogHandle) -> list[StoredEntry]:
+    async def _enrolments(self, log: LogHandle, subject: str) -> list[StoredEntry]:
+        """Oldest first. A runtime is enrolled a few times in its life at most."""
         found: list[StoredEntry] = []
-        before = log.size
-        while page := await self._reader.find(log, ENROLLED, before, PAGE):
-            found += page
-            before = page[-1].index
-        return found[::-1]
+        for runtime_id in await self._reader.runtimes_about(log, subject):
+            found += await self._reader.find(log, EntryFilter(type=ENROLLED, subject=f"runtime:{runtime_id}"), log.size, PAGE)
+        return sorted(found, key=lambda entry: entry.index)
 
     async def _proved(self, log: LogHandle, entries: Sequence[StoredEntry]) -> list[bytes]:
         entries = sorted(entries, key=lambda entry: entry.index)

@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from spin_envelope.errors import Refused
-from spin_envelope.keys import SigningKey, VerifyKey
+from spin_envelope.keys import SigningKey
 from spin_envelope.signing import sign, verify
 from spin_services.audit import wire
 from spin_services.audit.history_reader import HistoryReader
 from spin_services.audit.history_store import ReceiptStore
-from spin_services.audit.identities import Identities
-from spin_services.audit.log_reader import LogReader
+from spin_services.audit.identities import Identities, Identity
 from spin_services.audit.output_store import OutputsRefused, OutputStore, RunUnknown
 from spin_services.audit.receipts import SignedReceipt
+from spin_services.audit.session_logs import SessionLogs
 from spin_services.database import pages
 from spin_services.rpc.errors import ErrorReason, ServiceError, not_found
 from spin_services.rpc.identity import current_caller
@@ -34,7 +34,7 @@ class HistoryService(HistoryServiceServicer):
         self,
         receipts: ReceiptStore,
         outputs: OutputStore,
-        log: LogReader,
+        sessions: SessionLogs,
         history: HistoryReader,
         identities: Identities,
         key: Callable[[], SigningKey],
@@ -42,24 +42,24 @@ class HistoryService(HistoryServiceServicer):
     ) -> None:
         self._receipts = receipts
         self._outputs = outputs
-        self._log = log
+        self._sessions = sessions
         self._history = history
         self._identities = identities
         self._key = key
         self._clock = clock
 
     async def UploadReceipts(self, request: pb.UploadReceiptsRequest, context: Any) -> pb.UploadReceiptsResponse:
-        workspace_id, runtime_id = request.workspace_id, wire.check_id("runtime_id", request.runtime_id)
+        runtime_id = wire.check_id("runtime_id", request.runtime_id)
         if len(request.receipts) > MAX_RECEIPTS:
             raise ServiceError(ErrorReason.ERROR_REASON_TOO_LARGE, limit=f"{MAX_RECEIPTS} receipts")
-        identity = await self._identities.of(workspace_id, runtime_id)
-        receipts = await _verified(request.receipts, identity, workspace_id, runtime_id)
+        identity = await self._identities.of(request.workspace_id, runtime_id)
+        receipts = await _verified(request.receipts, identity, runtime_id)
         now_ms = self._clock()
-        taken = await self._receipts.take(workspace_id, runtime_id, receipts, now_ms)
+        taken = await self._receipts.take(identity.home, runtime_id, receipts, now_ms)
         if taken.fork_seq:
             raise ServiceError(ErrorReason.ERROR_REASON_RECEIPT_CONFLICT, receipt_seq=str(taken.fork_seq))
         ack = ReceiptAck(
-            workspace_id=bytes.fromhex(workspace_id),
+            workspace_id=bytes.fromhex(identity.home),
             runtime_id=bytes.fromhex(runtime_id),
             up_to_seq=taken.chain.last_seq,
             digest=taken.chain.last_digest,
@@ -69,8 +69,9 @@ class HistoryService(HistoryServiceServicer):
 
     async def UploadOutputs(self, request: pb.UploadOutputsRequest, context: Any) -> pb.UploadOutputsResponse:
         runtime_id, run_id = wire.check_id("runtime_id", request.runtime_id), wire.nonce_run_id(request.nonce)
+        home = await self._sessions.home(request.workspace_id, runtime_id)
         try:
-            stored = await self._outputs.take(request.workspace_id, runtime_id, run_id, wire.outputs(request), self._clock())
+            stored = await self._outputs.take(home, request.workspace_id, runtime_id, run_id, wire.outputs(request), self._clock())
         except RunUnknown:
             raise not_found("run", run_id) from None
         except OutputsRefused:
@@ -81,24 +82,24 @@ class HistoryService(HistoryServiceServicer):
         session_id = wire.check_id("session_id", request.session_id)
         listing = f"runs:{request.workspace_id}:{session_id}"
         position = pages.decode(listing, request.page_token)
-        log = await self._log.log(request.workspace_id)
+        log = await self._sessions.of_session(request.workspace_id, session_id)
         if log is None:
             return pb.ListRunsResponse()
         limit = pages.clamp(request.page_size)
-        rows = await self._history.runs(log, session_id, int(position[0]) if position else -1, limit + 1)
+        rows = await self._history.runs(log, request.workspace_id, session_id, int(position[0]) if position else -1, limit + 1)
         token = pages.encode(listing, rows[limit - 1]["first_index"]) if len(rows) > limit else ""
         with_person = has_permission(current_caller(), "member.read")
-        runs = [wire.to_run(row if with_person else row | {"user_id": ""}) for row in rows[:limit]]
+        runs = [wire.to_run(row if with_person else row | {"user_id": ""}, log.workspace_id) for row in rows[:limit]]
         return pb.ListRunsResponse(runs=runs, next_page_token=token)
 
     async def ListRunOutputs(self, request: pb.ListRunOutputsRequest, context: Any) -> pb.ListRunOutputsResponse:
         run_id = wire.run_id(request.run_id)
         listing = f"outputs:{request.workspace_id}:{run_id}"
         position = pages.decode(listing, request.page_token)
-        log = await self._log.log(request.workspace_id)
-        run = await self._history.run(log, run_id) if log is not None else None
-        if log is None or run is None:
+        found = await self._sessions.of_run(request.workspace_id, run_id)
+        if found is None:
             raise not_found("run", run_id)
+        log, run = found
         limit = pages.clamp(request.page_size, MAX_OUTPUT_PAGE, MAX_OUTPUT_PAGE)
         page = await self._history.outputs(log, run_id, int(position[0]) if position else 0, limit, MAX_PAGE_BYTES)
         more = bool(page) and page[-1].index < run["frames_stored"]
@@ -111,20 +112,19 @@ class HistoryService(HistoryServiceServicer):
     async def ListAlarms(self, request: pb.ListAlarmsRequest, context: Any) -> pb.ListAlarmsResponse:
         listing = f"alarms:{request.workspace_id}:{request.open_only}"
         position = pages.decode(listing, request.page_token)
-        log = await self._log.log(request.workspace_id)
-        if log is None:
-            return pb.ListAlarmsResponse()
         limit = pages.clamp(request.page_size)
-        rows = await self._history.alarms(log, int(position[0]) if position else 0, request.open_only, limit + 1)
+        own, above = await self._sessions.all_of(request.workspace_id)
+        before = int(position[0]) if position else 0
+        rows = await self._history.alarms(own, above, request.workspace_id, before, request.open_only, limit + 1)
         token = pages.encode(listing, rows[limit - 1]["id"]) if len(rows) > limit else ""
         return pb.ListAlarmsResponse(alarms=wire.to_alarms(rows[:limit]), next_page_token=token)
 
 
-async def _verified(data: Sequence[bytes], identity: VerifyKey, workspace_id: str, runtime_id: str) -> list[SignedReceipt]:
+async def _verified(data: Sequence[bytes], identity: Identity, runtime_id: str) -> list[SignedReceipt]:
     """Raises SIGNATURE_INVALID, RECEIPT_CONFLICT."""
 
     def all_of_them() -> list[SignedReceipt]:
-        return [wire.signed_receipt(verify(one, Receipt, [identity]), workspace_id, runtime_id) for one in data]
+        return [wire.signed_receipt(verify(one, Receipt, [identity.key]), identity.home, runtime_id) for one in data]
 
     try:
         return all_of_them() if len(data) <= VERIFY_IN_THREAD else await asyncio.to_thread(all_of_them)

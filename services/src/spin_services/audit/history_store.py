@@ -20,7 +20,7 @@ from spin_services.audit.alarms import Alarm, clear_alarms, open_causes, raise_a
 from spin_services.audit.domain import Draft
 from spin_services.audit.log_store import Head, LogStore, LogTransaction
 from spin_services.audit.receipts import Chain, Outputs, Plan, SignedReceipt, concerns, judge_outputs, plan_upload, run_changes, run_id_of, type_name
-from spin_services.audit.run_store import Row, forget_outputs, insert_runs, load_runs, never_started, new_run, save_runs
+from spin_services.audit.run_store import Row, forget_outputs, insert_runs, load_runs, never_started, new_run, save_runs, workspace_of
 from spin_services.audit.tables import CHAINS, RECEIPTS
 from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptType, RunStatus
 
@@ -126,6 +126,7 @@ class _Upload:
         return new_run(
             self._head.log_id,
             run_id,
+            workspace_id=workspace_of(self._transaction, self._head, one.receipt.session_id.hex()),
             session_id=one.receipt.session_id.hex(),
             runtime_id=self._runtime_id,
             program_digest=one.receipt.program_digest,

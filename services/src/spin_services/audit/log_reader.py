@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, select
 
 from spin_services.audit.domain import EntryFilter, StoredEntry, pseudonym
 from spin_services.audit.log_store import key_name, read_tiles
@@ -35,6 +35,14 @@ class LogReader:
         row = await self._transactions.read(lambda connection: connection.execute(query).one_or_none())
         return LogHandle(row[0], workspace_id, row[1], row[2]) if row is not None else None
 
+    async def logs(self, workspace_ids: Sequence[str]) -> list[LogHandle]:
+        """Those that there are, in the order asked for."""
+        if not workspace_ids:
+            return []
+        query = select(LOGS.c.id, LOGS.c.workspace_id, LOGS.c.size, LOGS.c.pseudonym_key).where(LOGS.c.workspace_id.in_(workspace_ids))
+        rows = await self._transactions.read(lambda connection: connection.execute(query).all())
+        return sorted((LogHandle(*row) for row in rows), key=lambda log: workspace_ids.index(log.workspace_id))
+
     async def tiles(self, log: LogHandle, keys: Iterable[TileKey]) -> dict[TileKey, bytes]:
         return await self._transactions.read(lambda connection: read_tiles(connection, log.log_id, keys))
 
@@ -48,6 +56,15 @@ class LogReader:
         query = _about(_entries(log), subject).where(SUBJECTS.c.entry_index >= start, SUBJECTS.c.entry_index < log.size)
         return await self._read(query.order_by(SUBJECTS.c.entry_index).limit(limit))
 
+    async def runtimes_about(self, log: LogHandle, subject: str) -> list[str]:
+        """The runtimes that a subject's entries speak of."""
+        about, other = SUBJECTS.alias(), SUBJECTS
+        same = and_(other.c.log_id == about.c.log_id, other.c.entry_index == about.c.entry_index, other.c.subject.startswith("runtime:"))
+        query = select(other.c.subject).distinct().select_from(about.join(other, same))
+        query = query.where(about.c.log_id == log.log_id, about.c.subject == subject, about.c.entry_index < log.size)
+        rows = await self._transactions.read(lambda connection: connection.execute(query).scalars().all())
+        return sorted(row.removeprefix("runtime:") for row in rows)
+
     async def entries_at(self, log: LogHandle, indexes: Sequence[int]) -> list[StoredEntry]:
         return await self._read(_entries(log).where(ENTRIES.c.entry_index.in_(indexes)).order_by(ENTRIES.c.entry_index))
 
@@ -60,6 +77,8 @@ class LogReader:
         query = _entries(log).where(ENTRIES.c.entry_index < min(before, log.size))
         if wanted.subject:
             query = _about(query, wanted.subject)
+        if wanted.session_id:
+            query = query.where(_in_session(wanted.session_id))
         if wanted.type.endswith("."):
             query = query.where(ENTRIES.c.type.startswith(wanted.type, autoescape=True))
         elif wanted.type:
@@ -101,6 +120,12 @@ def _entries(log: LogHandle) -> "Select[Any]":
     columns = (ENTRIES.c.entry_index, ENTRIES.c.type, ENTRIES.c.time_ms, ENTRIES.c.leaf, ENTRIES.c.salt, ENTRIES.c.body)
     query = select(*columns, PEOPLE.c.user_id, ENTRIES.c.receipt).select_from(ENTRIES.outerjoin(PEOPLE, person))
     return query.where(ENTRIES.c.log_id == log.log_id)
+
+
+def _in_session(session_id: str) -> ColumnElement[bool]:
+    named = SUBJECTS.alias()
+    same = and_(named.c.log_id == ENTRIES.c.log_id, named.c.entry_index == ENTRIES.c.entry_index)
+    return exists().where(same, named.c.subject == f"session:{session_id}")
 
 
 def _about(query: "Select[Any]", subject: str) -> "Select[Any]":

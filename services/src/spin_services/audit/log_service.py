@@ -8,6 +8,7 @@ from spin_services.audit.appender import Appender
 from spin_services.audit.export import Exporter
 from spin_services.audit.log_reader import LogHandle, LogReader
 from spin_services.audit.proofs import Prover, SizeUnknown
+from spin_services.audit.session_logs import SessionLogs
 from spin_services.audit.watching import watch
 from spin_services.database import Notifier, pages
 from spin_services.rpc.errors import invalid, not_found
@@ -21,9 +22,10 @@ MAX_PAGE_BYTES = 3 * 1024 * 1024
 
 
 class LogService(LogServiceServicer):
-    def __init__(self, appender: Appender, reader: LogReader, prover: Prover, exporter: Exporter, notifier: Notifier) -> None:
+    def __init__(self, appender: Appender, reader: LogReader, sessions: SessionLogs, prover: Prover, exporter: Exporter, notifier: Notifier) -> None:
         self._appender = appender
         self._reader = reader
+        self._sessions = sessions
         self._prover = prover
         self._exporter = exporter
         self._notifier = notifier
@@ -37,7 +39,7 @@ class LogService(LogServiceServicer):
         wanted = wire.entry_filter(request)
         listing = f"entries:{request.workspace_id}:{wanted}"
         position = pages.decode(listing, request.page_token)
-        log = await self._reader.log(request.workspace_id)
+        log = await self._log(request.workspace_id, request.session_id)
         if log is None:
             return pb.ListEntriesResponse()
         limit = pages.clamp(request.page_size)
@@ -53,42 +55,54 @@ class LogService(LogServiceServicer):
             yield pb.WatchEntriesResponse(entry=wire.to_entry(entry, with_person))
 
     async def GetCheckpoint(self, request: pb.GetCheckpointRequest, context: Any) -> pb.GetCheckpointResponse:
-        log = await self._reader.log(request.workspace_id)
+        home = await self._home(request)
+        log = await self._reader.log(home)
         size = log.size if log is not None else 0
-        note, root = await self._prover.note(request.workspace_id, log, size)
+        note, root = await self._prover.note(home, log, size)
         return pb.GetCheckpointResponse(note=note, size=size, root_hash=root)
 
     async def GetInclusionProof(self, request: pb.GetInclusionProofRequest, context: Any) -> pb.GetInclusionProofResponse:
-        log = await self._log(request.workspace_id)
+        log = await self._log(request.workspace_id, request.session_id)
+        if log is None or (request.session_id and not await self._is_about(log, request.session_id, request.index)):
+            raise not_found("entry", str(request.index))
         size = request.tree_size or log.size
         try:
             hashes = await self._prover.inclusion(log, request.index, size)
-            note, _ = await self._prover.note(request.workspace_id, log, size)
+            note, _ = await self._prover.note(log.workspace_id, log, size)
         except SizeUnknown:
             raise not_found("entry", str(request.index)) from None
         return pb.GetInclusionProofResponse(hashes=hashes, tree_size=size, note=note)
 
     async def GetConsistencyProof(self, request: pb.GetConsistencyProofRequest, context: Any) -> pb.GetConsistencyProofResponse:
-        log = await self._reader.log(request.workspace_id)
+        home = await self._home(request)
+        log = await self._reader.log(home)
         size = request.to_size or (log.size if log is not None else 0)
         try:
             hashes = await self._prover.consistency(log, request.from_size, size) if log is not None else []
-            note, _ = await self._prover.note(request.workspace_id, log, size)
+            note, _ = await self._prover.note(home, log, size)
         except SizeUnknown:
             raise invalid("from_size", "The log was never of that size.") from None
         return pb.GetConsistencyProofResponse(hashes=hashes, to_size=size, note=note)
 
     async def ExportLog(self, request: pb.ExportLogRequest, context: Any) -> AsyncIterator[pb.ExportLogResponse]:
-        if request.session_id:
-            wire.check_id("session_id", request.session_id)
-        async for lines in self._exporter.lines(request.workspace_id, request.session_id):
+        log = await self._log(request.workspace_id, request.session_id)
+        of = log.workspace_id if log is not None else request.workspace_id
+        async for lines in self._exporter.lines(of, log, request.session_id):
             yield pb.ExportLogResponse(lines=lines)
 
-    async def _log(self, workspace_id: str) -> LogHandle:
-        log = await self._reader.log(workspace_id)
-        if log is None:
-            raise not_found("log", workspace_id)
-        return log
+    async def _log(self, workspace_id: str, session_id: str) -> LogHandle | None:
+        """The workspace's own log, or the one that holds the receipts of a session of its. Only entries about the session may leave the latter."""
+        if not session_id:
+            return await self._reader.log(workspace_id)
+        return await self._sessions.of_session(workspace_id, wire.check_id("session_id", session_id))
+
+    async def _is_about(self, log: LogHandle, session_id: str, index: int) -> bool:
+        found = await self._reader.entries_about(log, f"session:{session_id}", index, 1) if index < log.size else []
+        return [entry.index for entry in found] == [index]
+
+    async def _home(self, request: pb.GetCheckpointRequest | pb.GetConsistencyProofRequest) -> str:
+        runtime_id = wire.check_id("runtime_id", request.runtime_id) if request.runtime_id else ""
+        return await self._sessions.home(request.workspace_id, runtime_id)
 
 
 def _fitting(entries: list[pb.Entry]) -> list[pb.Entry]:

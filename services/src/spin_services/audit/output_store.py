@@ -27,7 +27,7 @@ class Output:
 
 
 class RunUnknown(Exception):
-    """No such run of that runtime."""
+    """No such run of that workspace and runtime."""
 
 
 class OutputsRefused(Exception):
@@ -38,19 +38,22 @@ class OutputStore:
     def __init__(self, store: LogStore) -> None:
         self._store = store
 
-    async def take(self, workspace_id: str, runtime_id: str, run_id: str, outputs: Sequence[Output], now_ms: int) -> int:
-        """Store consecutive outputs; how many are stored without a gap. Raises RunUnknown, OutputsRefused."""
+    async def take(self, home: str, workspace_id: str, runtime_id: str, run_id: str, outputs: Sequence[Output], now_ms: int) -> int:
+        """Store consecutive outputs of a workspace's run; how many are stored without a gap. `home` is whose log tells of the run.
+
+        Raises RunUnknown, OutputsRefused.
+        """
         chained = [output for output in outputs if output.index]
 
         def work(transaction: LogTransaction) -> tuple[int, bool]:
-            head = transaction.lock(workspace_id)
+            head = transaction.lock(home)
             run = load_runs(transaction, head.log_id, [run_id]).get(run_id)
-            if run is None or run["runtime_id"] != runtime_id:
+            if run is None or (run["workspace_id"], run["runtime_id"]) != (workspace_id, runtime_id):
                 raise RunUnknown
             if run["outputs_expired"]:
                 return int(run["frames"]), False
             _check_repeated(transaction, run, chained)
-            refused = _extend(transaction, workspace_id, run, chained, now_ms)
+            refused = _extend(transaction, home, run, chained, now_ms)
             save_runs(transaction, [run])
             return int(run["frames_stored"]), refused
 
@@ -76,7 +79,7 @@ def _check_repeated(transaction: LogTransaction, run: Row, outputs: Sequence[Out
             raise OutputsRefused
 
 
-def _extend(transaction: LogTransaction, workspace_id: str, run: Row, outputs: Sequence[Output], now_ms: int) -> bool:
+def _extend(transaction: LogTransaction, home: str, run: Row, outputs: Sequence[Output], now_ms: int) -> bool:
     """Chain and store what follows; True when that shows the outputs to be wrong."""
     chain = OutputChain(run["frames_stored"], run["chain"])
     rows = []
@@ -91,15 +94,15 @@ def _extend(transaction: LogTransaction, workspace_id: str, run: Row, outputs: S
         raise OutputsRefused
     transaction.connection.execute(insert(OUTPUTS), rows)
     run.update(frames_stored=chain.frames, chain=chain.digest, heard_at_ms=now_ms, alarmed=False)
-    return run["ended_index"] is not None and _settle(transaction, workspace_id, run, now_ms)
+    return run["ended_index"] is not None and _settle(transaction, home, run, now_ms)
 
 
-def _settle(transaction: LogTransaction, workspace_id: str, run: Row, now_ms: int) -> bool:
+def _settle(transaction: LogTransaction, home: str, run: Row, now_ms: int) -> bool:
     """Compare with the end receipt; True on a mismatch."""
     verdict = judge_run(transaction, run)
     if verdict is Outputs.MISMATCH:
-        raise_alarms(transaction, workspace_id, [mismatch_alarm(run)], now_ms)
+        raise_alarms(transaction, home, [mismatch_alarm(run)], now_ms)
     if verdict is Outputs.VERIFIED:
         types = (alarms.OUTPUTS_MISSING, alarms.OUTPUTS_MISMATCH)
-        clear_alarms(transaction, workspace_id, types, now_ms, runtime_id=run["runtime_id"], causes=[run["run_id"]])
+        clear_alarms(transaction, home, types, now_ms, runtime_id=run["runtime_id"], causes=[run["run_id"]])
     return verdict is Outputs.MISMATCH

@@ -20,7 +20,7 @@ from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptType
 NO_RECEIPT = bytes(32)
 # Of a REJECT that gives no reason: the run was rejected all the same.
 UNNAMED = "UNSPECIFIED"
-_NOT_REJECTED: Mapping[str, Any] = {"ended_at_ms": 0, "ended_index": None, "reject_reason": "", "settled": False}
+_NOT_REJECTED: dict[str, Any] = {"ended_at_ms": 0, "ended_index": None, "reject_reason": "", "settled": False}
 
 
 @dataclass(frozen=True, slots=True)

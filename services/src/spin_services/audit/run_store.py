@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from spin_envelope.chain import START
 from spin_services.audit.domain import CompiledProgram, Draft, RunId, compiled_program, pseudonym
-from spin_services.audit.log_store import LogTransaction
+from spin_services.audit.log_store import Head, LogTransaction
 from spin_services.audit.tables import OUTPUTS, RUNS
 
 Row = dict[str, Any]
@@ -33,6 +33,7 @@ CHANGING = (
     "alarmed",
 )
 _EMPTY: Row = {
+    "workspace_id": "",
     "session_id": "",
     "notebook_id": "",
     "cell_id": "",
@@ -76,21 +77,22 @@ def record_compiled(transaction: LogTransaction, workspace_id: str, placed: Iter
     programs = [(index, compiled_program(draft.body)) for index, draft in placed if draft.type == "program.compiled"]
     if programs:
         head = transaction.lock(workspace_id)
-        rows = [_compiled_row(head.log_id, pseudonym(head.pseudonym_key, program.user_id), index, program, now_ms) for index, program in programs]
+        rows = [_compiled_row(head, index, program, now_ms) for index, program in programs]
         insert_runs(transaction, rows)
 
 
-def _compiled_row(log_id: int, name: str, index: int, program: CompiledProgram, now_ms: int) -> Row:
+def _compiled_row(head: Head, index: int, program: CompiledProgram, now_ms: int) -> Row:
     return new_run(
-        log_id,
+        head.log_id,
         program.run_id,
+        workspace_id=program.workspace_id or head.workspace_id,
         program_digest=program.program_digest,
         session_id=program.session_id,
         notebook_id=program.notebook_id,
         cell_id=program.cell_id,
         cell_type=program.cell_type,
         runtime_id=program.runtime_id,
-        pseudonym=name,
+        pseudonym=pseudonym(head.pseudonym_key, program.user_id),
         first_index=index,
         compiled_index=index,
         compiled_at_ms=now_ms,
@@ -106,6 +108,13 @@ def insert_runs(transaction: LogTransaction, rows: Sequence[Row]) -> None:
 def load_runs(transaction: LogTransaction, log_id: int, run_ids: Sequence[str]) -> dict[str, Row]:
     query = select(RUNS).where(RUNS.c.log_id == log_id, RUNS.c.run_id.in_(run_ids))
     return {row["run_id"]: dict(row) for row in (transaction.connection.execute(query)).mappings()}
+
+
+def workspace_of(transaction: LogTransaction, head: Head, session_id: str) -> str:
+    """Where a run belongs that nobody compiled: with the session's other runs, else to the log's own workspace."""
+    query = select(RUNS.c.workspace_id).where(RUNS.c.log_id == head.log_id, RUNS.c.session_id == session_id).limit(1)
+    found = transaction.connection.execute(query).scalar_one_or_none() if session_id else None
+    return str(found) if found is not None else head.workspace_id
 
 
 def save_runs(transaction: LogTransaction, rows: Iterable[Row]) -> None:

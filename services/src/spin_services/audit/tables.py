@@ -112,6 +112,8 @@ class RunRow(AuditRow, table=True):
     boot_id: str = Field(max_length=32)
     kernel_epoch: int = Field(sa_type=BigInteger)
     seq: int = Field(sa_type=BigInteger)
+    # The session's; the log is that of the runtime's home, which may be above it.
+    workspace_id: str = Field(max_length=32)
     session_id: str
     notebook_id: str
     cell_id: str

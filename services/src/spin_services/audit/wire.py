@@ -75,7 +75,7 @@ def entry_filter(request: pb.ListEntriesRequest) -> EntryFilter:
     texts = (request.type, request.user_id, request.subject, request.text)
     if not all(_plain(text, MAX_KEY) for text in texts):
         raise invalid("text", f"A filter has at most {MAX_KEY} characters.")
-    return EntryFilter(request.type, request.user_id, request.subject, words_of(request.text), request.from_ms, request.until_ms)
+    return EntryFilter(request.type, request.user_id, request.subject, words_of(request.text), request.from_ms, request.until_ms, request.session_id)
 
 
 def to_entry(entry: StoredEntry, with_person: bool) -> pb.Entry:
@@ -125,7 +125,7 @@ def to_output(output: Output) -> frames_pb2.Output:
     return frames_pb2.Output(index=output.index, kind=output.kind, body=output.body)  # type: ignore[arg-type]
 
 
-def to_run(row: Row) -> pb.Run:
+def to_run(row: Row, log_workspace_id: str) -> pb.Run:
     indexes = [row[name] for name in ("compiled_index", "started_index", "ended_index") if row[name] is not None]
     return pb.Run(
         id=row["run_id"],
@@ -148,6 +148,7 @@ def to_run(row: Row) -> pb.Run:
         reject_reason=row["reject_reason"],
         operations=Receipt.FromString(row["operations"]).operations,
         entry_indexes=indexes,
+        log_workspace_id=log_workspace_id,
     )
 
 

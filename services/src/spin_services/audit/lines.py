@@ -1,0 +1,43 @@
+"""Which workspaces are above one, as the workspace service tells.
+
+A parent never changes, so an answer is believed for a while. Whether the caller may work in the workspace was checked before anyone asks here.
+"""
+
+from collections.abc import Callable
+
+from spin_services.rpc.peers import Peers
+from spinapis.workspace.v1.workspaces_pb2 import ListAncestorsRequest
+from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceStub
+
+KEPT_MS = 60_000
+CACHE_SIZE = 10_000
+
+
+class Lines:
+    def __init__(self, peers: Peers, clock: Callable[[], int]) -> None:
+        self._workspaces = peers.stub(WorkspaceServiceStub)
+        self._clock = clock
+        self._known: dict[str, tuple[int, list[str]]] = {}
+
+    async def above(self, workspace_id: str) -> list[str]:
+        """The workspace's parent, its parent's parent, and so on."""
+        now_ms = self._clock()
+        known = self._known.get(workspace_id)
+        if known is not None and known[0] > now_ms:
+            return known[1]
+        line = await self._line(workspace_id)
+        above = line[1:] if line[:1] == [workspace_id] else []
+        if len(self._known) >= CACHE_SIZE:
+            self._known.clear()
+        self._known[workspace_id] = (now_ms + KEPT_MS, above)
+        return above
+
+    async def _line(self, workspace_id: str) -> list[str]:
+        line: list[str] = []
+        token = ""
+        while True:
+            answer = await self._workspaces.ListAncestors(ListAncestorsRequest(workspace_id=workspace_id, page_token=token))
+            line.extend(answer.workspace_ids)
+            token = answer.next_page_token
+            if not token:
+                return line
