@@ -73,7 +73,7 @@ async def test_no_secret_in_logs_and_no_plaintext_credential_on_any_disk(
     await connected(owner, workspace.id, confidential)
     # Attaching synchronises the credentials to the runtime, which keeps them on its own disk.
     await deliver_receipts(owner, session)
-    confidential |= {(running.settings.data / "runtime-token").read_text(), second_runtime.token}
+    confidential |= {running.settings.runtime_token_file.read_text(), second_runtime.token}
     assert len(confidential) > 10
     assert leaks(running.settings, confidential) == []
     said = second_runtime.log.read_text()
@@ -82,7 +82,7 @@ async def test_no_secret_in_logs_and_no_plaintext_credential_on_any_disk(
 
 def test_what_is_kept_for_the_owner_is_for_nobody_else(running: RunningPlatform) -> None:
     data = running.settings.data
-    for path in (data / "runtime-token", data / "first-sign-in", data / "kek", *(data / "keys").rglob("*.key")):
+    for path in (running.settings.runtime_token_file, data / "first-sign-in", data / "kek", *(data / "keys").rglob("*.key")):
         assert path.stat().st_mode & 0o077 == 0, path
 
 

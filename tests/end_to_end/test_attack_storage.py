@@ -160,7 +160,7 @@ async def failure(owner: Platform, client: HandClient) -> ExportInvalid:
 
 async def test_an_edited_body_in_the_log(running: RunningPlatform, owner: Platform, client: HandClient, log_id: int) -> None:
     index, _, _, body, _ = picked(running, log_id, "program.compiled")
-    with edited(running, log_id, index, body=body.replace("python", "shell")):
+    with edited(running, log_id, index, body=body.replace("cell", "call")):
         assert (await failure(owner, client)).index == index
 
 

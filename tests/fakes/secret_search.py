@@ -6,7 +6,7 @@ from pathlib import Path
 from scripts.platform.settings import Settings
 
 # What is kept for its owner, in files that nobody else may read.
-KEPT_ON_PURPOSE = {"runtime-token", "first-sign-in"}
+KEPT_ON_PURPOSE = (".token", "first-sign-in")
 SHORTEST = 8
 
 
@@ -22,4 +22,4 @@ def leaks(settings: Settings, secrets: Collection[str]) -> list[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and path.name not in KEPT_ON_PURPOSE]
+    return [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(KEPT_ON_PURPOSE)]

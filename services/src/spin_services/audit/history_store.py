@@ -20,7 +20,17 @@ from spin_services.audit.alarms import Alarm, clear_alarms, open_causes, raise_a
 from spin_services.audit.domain import Draft
 from spin_services.audit.log_store import Head, LogStore, LogTransaction
 from spin_services.audit.receipts import Chain, Outputs, Plan, SignedReceipt, concerns, judge_outputs, plan_upload, run_changes, run_id_of, type_name
-from spin_services.audit.run_store import Row, forget_outputs, insert_runs, load_runs, never_started, new_run, save_runs, workspace_of
+from spin_services.audit.run_store import (
+    Row,
+    drop_unsigned_outputs,
+    forget_outputs,
+    insert_runs,
+    load_runs,
+    never_started,
+    new_run,
+    save_runs,
+    workspace_of,
+)
 from spin_services.audit.tables import CHAINS, RECEIPTS
 from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptType, RunStatus
 
@@ -202,6 +212,8 @@ def judge_run(transaction: LogTransaction, run: Row) -> Outputs:
     """Compare an ended run's stored outputs with its end receipt, and keep or throw them away accordingly; the caller saves the row."""
     if run["reject_reason"]:
         return Outputs.VERIFIED
+    if run["status"] == RunStatus.RUN_STATUS_LOST and run["frames_stored"] > run["frames"]:
+        drop_unsigned_outputs(transaction, run)
     verdict = judge_outputs(run["frames_stored"], run["chain"], run["frames"], run["output_digest"])
     if verdict is Outputs.VERIFIED:
         run.update(outputs_verified=True, settled=True)

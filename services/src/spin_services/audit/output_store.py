@@ -17,6 +17,7 @@ from spin_services.audit.log_store import LogStore, LogTransaction
 from spin_services.audit.receipts import Outputs
 from spin_services.audit.run_store import Row, load_runs, save_runs
 from spin_services.audit.tables import OUTPUTS
+from spinapis.envelope.v1.receipt_pb2 import RunStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,10 @@ def _extend(transaction: LogTransaction, home: str, run: Row, outputs: Sequence[
     """Chain and store what follows; True when that shows the outputs to be wrong."""
     chain = OutputChain(run["frames_stored"], run["chain"])
     rows = []
+    # Of a run that died with its runtime, what the runtime never came to sign is not kept.
+    last = run["frames"] if run["status"] == RunStatus.RUN_STATUS_LOST else None
     for output in outputs:
-        if output.index == chain.frames + 1:
+        if output.index == chain.frames + 1 and (last is None or output.index <= last):
             chain.append(output.kind, output.body)
             rows.append({"log_id": run["log_id"], "run_id": run["run_id"], "output_index": output.index, "kind": output.kind, "body": output.body})
     if not rows:

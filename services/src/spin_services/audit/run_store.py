@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from spin_envelope.chain import START
+from spin_envelope.chain import START, OutputChain
 from spin_services.audit.domain import CompiledProgram, Draft, RunId, compiled_program, pseudonym
 from spin_services.audit.log_store import Head, LogTransaction
 from spin_services.audit.tables import OUTPUTS, RUNS
@@ -134,6 +134,19 @@ def never_started(transaction: LogTransaction, log_id: int, runtime_id: str, of:
     if before_seq is not None:
         query = query.where(RUNS.c.seq < before_seq)
     return [dict(row) for row in (transaction.connection.execute(query)).mappings()]
+
+
+def drop_unsigned_outputs(transaction: LogTransaction, row: Row) -> None:
+    """Cut the stored outputs of a lost run where its runtime's last word on them ends; the caller saves the row.
+
+    A runtime that died signs, at its next start, the count of its last receipt; clients had more of the outputs by then, which nobody can prove.
+    """
+    mine = (OUTPUTS.c.log_id == row["log_id"], OUTPUTS.c.run_id == row["run_id"])
+    transaction.connection.execute(delete(OUTPUTS).where(*mine, OUTPUTS.c.output_index > row["frames"]))
+    chain = OutputChain()
+    for kind, body in transaction.connection.execute(select(OUTPUTS.c.kind, OUTPUTS.c.body).where(*mine).order_by(OUTPUTS.c.output_index)):
+        chain.append(kind, body)
+    row.update(frames_stored=chain.frames, chain=chain.digest)
 
 
 def forget_outputs(transaction: LogTransaction, row: Row) -> None:
