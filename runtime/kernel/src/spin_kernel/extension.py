@@ -1,5 +1,8 @@
-"""What a kernel gets when it starts: DataFrames show themselves as tables."""
+"""What a kernel gets when it starts: DataFrames show themselves as tables, and printing is quick."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from spin_kernel.request import interactive_shell
@@ -25,6 +28,23 @@ def load_ipython_extension(shell: Any) -> None:
     formatter = shell.display_formatter.mimebundle_formatter
     for module, name in FRAMES:
         formatter.for_type_by_name(module, name, _bundle)
+    _quicken_print(shell)
+
+
+def _quicken_print(shell: Any) -> None:
+    from spin_kernel.stdout import quicken
+
+    quicken(sys.stdout)
+    quicken(sys.stderr)
+    # IPython wraps every write to keep all text that cells printed, for its `%notebook` export. It costs more than the print, and memory without end;
+    # the notebook has the outputs already.
+    if hasattr(shell, "_tee"):
+        shell._tee = _kept_nowhere
+
+
+@contextmanager
+def _kept_nowhere(channel: str) -> Iterator[None]:
+    yield
 
 
 def _bundle(frame: Any, include: Any = None, exclude: Any = None) -> dict[str, Any]:
