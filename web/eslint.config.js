@@ -22,7 +22,7 @@ export default tseslint.config(
     files: ["src/**/*.{ts,tsx}"],
     plugins: { boundaries },
     settings: {
-      "import/resolver": { typescript: { project: "./tsconfig.json" } },
+      "import/resolver": { node: { extensions: [".ts", ".tsx"] } },
       "boundaries/elements": Object.keys(below)
         .concat("gen")
         .map((type) => ({ type, pattern: `src/${type}` })),

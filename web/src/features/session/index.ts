@@ -1,4 +1,5 @@
-export type { CellOrder, LinkPhase, SessionView } from "./model/live-session";
+export type { LinkPhase } from "./model/link";
+export type { SessionView } from "./model/session-view";
 export { LiveSession } from "./model/live-session";
 export { type Dial, FrameSocket, dialWebSocket, socketUrl } from "./model/frame-socket";
 export type { CellView, KernelView, RunView, SessionState } from "./model/stream";

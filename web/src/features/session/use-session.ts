@@ -7,7 +7,8 @@ import { Trouble } from "../../shared/api/problem";
 import { findOpenSession } from "./api/find-open-session";
 import { openSession } from "./api/open-session";
 import { sessionCalls } from "./api/session-calls";
-import { LiveSession, type SessionView } from "./model/live-session";
+import { LiveSession } from "./model/live-session";
+import type { SessionView } from "./model/session-view";
 import { dialWebSocket } from "./model/frame-socket";
 
 export interface SessionHandle {

@@ -58,7 +58,7 @@ export function ProblemText({ problem, onRetry, onDismiss }: ProblemTextProps) {
         )
       }
     >
-      {problem.violations.map((violation) => (
+      {violationsBeside(problem).map((violation) => (
         <span key={`${violation.field} ${violation.description}`}>
           {violation.field && <code>{violation.field}</code>} {violation.description}
         </span>
@@ -71,4 +71,9 @@ export function ProblemText({ problem, onRetry, onDismiss }: ProblemTextProps) {
       )}
     </Notice>
   );
+}
+
+/** A single violation that the text repeats is not said twice. */
+function violationsBeside({ text, violations }: Problem): Problem["violations"] {
+  return violations.length === 1 && text.includes(violations[0]?.description ?? "") ? [] : violations;
 }

@@ -1,5 +1,7 @@
 import { useMemo } from "react";
 import { MarkdownView } from "../../outputs";
+import type { Submission } from "../../session";
+import { marksOf } from "../model/marks";
 import { assistanceOf } from "../model/kernel-assistance";
 import type { CellProps } from "./cell-frame";
 import { CodeEditor } from "./code-editor";
@@ -9,14 +11,16 @@ interface Props extends CellProps {
   editing: boolean;
   executable: boolean;
   options: boolean;
+  submission: Submission | undefined;
 }
 
 /** The text of a cell and the fields of its type. Markdown shows rendered until it is edited. */
-export function CellBody({ cell, at, type, store, editor, session, editing, executable, options }: Props) {
+export function CellBody({ cell, at, type, store, editor, session, editing, executable, options, submission }: Props) {
   const { id } = cell;
   const rendered = cell.cellType === "markdown" && !editing && cell.source.trim() !== "";
   const isCode = cell.cellType === "python" || cell.cellType === "code";
   const assistance = useMemo(() => (session && isCode ? assistanceOf(session) : undefined), [session, isCode]);
+  const marks = useMemo(() => marksOf(submission?.phase === "refused" ? submission.problem : undefined), [submission]);
   if (rendered) {
     return (
       <div
@@ -53,6 +57,7 @@ export function CellBody({ cell, at, type, store, editor, session, editing, exec
           focused={editing}
           readOnly={false}
           assistance={assistance}
+          marks={marks}
           onChange={(source) => {
             store.edit({ kind: "source", cellId: id, source });
           }}

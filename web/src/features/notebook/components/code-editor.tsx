@@ -1,6 +1,14 @@
 import { EditorView } from "@codemirror/view";
 import { useEffect, useEffectEvent, useRef } from "react";
-import { type EditorKeys, type Assistance, createEditor, setEditorLanguage, setEditorText } from "../model/code-mirror";
+import type { Mark } from "../model/marks";
+import {
+  type EditorKeys,
+  type Assistance,
+  createEditor,
+  setEditorLanguage,
+  setEditorMarks,
+  setEditorText,
+} from "../model/code-mirror";
 
 interface Props extends EditorKeys {
   label: string;
@@ -9,6 +17,8 @@ interface Props extends EditorKeys {
   focused: boolean;
   readOnly: boolean;
   assistance: Assistance | undefined;
+  /** Places that the compiler complained about. */
+  marks: readonly Mark[];
   onChange: (text: string) => void;
   onFocus: () => void;
 }
@@ -21,6 +31,7 @@ export function CodeEditor({
   focused,
   readOnly,
   assistance,
+  marks,
   onChange,
   onFocus,
   ...keys
@@ -78,6 +89,9 @@ export function CodeEditor({
   useEffect(() => {
     if (view.current) setEditorText(view.current, text);
   }, [text]);
+  useEffect(() => {
+    if (view.current) setEditorMarks(view.current, marks);
+  }, [marks]);
   useEffect(() => {
     if (view.current) setEditorLanguage(view.current, language);
   }, [language]);

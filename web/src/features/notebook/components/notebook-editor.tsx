@@ -35,7 +35,7 @@ export function NotebookEditor(props: EditorProps) {
   const half = useRef("");
   const actions: Actions = {
     ...editor,
-    interrupt: () => handle.session?.interrupt(false),
+    interrupt: () => handle.session?.kernel.interrupt(),
     restart: () => {
       if (handle.session) setRestarting(true);
     },

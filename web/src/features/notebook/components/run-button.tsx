@@ -17,7 +17,7 @@ export function RunButton({ cell, editor, session, state, run }: Props) {
         className="cell__run"
         aria-label="Interrupt"
         title="Interrupt (I, I)"
-        onClick={() => session?.interrupt(false)}
+        onClick={() => session?.kernel.interrupt()}
       >
         <span className="cell__stop" />
       </button>

@@ -27,7 +27,7 @@ export function Toolbar({ actions, ...props }: EditorProps & { actions: Actions 
       label: "Stop the kernel",
       disabled: !handle.session,
       act: () => {
-        handle.session?.stopKernel();
+        handle.session?.kernel.stop();
       },
     },
     { label: "Keys", keys: "H", act: actions.showHelp },

@@ -20,9 +20,11 @@ import { HighlightStyle, bracketMatching, indentOnInput, indentUnit, syntaxHighl
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
 import { Compartment, EditorState, Prec, Transaction } from "@codemirror/state";
 import { EditorView, drawSelection, highlightSpecialChars, keymap } from "@codemirror/view";
+import { setDiagnostics } from "@codemirror/lint";
 import { tags } from "@lezer/highlight";
 import { type Assistance, completeFrom, inspectAt, inspectionField } from "./assistance";
 import { languageOf } from "./languages";
+import { type Mark, diagnosticsOf } from "./marks";
 
 export type { Assistance } from "./assistance";
 
@@ -92,6 +94,10 @@ export function setEditorText(view: EditorView, text: string): void {
     changes: { from: 0, to: present.length, insert: text },
     annotations: Transaction.remote.of(true),
   });
+}
+
+export function setEditorMarks(view: EditorView, marks: readonly Mark[]): void {
+  view.dispatch(setDiagnostics(view.state, diagnosticsOf(view.state.doc, marks)));
 }
 
 export function setEditorLanguage(view: EditorView, name: string): void {

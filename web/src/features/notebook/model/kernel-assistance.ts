@@ -8,11 +8,11 @@ const ESCAPES = /\u001b\[[0-9;]*[A-Za-z]/g;
 export function assistanceOf(session: LiveSession): Assistance {
   return {
     async complete(code, cursor) {
-      const { matches, cursorStart, cursorEnd, metadataJson } = await session.complete(code, cursor);
+      const { matches, cursorStart, cursorEnd, metadataJson } = await session.kernel.complete(code, cursor);
       return { matches, start: cursorStart, end: cursorEnd, types: typesOf(metadataJson) };
     },
     async inspect(code, cursor) {
-      const { found, dataJson } = await session.inspect(code, cursor);
+      const { found, dataJson } = await session.kernel.inspect(code, cursor);
       return found ? plainOf(dataJson).replace(ESCAPES, "") : "";
     },
   };

@@ -1,6 +1,8 @@
+import { Text } from "@codemirror/state";
 import { expect, test } from "vitest";
 import { codePoints, unitsOf } from "./assistance";
 import { fieldsOf, writeField } from "./form";
+import { diagnosticsOf, marksOf } from "./marks";
 import { type Press, pressed } from "./keys";
 
 const press = (key: string, more: Partial<Press> = {}): Press => ({
@@ -47,6 +49,20 @@ test("a schema becomes controls", () => {
     ["method", "choice", false],
     ["headers", "json", false],
     ["retry", "number", false],
+  ]);
+});
+
+test("the compiler's places are marked in the text, in code points, and never outside it", () => {
+  const violations = [
+    { field: "cell.source:2:3", description: "wrong" },
+    { field: "cell.source:9", description: "gone" },
+    { field: "cell.fields.url", description: "missing" },
+  ];
+  const marks = marksOf({ reason: 0, text: "", advice: "", metadata: {}, violations });
+  const text = Text.of(["a = 1", "😀 name"]);
+  expect(diagnosticsOf(text, marks).map(({ from, to, message }) => [text.sliceString(from, to), message])).toEqual([
+    ["name", "wrong"],
+    ["😀".slice(0, 1), "gone"],
   ]);
 });
 

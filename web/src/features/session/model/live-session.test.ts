@@ -8,7 +8,8 @@ import { FakeRuntime } from "../../../testing/fake-runtime";
 import { outputsFrame, printed, runFrame } from "../../../testing/frames";
 import { plainText } from "../../outputs/model";
 import type { SessionCalls } from "./calls";
-import { type CellOrder, LiveSession } from "./live-session";
+import { LiveSession } from "./live-session";
+import type { CellOrder } from "./submissions";
 
 const live: LiveSession[] = [];
 

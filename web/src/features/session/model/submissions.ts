@@ -8,8 +8,15 @@ import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { type Problem, Trouble, problemOf } from "../../../shared/api/problem";
 import { toHex } from "../../../shared/bytes";
-import type { CellOrder } from "./live-session";
 import type { SessionState } from "./stream";
+
+export interface CellOrder {
+  cellId: string;
+  cellType: string;
+  source: string;
+  fieldsJson: string;
+  stopOnError: boolean;
+}
 
 export type Submission =
   { readonly phase: "waiting" | "compiling" | "sent" } | { readonly phase: "refused"; readonly problem: Problem };

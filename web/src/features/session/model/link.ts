@@ -1,0 +1,121 @@
+/**
+ * Keeps one socket attached to the runtime: dials, attaches, waits until it is lost, and dials again with growing pauses. While it is
+ * held, it stays closed: the runtime keeps the stream meanwhile.
+ */
+import type { RuntimeFrame } from "../../../gen/spinapis/runtime/v1/frames_pb";
+import { type Problem, Trouble, problemOf } from "../../../shared/api/problem";
+import { sameBytes } from "../../../shared/bytes";
+import { type Attachment, type Credentials, attach } from "./attach";
+import { type ClientBody, type Dial, FrameSocket } from "./frame-socket";
+
+export type LinkPhase = "connecting" | "attached" | "waiting" | "held" | "stopped";
+
+interface Collaborators {
+  url: string;
+  dial: Dial;
+  credentials(): Promise<Credentials>;
+  pause(ms: number): Promise<void>;
+  phase(phase: LinkPhase, problem?: Problem): void;
+  /** The handshake is done; `sameBoot` when the runtime is the one of the attachment before. Frames come after it. */
+  attached(attachment: Attachment, sameBoot: boolean): void;
+  frame(frame: RuntimeFrame): void;
+  lost(): void;
+}
+
+const RECONNECT_MS = [200, 500, 1000, 2000, 5000, 10_000];
+const HELD_MS = 60_000;
+
+export class Link {
+  readonly #with: Collaborators;
+  #socket: FrameSocket | undefined;
+  #attachment: Attachment | undefined;
+  #lastBoot: Uint8Array | undefined;
+  #attempt = 0;
+  #held = false;
+  #stopped = false;
+  #wake: (() => void) | undefined;
+
+  constructor(collaborators: Collaborators) {
+    this.#with = collaborators;
+  }
+
+  get attachment(): Attachment | undefined {
+    return this.#attachment;
+  }
+
+  start(): void {
+    void this.#keepAttached();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#socket?.close();
+    this.#wake?.();
+    this.#with.phase("stopped");
+  }
+
+  /** Tries again at once instead of waiting. */
+  reconnect(): void {
+    this.#attempt = 0;
+    this.#wake?.();
+  }
+
+  hold(yes: boolean): void {
+    this.#held = yes;
+    if (yes) this.#socket?.close();
+    this.#wake?.();
+  }
+
+  send(body: ClientBody): void {
+    if (!this.#socket) throw new Trouble("The runtime is not connected.", "Wait until it is connected and repeat.");
+    this.#socket.send(body);
+  }
+
+  async #keepAttached(): Promise<void> {
+    while (!this.#stopped) {
+      if (this.#held) {
+        this.#with.phase("held");
+        await this.#sleep(HELD_MS);
+        continue;
+      }
+      await this.#attachOnce().catch((error: unknown) => {
+        this.#with.phase("waiting", problemOf(error));
+      });
+      this.#socket?.close();
+      this.#attachment = undefined;
+      this.#with.lost();
+      if (!this.#stopped && !this.#held) await this.#waitToReconnect();
+    }
+  }
+
+  async #attachOnce(): Promise<void> {
+    this.#with.phase("connecting");
+    const credentials = await this.#with.credentials();
+    const socket = new FrameSocket(this.#with.dial, this.#with.url);
+    this.#socket = socket;
+    const attachment = await attach(socket, credentials);
+    const { bootId } = attachment.hello;
+    const sameBoot = this.#lastBoot !== undefined && sameBytes(this.#lastBoot, bootId);
+    this.#lastBoot = bootId;
+    this.#attachment = attachment;
+    this.#attempt = 0;
+    this.#with.attached(attachment, sameBoot);
+    socket.listen((frame) => {
+      this.#with.frame(frame);
+    });
+    await socket.closed;
+    if (!this.#stopped) this.#with.phase("waiting");
+  }
+
+  async #waitToReconnect(): Promise<void> {
+    const ms = RECONNECT_MS[Math.min(this.#attempt, RECONNECT_MS.length - 1)] ?? HELD_MS;
+    this.#attempt += 1;
+    await this.#sleep(ms * (0.75 + Math.random() / 2));
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+    await Promise.race([this.#with.pause(ms), woken]);
+    this.#wake = undefined;
+  }
+}
