@@ -67,8 +67,9 @@ class SecretsBench:
         request = pb.ListConnectionsRequest(workspace_id=workspace_id, **fields)
         return list((await self.stub.ListConnections(request, metadata=self.by(user))).connections)
 
-    async def resolve(self, *references: str, workspace_id: str = WORKSPACE) -> pb.ResolveConnectionsResponse:
-        request = pb.ResolveConnectionsRequest(workspace_id=workspace_id, references=references)
+    async def resolve(self, *references: str, workspace_id: str = WORKSPACE, runtime: FakeRuntime | None = None) -> pb.ResolveConnectionsResponse:
+        runtime_id = runtime.runtime_id if runtime is not None else ""
+        request = pb.ResolveConnectionsRequest(workspace_id=workspace_id, references=references, runtime_id=runtime_id)
         return await self.stub.ResolveConnections(request, metadata=self.installation.as_service("compiler", "secrets", "agent"))
 
     def challenge(self, runtime: FakeRuntime, user: str = "owner", **fields: Any) -> tuple[bytes, Challenge]:
@@ -83,10 +84,12 @@ class SecretsBench:
         asked = Challenge(**(values | fields))
         return sign(asked, self.installation.keys.role_key(Role.ROLE_AUTH)), asked
 
-    async def sync(self, runtime: FakeRuntime, *, held: int = 0, user: str = "owner", **hello_fields: Any) -> pb.SyncCredentialsResponse:
+    async def sync(
+        self, runtime: FakeRuntime, *, held: int = 0, user: str = "owner", workspace_id: str = WORKSPACE, **hello_fields: Any
+    ) -> pb.SyncCredentialsResponse:
         challenge, asked = self.challenge(runtime)
         hello = runtime.hello(challenge, asked, bundle_version=held, **hello_fields)
-        request = pb.SyncCredentialsRequest(workspace_id=WORKSPACE, runtime_id=runtime.runtime_id, hello=hello, challenge=challenge)
+        request = pb.SyncCredentialsRequest(workspace_id=workspace_id, runtime_id=runtime.runtime_id, hello=hello, challenge=challenge)
         return await self.stub.SyncCredentials(request, metadata=self.by(user))
 
     def open(self, runtime: FakeRuntime, sealed: bytes) -> Verified[CredentialBundle]:

@@ -65,11 +65,12 @@ async def test_versions_rise_and_name_what_the_runtime_holds(bench: SecretsBench
 async def test_a_compiled_program_asks_for_a_bundle_that_holds_its_connections(bench: SecretsBench) -> None:
     runtime = bench.enrolment.add()
     await bench.create()
-    wanted = (await bench.resolve("warehouse")).bundle_version
+    wanted = (await bench.resolve("warehouse", runtime=runtime)).bundle_version
     held = (await bench.sync(runtime)).bundle_version
     assert held >= wanted > 0
+    assert (await bench.resolve("warehouse", runtime=runtime)).bundle_version == held
     await bench.create("parents", workspace_id=PARENT)
-    newer = (await bench.resolve("parents")).bundle_version
+    newer = (await bench.resolve("parents", runtime=runtime)).bundle_version
     assert newer > held
     assert (await bench.sync(runtime, held=held)).bundle_version >= newer
 

@@ -54,11 +54,14 @@ class Connections:
     def __init__(self, peers: Peers) -> None:
         self._connections = peers.stub(ConnectionServiceStub)
 
-    async def resolve(self, workspace_id: str, cell_type: CellType, cell: Cell, language: str, labels: Mapping[str, str]) -> Resolved:
+    async def resolve(
+        self, workspace_id: str, cell_type: CellType, cell: Cell, language: str, labels: Mapping[str, str], runtime_id: str = ""
+    ) -> Resolved:
+        """`runtime_id` says whose bundle must hold them; empty when nothing is to run."""
         references = list(cell_type.references(cell))
         if not references:
             return Resolved(Context(language, {}, labels))
-        request = ResolveConnectionsRequest(workspace_id=workspace_id, references=references)
+        request = ResolveConnectionsRequest(workspace_id=workspace_id, references=references, runtime_id=runtime_id)
         answer = await self._connections.ResolveConnections(request)
         found = wire.by_reference(wire.connection_of(connection) for connection in answer.connections)
         return Resolved(Context(language, found, labels), answer.bundle_version)
@@ -82,23 +85,20 @@ class Compilation:
         cell_type = executable(self._types, cell)
         digest = source_digest(cell.cell_type, cell.source, request.cell.fields_json or "{}")
         labels = {"user": caller.user_id, "notebook": request.notebook_id, "cell": request.cell_id, "session": request.session_id}
+        language, runtime_id = wire.language_of(request.kernel_language), _claimed_runtime(request)
         (runtime, hello), resolved, _ = await asyncio.gather(
-            self._attached(request, caller),
-            self._connections.resolve(request.workspace_id, cell_type, cell, wire.language_of(request.kernel_language), labels),
+            self._attached(request, caller, runtime_id),
+            self._connections.resolve(request.workspace_id, cell_type, cell, language, labels, runtime_id),
             self._check_saved(request, caller, digest),
         )
         code = _code(cell_type, cell, resolved)
         run = _run(request, caller, runtime, hello, digest)
         grant, signed_grant = await self._granted(request, run, code.uses)
         program = build_program(grant, signed_grant, code, _behaviour(request), self._version, self._clock())
-        return await self._issued(program, grant, hello, runtime)
+        return await self._issued(request.workspace_id, program, grant, hello, runtime)
 
-    async def _attached(self, request: CompileCellRequest, caller: Caller) -> tuple[VerifiedRuntime, VerifiedHello]:
-        """The runtime and its Hello, both verified; the Hello's own claim only says whose enrolment to look at."""
-        try:
-            runtime_id = unverified(request.hello, Hello).runtime_id.hex()
-        except Refused:
-            raise ServiceError(ErrorReason.ERROR_REASON_SIGNATURE_INVALID, document="Hello") from None
+    async def _attached(self, request: CompileCellRequest, caller: Caller, runtime_id: str) -> tuple[VerifiedRuntime, VerifiedHello]:
+        """The runtime and its Hello, both verified."""
         runtime = await self._trust.runtime(request.workspace_id, runtime_id)
         hello = verify_hello(
             self._keys.root(),
@@ -146,14 +146,16 @@ class Compilation:
         check_grant(grant, run, uses, now)
         return grant, answer.grant
 
-    async def _issued(self, program: Program, grant: RunGrant, hello: VerifiedHello, runtime: VerifiedRuntime) -> CompileCellResponse:
+    async def _issued(
+        self, workspace_id: str, program: Program, grant: RunGrant, hello: VerifiedHello, runtime: VerifiedRuntime
+    ) -> CompileCellResponse:
         """Signs, logs, seals. Sealing goes on while the log writes; the answer waits for both."""
         try:
             signed = sign(program, self._keys.role_key(Role.ROLE_COMPILER))
         except Refused:
             raise ServiceError(ErrorReason.ERROR_REASON_TOO_LARGE, "The compiled cell is over 4 MiB.") from None
         digest = signed_digest(signed)
-        logged = asyncio.create_task(self._log.append(runtime.workspace_id.hex(), entry(program, digest)))
+        logged = asyncio.create_task(self._log.append(runtime.workspace_id.hex(), entry(workspace_id, program, digest)))
         try:
             sealed = _sealed(signed, hello, runtime)
         except BaseException:
@@ -161,6 +163,14 @@ class Compilation:
             raise
         await logged
         return CompileCellResponse(sealed=sealed, program_digest=digest, ciphertext_digest=sealed_digest(sealed), nonce=grant.nonce)
+
+
+def _claimed_runtime(request: CompileCellRequest) -> str:
+    """The Hello's own claim, which only says whose enrolment to look at."""
+    try:
+        return unverified(request.hello, Hello).runtime_id.hex()
+    except Refused:
+        raise ServiceError(ErrorReason.ERROR_REASON_SIGNATURE_INVALID, document="Hello") from None
 
 
 def executable(types: Mapping[str, CellType], cell: Cell) -> CellType:
@@ -177,14 +187,18 @@ def known(types: Mapping[str, CellType], name: str) -> CellType:
     return cell_type
 
 
-def entry(program: Program, digest: bytes) -> NewEntry:
-    """What the log says of a program: digests and ids, so that receipts can be matched; nothing of the code."""
+def entry(workspace_id: str, program: Program, digest: bytes) -> NewEntry:
+    """What the log says of a program: digests and ids, so that receipts can be matched; nothing of the code.
+
+    `workspace_id` is the session's, which the run belongs to; the log is that of the runtime's home.
+    """
     run = run_id(program.nonce)
     body = {
         "run_id": run,
         "program_digest": digest.hex(),
         "grant_digest": signed_digest(program.grant).hex(),
         "source_digest": program.source_digest.hex(),
+        "workspace_id": workspace_id,
         "session_id": program.session_id.hex(),
         "notebook_id": program.notebook_id.hex(),
         "cell_id": program.cell_id,

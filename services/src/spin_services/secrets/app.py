@@ -3,6 +3,7 @@
 from spin_services.database import upgrade
 from spin_services.rpc.server import App
 from spin_services.rpc.wiring import Wiring
+from spin_services.secrets.bundle_store import BundleStore
 from spin_services.secrets.kek import FileKekProvider
 from spin_services.secrets.service import ConnectionService
 from spin_services.secrets.settings import from_environment
@@ -15,5 +16,5 @@ async def build(wiring: Wiring) -> App:
     settings = from_environment(wiring.environment)
     await upgrade(wiring.database, "spin_services.secrets.migrations")
     store = ConnectionStore(wiring.database, FileKekProvider(wiring.keys.kek))
-    service = ConnectionService(store, wiring.peers, wiring.keys, settings, wiring.clock)
+    service = ConnectionService(store, BundleStore(wiring.database), wiring.peers, wiring.keys, settings, wiring.clock)
     return App(name="secrets", servicers=((add_ConnectionServiceServicer_to_server, service, "spinapis.secrets.v1.ConnectionService"),))

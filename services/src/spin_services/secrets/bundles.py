@@ -6,8 +6,9 @@ from spin_envelope.payloads import payload_type
 from spin_envelope.sealing import seal
 from spin_envelope.signing import sign
 from spin_services.runtime_trust import VerifiedHello, VerifiedRuntime
+from spin_services.secrets.bundle_store import Issue
 from spin_services.secrets.domain import Connection
-from spin_services.secrets.store import Issue, Usable
+from spin_services.secrets.store import Usable
 from spinapis.envelope.v1.run_pb2 import CredentialBundle, CredentialEntry
 
 

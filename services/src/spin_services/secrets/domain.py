@@ -1,9 +1,8 @@
 """The rules of connections.
 
 - A credential goes in and never comes out again but sealed: its fields' names are public, its values have no repr.
-- A change of any connection raises its workspace's count; the counts of a workspace and its ancestors together are the state of what it can use.
-- A bundle's version is that state, shifted, plus the number of its issue: it rises with every change and with every issue, and a runtime that holds
-  any bundle of the present state holds the connections as they are.
+- A change of any connection raises its workspace's count. Bundles are numbered as they are issued, and each is remembered with the counts that it
+  was made at: a runtime that holds a bundle of the present counts holds the connections as they are.
 """
 
 import re
@@ -13,7 +12,6 @@ from typing import Any
 
 import orjson
 
-ISSUE_BITS = 20
 MAX_JSON = 64 * 1024
 MAX_LIST = 100
 KIND = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -133,18 +131,14 @@ def nearest(references: Sequence[str], usable: Sequence[Connection], chain: Sequ
     return [by_id.get(reference) or by_name.get(reference) for reference in references]
 
 
-def state_version(state: int) -> int:
-    """The lowest version of a bundle that holds the connections of a state."""
-    return state << ISSUE_BITS
+def holds_all(held: Mapping[str, int], counts: Mapping[str, int]) -> bool:
+    """Whether a bundle that was made at some counts of changes holds the connections as they are at others."""
+    return all(held.get(workspace_id, 0) >= count for workspace_id, count in counts.items())
 
 
-def holds_state(version: int, state: int) -> bool:
-    return version >> ISSUE_BITS == state
-
-
-def next_version(state: int, last: int, held: int) -> int:
+def next_version(last: int, held: int) -> int:
     """The version of the next bundle for a runtime that was last issued `last` and holds `held`.
 
     A bundle that directly follows another must name it. So when one may be on its way, a number is left out.
     """
-    return max(state_version(state), last + 1 if last == held else last + 2)
+    return last + 1 if last == held else last + 2

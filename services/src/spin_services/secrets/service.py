@@ -1,8 +1,10 @@
 """ConnectionService: convert, ask the store, convert. Every change is in the log before it is committed; without the log nothing changes."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from spin_envelope.errors import Refused
 from spin_services.database import pages
@@ -14,27 +16,30 @@ from spin_services.rpc.peers import Peers
 from spin_services.rpc.policy import has_permission
 from spin_services.runtime_trust import VerifiedHello, VerifiedRuntime, verified_runtime, verify_hello
 from spin_services.secrets import wire
+from spin_services.secrets.bundle_store import BundleStore, Issue
 from spin_services.secrets.bundles import sealed_bundle
-from spin_services.secrets.domain import Connection, holds_state, nearest, state_version
+from spin_services.secrets.domain import Connection, holds_all, nearest
+from spin_services.secrets.places import Places
 from spin_services.secrets.settings import Settings
-from spin_services.secrets.store import BeforeCommit, ConnectionStore, ConnectionUnknown, EtagMismatch, Issue, KeyReused, NameTaken, Usable
+from spin_services.secrets.store import BeforeCommit, ConnectionStore, ConnectionUnknown, EtagMismatch, KeyReused, NameTaken, Usable
 from spin_services.secrets.tables import BundleRow
 from spinapis.auth.v1.trust_pb2 import GetRuntimeTrustRequest
 from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceStub
 from spinapis.envelope.v1.trust_pb2 import Role
 from spinapis.secrets.v1 import secrets_pb2 as pb
 from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceServicer
-from spinapis.workspace.v1.workspaces_pb2 import ListAncestorsRequest
-from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceStub
 
 MAX_REFERENCES = 100
 
 
 class ConnectionService(ConnectionServiceServicer):
-    def __init__(self, store: ConnectionStore, peers: Peers, keys: KeyStore, settings: Settings, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, store: ConnectionStore, bundles: BundleStore, peers: Peers, keys: KeyStore, settings: Settings, clock: Callable[[], int]
+    ) -> None:
         self._store = store
         self._log = AuditLog(peers)
-        self._workspaces = peers.stub(WorkspaceServiceStub)
+        self._bundles = bundles
+        self._places = Places(peers, bundles, settings.bundle_life_ms)
         self._auth = peers.stub(EnrolmentServiceStub)
         self._keys = keys
         self._settings = settings
@@ -53,7 +58,7 @@ class ConnectionService(ConnectionServiceServicer):
 
     async def GetConnection(self, request: pb.GetConnectionRequest, context: Any) -> pb.GetConnectionResponse:
         try:
-            found = await self._store.get(await self._chain(request.workspace_id), request.connection_id)
+            found = await self._store.get(await self._places.line(request.workspace_id), request.connection_id)
         except ConnectionUnknown:
             raise not_found("connection", request.connection_id) from None
         whole = has_permission(current_caller(), "connection.read")
@@ -64,7 +69,7 @@ class ConnectionService(ConnectionServiceServicer):
         position = pages.decode(listing, request.page_token)
         after = (str(position[0]), str(position[1])) if position else ("", "")
         limit = pages.clamp(request.page_size)
-        found = await self._store.page(await self._chain(request.workspace_id), request.kind, after, limit + 1)
+        found = await self._store.page(await self._places.line(request.workspace_id), request.kind, after, limit + 1)
         token = pages.encode(listing, found[limit - 1].name, found[limit - 1].id) if len(found) > limit else ""
         whole = has_permission(current_caller(), "connection.read")
         shown = [wire.to_connection(one, request.workspace_id, whole=whole) for one in found[:limit]]
@@ -96,14 +101,17 @@ class ConnectionService(ConnectionServiceServicer):
     async def ResolveConnections(self, request: pb.ResolveConnectionsRequest, context: Any) -> pb.ResolveConnectionsResponse:
         if len(request.references) > MAX_REFERENCES:
             raise invalid("references", f"At most {MAX_REFERENCES} references.")
-        chain = await self._chain(request.workspace_id)
+        chain = await self._places.line(request.workspace_id)
         usable = await self._store.usable(chain, with_credentials=False)
         resolved = []
         for reference, found in zip(request.references, nearest(request.references, usable.connections, chain), strict=True):
             if found is None:
                 raise ServiceError(ErrorReason.ERROR_REASON_CONNECTION_UNUSABLE, connection=reference)
             resolved.append(wire.to_resolved(found, request.workspace_id))
-        return pb.ResolveConnectionsResponse(connections=resolved, bundle_version=state_version(usable.state))
+        version = 0
+        if request.runtime_id:
+            version = await self._bundles.needed(chain, wire.check_id("runtime_id", request.runtime_id), usable.counts, self._clock())
+        return pb.ResolveConnectionsResponse(connections=resolved, bundle_version=version)
 
     async def SyncCredentials(self, request: pb.SyncCredentialsRequest, context: Any) -> pb.SyncCredentialsResponse:
         runtime_id, now_ms = wire.check_id("runtime_id", request.runtime_id), self._clock()
@@ -111,25 +119,28 @@ class ConnectionService(ConnectionServiceServicer):
         trust = await self._auth.GetRuntimeTrust(GetRuntimeTrustRequest(workspace_id=request.workspace_id, runtime_id=runtime_id))
         runtime = verified_runtime(root, trust, runtime_id, now_ms, revoked)
         hello = verify_hello(root, runtime, request.hello, request.challenge, session_id=None, user_id=user_id, now_ms=now_ms, revoked=revoked)
-        chain = await self._chain(runtime.workspace_id.hex())
-        usable = await self._store.usable(chain, with_credentials=True)
+        home = runtime.workspace_id.hex()
+        line, sharing = await self._places.sharing(request.workspace_id, home, runtime_id, now_ms)
+        usable = await self._store.usable(sharing, with_credentials=True)
         held = hello.hello.bundle_version
-        if await self._is_current(runtime_id, held, usable.state, now_ms):
+        wanted = {place: count for place, count in usable.counts.items() if place in line}
+        if await self._is_current(home, runtime_id, held, wanted, now_ms):
             return pb.SyncCredentialsResponse(bundle_version=held)
         return await self._issued(request.workspace_id, runtime, hello, usable, now_ms)
 
-    async def _is_current(self, runtime_id: str, held: int, state: int, now_ms: int) -> bool:
-        """Whether the runtime needs no bundle: it holds one of this state for a good while yet, or there is nothing that it could hold."""
-        if not state:
+    async def _is_current(self, home: str, runtime_id: str, held: int, wanted: Mapping[str, int], now_ms: int) -> bool:
+        """Whether the asking workspace needs no bundle: the runtime holds its connections for a good while yet, or there never was one."""
+        if not wanted:
             return True
-        bundle = await self._store.held(runtime_id, held)
-        return bundle is not None and holds_state(held, state) and bundle.expires_at_ms - now_ms > self._settings.renew_before_ms
+        bundle = await self._bundles.held(home, runtime_id, held)
+        lasts = bundle is not None and bundle.expires_at_ms - now_ms > self._settings.renew_before_ms
+        return bundle is not None and lasts and holds_all(orjson.loads(bundle.holds), wanted)
 
     async def _issued(
         self, workspace_id: str, runtime: VerifiedRuntime, hello: VerifiedHello, usable: Usable, now_ms: int
     ) -> pb.SyncCredentialsResponse:
         key, life_ms, answer = self._keys.role_key(Role.ROLE_SECRETS), self._settings.bundle_life_ms, pb.SyncCredentialsResponse()
-        runtime_id, connection_ids = runtime.runtime_id.hex(), [connection.id for connection in usable.connections]
+        runtime_id = runtime.runtime_id.hex()
 
         async def make(issue: Issue) -> BundleRow:
             try:
@@ -137,12 +148,27 @@ class ConnectionService(ConnectionServiceServicer):
             except Refused:
                 raise ServiceError(ErrorReason.ERROR_REASON_TOO_LARGE, limit="4 MiB of credentials") from None
             answer.bundle_version = issue.version
-            entry = wire.sync_entry(current_caller().user_id, runtime_id, issue.version, connection_ids, secrets.token_hex(4))
-            await self._log.append(workspace_id, entry)
-            return BundleRow(runtime_id=runtime_id, version=issue.version, digest=digest, expires_at_ms=now_ms + life_ms)
+            await self._log_sealed(workspace_id, runtime_id, issue.version, usable.connections)
+            return BundleRow(
+                runtime_id=runtime_id,
+                version=issue.version,
+                digest=digest,
+                expires_at_ms=now_ms + life_ms,
+                home=runtime.workspace_id.hex(),
+                holds=orjson.dumps(usable.counts).decode(),
+            )
 
-        await self._store.issue(runtime_id, usable.state, hello.hello.bundle_version, make)
+        await self._bundles.issue(runtime_id, hello.hello.bundle_version, make)
         return answer
+
+    async def _log_sealed(self, asking: str, runtime_id: str, version: int, connections: Sequence[Connection]) -> None:
+        """Tells each workspace's log that its own credentials were sealed; who asked is told where they work, and nowhere else."""
+        attempt, user_id = secrets.token_hex(4), current_caller().user_id
+        by_workspace: dict[str, list[str]] = {asking: []}
+        for connection in connections:
+            by_workspace.setdefault(connection.workspace_id, []).append(connection.id)
+        for place, ids in by_workspace.items():
+            await self._log.append(place, wire.sync_entry(user_id if place == asking else "", runtime_id, version, ids, attempt))
 
     def _logged(self, kind: str, changed: list[str]) -> BeforeCommit:
         user_id, attempt = current_caller().user_id, secrets.token_hex(4)
@@ -151,14 +177,3 @@ class ConnectionService(ConnectionServiceServicer):
             await self._log.append(connection.workspace_id, wire.log_entry(kind, user_id, connection, attempt, changed))
 
         return log
-
-    async def _chain(self, workspace_id: str) -> list[str]:
-        """The workspace, its parent, and so on."""
-        chain: list[str] = []
-        token = ""
-        while True:
-            answer = await self._workspaces.ListAncestors(ListAncestorsRequest(workspace_id=workspace_id, page_size=100, page_token=token))
-            chain += answer.workspace_ids
-            token = answer.next_page_token
-            if not token:
-                return chain or [workspace_id]

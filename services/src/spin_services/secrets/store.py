@@ -1,4 +1,4 @@
-"""Keeps connections and what was issued of them.
+"""Keeps connections.
 
 - A transaction that changes a connection raises its workspace's count first: the row's lock makes changes of one workspace follow one another.
 - `before_commit` runs inside the transaction: what must be in the log is there before the change is.
@@ -10,16 +10,16 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from spin_services.database import Database
-from spin_services.secrets.domain import Changes, Connection, NewConnection, next_version
+from spin_services.secrets.domain import Changes, Connection, NewConnection
 from spin_services.secrets.kek import KekProvider
 from spin_services.secrets.records import Place, Record, read_record, write_record
-from spin_services.secrets.tables import BundleRow, ConnectionRow, CreationRow, CredentialRow, IssueRow, StateRow, TombstoneRow
+from spin_services.secrets.tables import ConnectionRow, CreationRow, CredentialRow, StateRow, TombstoneRow
 
 BeforeCommit = Callable[[Connection], Awaitable[None]]
 
@@ -41,18 +41,11 @@ class KeyReused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Issue:
-    """A bundle's number, and the digest of the bundle that the runtime holds (empty for none that was issued to it)."""
-
-    version: int
-    prev_digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Usable:
     """What a bundle carries: connections with their credentials, and what must be forgotten."""
 
-    state: int
+    # How often the connections of each workspace changed; workspaces that never had one are left out.
+    counts: dict[str, int]
     connections: Sequence[Connection]
     tombstones: Sequence[str]
     credentials: dict[str, bytes] = field(repr=False)
@@ -142,9 +135,9 @@ class ConnectionStore:
             return [_connection(row) for row in rows]
 
     async def usable(self, chain: Sequence[str], *, with_credentials: bool) -> Usable:
-        """All that a workspace with these ancestors may use, as of one moment."""
+        """All that these workspaces share, as of one moment."""
         async with self._database.reading() as session:
-            state = (await session.scalars(select(func.coalesce(func.sum(StateRow.changes), 0)).where(col(StateRow.workspace_id).in_(chain)))).one()
+            states = (await session.scalars(select(StateRow).where(col(StateRow.workspace_id).in_(chain)))).all()
             rows = (await session.scalars(select(ConnectionRow).where(col(ConnectionRow.workspace_id).in_(chain)).order_by(ConnectionRow.id))).all()
             gone = (await session.scalars(select(col(TombstoneRow.connection_id)).where(col(TombstoneRow.workspace_id).in_(chain)))).all()
             wanted = [row.id for row in rows] if with_credentials else []
@@ -152,23 +145,7 @@ class ConnectionStore:
         connections = [_connection(row) for row in rows]
         workspaces = {row.id: row.workspace_id for row in rows}
         credentials = {record.connection_id: await self._read_credential(workspaces[record.connection_id], record) for record in records}
-        return Usable(int(state), connections, sorted(gone), credentials)
-
-    async def held(self, runtime_id: str, version: int) -> BundleRow | None:
-        async with self._database.reading() as session:
-            return await session.get(BundleRow, (runtime_id, version))
-
-    async def issue(self, runtime_id: str, state: int, held: int, sign: Callable[[Issue], Awaitable[BundleRow]]) -> None:
-        """Number a bundle and keep its digest; `sign` makes it inside the transaction."""
-        async with self._database.session() as session:
-            await session.execute(_insert(session, IssueRow, {"runtime_id": runtime_id, "last_version": 0}))
-            row = (await session.scalars(select(IssueRow).where(col(IssueRow.runtime_id) == runtime_id).with_for_update())).one()
-            version = next_version(state, row.last_version, held)
-            before = await session.get(BundleRow, (runtime_id, held))
-            row.last_version = version
-            session.add(row)
-            session.add(await sign(Issue(version, before.digest if before is not None else b"")))
-            await session.commit()
+        return Usable({state.workspace_id: state.changes for state in states}, connections, sorted(gone), credentials)
 
     async def _write_credential(self, session: AsyncSession, row: ConnectionRow, credential: Any) -> None:
         row.credential_fields = orjson.dumps(sorted(credential)).decode()

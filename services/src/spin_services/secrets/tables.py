@@ -83,6 +83,21 @@ class BundleRow(SecretsRow, table=True):
     version: int = Field(primary_key=True, sa_type=BigInteger)
     digest: bytes = Field(sa_type=LargeBinary)
     expires_at_ms: int = Field(sa_type=BigInteger)
+    # The workspace that enrolled the runtime.
+    home: str = Field(max_length=32)
+    # JSON object: each workspace whose connections it held, with the workspace's count of changes at that time.
+    holds: str
+
+
+class SharerRow(SecretsRow, table=True):
+    """A workspace that synchronised its connections with a runtime."""
+
+    __tablename__ = "sharers"
+
+    home: str = Field(primary_key=True, max_length=32)
+    runtime_id: str = Field(primary_key=True, max_length=32)
+    workspace_id: str = Field(primary_key=True, max_length=32)
+    asked_at_ms: int = Field(sa_type=BigInteger)
 
 
 METADATA = SecretsRow.metadata

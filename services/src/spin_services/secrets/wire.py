@@ -111,6 +111,7 @@ def log_entry(kind: str, user_id: str, connection: Connection, attempt: str, cha
 
 
 def sync_entry(user_id: str, runtime_id: str, bundle_version: int, connection_ids: list[str], attempt: str) -> NewEntry:
+    """What a workspace's log is told of its own credentials; `user_id` is empty where the workspace of the one who asked is another."""
     body = {"runtime_id": runtime_id, "bundle_version": bundle_version, "connections": connection_ids}
     return NewEntry(
         idempotency_key=f"connection.sealed:{runtime_id}:{bundle_version}:{attempt}",
