@@ -124,12 +124,14 @@ async def notebook(tmp_path: Path, broker: Broker, kernel: KernelManager) -> Asy
     client = AsyncKernelClient()
     client.load_connection_info(kernel.get_connection_info())
     client.start_channels()
-    await client.wait_for_ready(timeout=60)
-    made = Notebook(kernel, client, {"socket": sockets.path(1), "ticket": base64.b64encode(SECRET).decode()})
-    yield made
-    await made.run("%reset -f")
-    client.stop_channels()
-    await sockets.close_all()
+    try:
+        await client.wait_for_ready(timeout=60)
+        made = Notebook(kernel, client, {"socket": sockets.path(1), "ticket": base64.b64encode(SECRET).decode()})
+        yield made
+        await made.run("%reset -f")
+    finally:
+        client.stop_channels()
+        await sockets.close_all()
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,20 @@ async def test_use_gives_tables_and_shows_progress(notebook, broker) -> None:
     assert await notebook.value("_spin.use('0a' * 16, 'x.y', {}).table() is None")
 
 
+async def test_an_answer_by_a_connection_shows_itself_like_any_other(notebook, broker) -> None:
+    value = {"status": 404, "reason": "Not Found", "url": "https://h/x", "headers": {"content-type": "application/json"}, "text": '{"a": [1]}'}
+    broker.answers = [end({**value, "json": {"a": [1]}})]
+    cell = await notebook.run("import spin_kernel as _spin\nr = _spin.rest.from_result(_spin.use('0a' * 16, 'rest.request', {}))\nr")
+    assert cell.result["application/json"] == {"a": [1]}
+    assert cell.result["text/plain"].startswith("404 Not Found  https://h/x")
+    assert await notebook.value("type(r).__name__, r.ok, r.json(), r.headers['Content-Type']") == (
+        "RestResult",
+        False,
+        {"a": [1]},
+        "application/json",
+    )
+
+
 async def test_a_denial_is_an_error_with_its_reason(notebook, broker) -> None:
     denied = broker_pb2.UseFailure(reason=reasons_pb2.ERROR_REASON_OPERATION_DENIED, message="This run was not granted this operation.")
     broker.answers = [broker_pb2.UseReply(failure=denied)]
@@ -162,10 +176,64 @@ async def test_sql_results_are_cut_visibly(notebook) -> None:
     cell = await notebook.run("import spin_kernel as _spin\nr = _spin.sql.query('SELECT * FROM range(9000)', [], row_limit=5000)\nr")
     table = cell.result[TABLE]
     assert (len(table["rows"]), table["truncated"], table["total"]) == (5000, True, None)
-    assert "cut at its row limit" in cell.result["text/html"]
+    for mime in ("text/html", "text/plain"):
+        assert "truncated: the first 5000 rows" in cell.result[mime]
     assert await notebook.value("len(_spin.sql.query('SELECT * FROM range(5000)', [], row_limit=5000))") == 5000
     assert await notebook.value("r.attrs, _spin.sql.query('FROM range(5000)', row_limit=5000).attrs") == ({"spin_truncated": True}, {})
     assert await notebook.value("len(_spin.sql.query('FROM range(9000)', row_limit=None))") == 9000
+
+
+ASK = "{name}.attrs.get('spin_truncated', False), len({name}), list({name}.x[:2])"
+
+
+@pytest.mark.parametrize("limit", [1, 100, 2047, 2048, 2049, 5000, 122_880])
+async def test_sql_around_the_row_limit(notebook, limit: int) -> None:
+    """Over a DataFrame, which stays a view for as long as a result is being read; the next statement finds all free again."""
+    await notebook.run("import pandas as pd, spin_kernel as _spin")
+    for rows in (limit - 1, limit, limit + 1, 3 * limit):
+        for statement in ("FROM df", "FROM df ORDER BY x DESC"):
+            code = f"df = pd.DataFrame({{'x': range({rows})}})\nr = _spin.sql.query({statement!r}, row_limit={limit})\n"
+            cut, count, first = await notebook.value(code + ASK.format(name="r"))
+            assert (cut, count) == (rows > limit, min(rows, limit)), (rows, statement)
+            assert first == (list(range(rows)) if statement == "FROM df" else list(range(rows - 1, -1, -1)))[: min(2, limit)]
+
+
+async def test_sql_does_not_compute_what_is_cut_off(notebook) -> None:
+    await notebook.run("import spin_kernel as _spin")
+    started = time.monotonic()
+    assert await notebook.value("len(_spin.sql.query('FROM range(1000000000000)', row_limit=10))") == 10
+    assert time.monotonic() - started < 10
+
+
+async def test_sql_statements_that_write_run_to_their_end(notebook) -> None:
+    await notebook.run("import spin_kernel as _spin\n_spin.sql.query('CREATE OR REPLACE TABLE many (x BIGINT)')")
+    for statement in (
+        "INSERT INTO many FROM range(30000) RETURNING x",
+        "WITH added AS (INSERT INTO many FROM range(30000) RETURNING x) SELECT added.x FROM added, range(3)",
+    ):
+        before = await notebook.value("int(_spin.sql.query('SELECT count(*) AS n FROM many').n[0])")
+        assert await notebook.value(f"len(_spin.sql.query({statement!r}, row_limit=10))") == 10
+        assert await notebook.value("int(_spin.sql.query('SELECT count(*) AS n FROM many').n[0])") == before + 30_000
+
+
+async def test_sql_goes_on_after_a_transaction_a_fault_and_an_interrupt(notebook) -> None:
+    await notebook.run("import pandas as pd, spin_kernel as _spin\ndf = pd.DataFrame({'x': range(50000)})")
+    for statement in ("CREATE OR REPLACE TABLE t (x BIGINT)", "BEGIN", "INSERT INTO t VALUES (1)"):
+        assert (await notebook.run(f"_spin.sql.query({statement!r})")).ok
+    assert await notebook.value("len(_spin.sql.query('FROM df', row_limit=5))") == 5
+    assert (await notebook.run("_spin.sql.query('COMMIT')")).ok
+    assert await notebook.value("len(_spin.sql.query('FROM t'))") == 1
+    fault = await notebook.run("_spin.sql.query('SELECT error(x::VARCHAR) FROM df')")
+    assert not fault.ok
+    msg_id = await notebook.send("_spin.sql.query('SELECT sum(a.range + b.range) AS s FROM range(1000000) a, range(1000000) b, df')")
+    await asyncio.sleep(0.5)
+    notebook.manager.interrupt_kernel()
+    assert not (await notebook.ended(msg_id)).ok
+    assert await notebook.value("len(_spin.sql.query('FROM df', row_limit=5))") == 5
+
+
+async def test_sql_without_a_statement(notebook) -> None:
+    assert await notebook.value("import spin_kernel as _spin\nlen(_spin.sql.query('-- later'))") == 0
 
 
 async def test_what_sql_creates_stays(notebook) -> None:

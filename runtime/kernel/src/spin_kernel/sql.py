@@ -2,7 +2,8 @@
 
 - A name after FROM is a DataFrame of the notebook. DuckDB sees those that the statement mentions, as views: no statement changes them.
 - Values are bound parameters. What a statement creates stays for the next ones.
-- A result is cut at the row limit, and says so: in `attrs`, and wherever it is shown.
+- A result is cut at the row limit, and says so: in `attrs`, and wherever it is shown. What is cut off is not computed, except by
+  statements that write: those run to their end.
 """
 
 import re
@@ -22,6 +23,8 @@ TRUNCATED = "spin_truncated"
 # DuckDB's own unit of rows.
 VECTOR = 2048
 _WORD = re.compile(r"[^\W\d]\w*")
+# A SELECT with none of these only reads.
+_WRITES = frozenset({"insert", "update", "delete", "merge", "nextval"})
 _FRAMES = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "Table"}
 
 
@@ -29,8 +32,15 @@ def query(sql: str, params: Sequence[Any] = (), *, row_limit: int | None = ROW_L
     """Runs one statement and gives its rows, a pandas.DataFrame; `row_limit` None gives all."""
     connection = _connection()
     with _views(connection, _named(sql, namespace())):
-        connection.execute(sql, [scalar(value) for value in params])
-        return _rows(connection, row_limit)
+        try:
+            connection.execute(sql, [scalar(value) for value in params])
+            rows = _rows(connection, row_limit)
+            if not _only_reads(connection, sql):
+                connection.complete()
+            return rows
+        finally:
+            # A result that is not read to its end keeps the views and the connection busy.
+            connection.abort()
 
 
 @cache
@@ -56,6 +66,11 @@ def _named(sql: str, variables: Mapping[str, Any]) -> dict[str, Any]:
 def _is_frame(value: Any) -> bool:
     kind = type(value)
     return _FRAMES.get(kind.__module__.split(".")[0]) == kind.__name__
+
+
+def _only_reads(connection: Any, sql: str) -> bool:
+    kinds = [statement.type.name for statement in connection.extract_statements(sql)]
+    return kinds[-1:] == ["SELECT"] and _WRITES.isdisjoint(_WORD.findall(sql.lower()))
 
 
 @contextmanager

@@ -97,8 +97,8 @@ def _is_arrow(frame: Any) -> bool:
 
 def _note(table: dict[str, Any]) -> str:
     if table["total"] is None:
-        return f"the first {len(table['rows'])} rows: the result was cut at its row limit"
-    return f"{table['total']} rows" + (f", the first {len(table['rows'])} of which are kept" if table["truncated"] else "")
+        return f"truncated: the first {len(table['rows'])} rows, the result was cut at its row limit"
+    return f"{table['total']} rows" + (f", truncated: the first {len(table['rows'])} of them are kept" if table["truncated"] else "")
 
 
 def _html(columns: Sequence[str], rows: Sequence[Sequence[Any]], note: str) -> str:
