@@ -5,7 +5,7 @@ import sys
 import warnings
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -89,6 +89,9 @@ def test_what_ipython_runs_is_never_refused_and_reaches_it_as_written(bench, sou
         assert bench.compile(source).code == source
 
 
+@example(source="\\\n;")
+@example(source="\\\n\\\n%ls")
+@example(source="if x:\n  \\\n!ls")
 @given(source=st.text(alphabet=st.sampled_from("%!?/,;=x1 \n\t()[]{}'\"\\#:.@a"), max_size=25))
 @LOOSE
 def test_any_text_gets_an_answer(bench, source: str) -> None:

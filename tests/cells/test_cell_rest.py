@@ -40,7 +40,8 @@ def test_with_a_connection_the_broker_asks_and_exactly_this(bench) -> None:
     assert (name, connection_id, operation) == ("use", TICKETS.id.hex(), "rest.request")
     assert params == {"method": "POST", "url": "/search", "json": {"q": "x"}, "timeout_s": 30}
     assert compiled.uses[0].params_digest == params_digest(params)
-    assert (variables["answer"], compiled.outputs_to) == ({"status": 200}, ("answer",))
+    assert (variables["answer"].value, compiled.outputs_to) == ({"status": 200}, ("answer",))
+    assert "_spin.rest.from_result(_spin.use(" in compiled.code
 
 
 @given(

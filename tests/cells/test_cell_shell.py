@@ -1,5 +1,6 @@
 """Shell cells: the script is one constant, values travel beside it."""
 
+import os
 import subprocess
 
 import pytest
@@ -12,15 +13,16 @@ NASTY = st.text(alphabet=st.sampled_from("ab '\"$`\\;|&\n(){}#*~<>!?=é"), max_s
 LOOSE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 
 
-def argv(bench, source: str, variables: dict, **fields) -> list[str]:
+def started(bench, source: str, variables: dict, **fields) -> tuple[list[str], dict[str, str]]:
+    """What the kernel is asked to run, and what it adds to the environment."""
     kernel, _ = run(bench.compile(source, **fields).code, variables)
-    ((name, (words,), _),) = kernel.calls
+    ((name, (words,), keywords),) = kernel.calls
     assert name == "shell.run"
-    return words
+    return words, keywords.get("env", {})
 
 
-def output(words: list[str]) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+def output(words: list[str], env: dict[str, str]) -> str:
+    return subprocess.run(words, env={**os.environ, **env}, capture_output=True, text=True, check=True).stdout
 
 
 @given(
@@ -28,7 +30,7 @@ def output(words: list[str]) -> str:
 )
 @LOOSE
 def test_a_script_without_templates_is_run_as_it_was_written(bench, source: str) -> None:
-    assert argv(bench, source, {}) == ["bash", "-c", source]
+    assert started(bench, source, {}) == (["bash", "-c", source], {})
 
 
 @given(first=NASTY, second=NASTY)
@@ -36,7 +38,7 @@ def test_a_script_without_templates_is_run_as_it_was_written(bench, source: str)
 def test_values_reach_the_command_whole_wherever_they_stand(bench, first: str, second: str) -> None:
     source = "printf '%s|' {{a}} \"<{{b}}>\" '<{{a}}>' x{{b}}y $(printf %s \"{{a}}.\")z"
     trimmed = (first + ".").split("\n")
-    printed = output(argv(bench, source, {"a": first, "b": second}))
+    printed = output(*started(bench, source, {"a": first, "b": second}))
     head = f"{first}|<{second}>|<{first}>|x{second}y|"
     assert printed.startswith(head)
     assert trimmed
@@ -46,16 +48,16 @@ def test_values_reach_the_command_whole_wherever_they_stand(bench, first: str, s
 @LOOSE
 def test_no_value_changes_the_script(bench, value: str) -> None:
     source = 'echo {{a}} "${x:-{{a}}}" `echo {{a}}` # {{a}}\ncat <<EOF\n{{a}}\nEOF'
-    words = argv(bench, source, {"a": value})
-    assert words[-1] == argv(bench, source, {"a": "plain"})[-1]
-    assert words[0] == "env"
-    assert words[-3:-1] == ["bash", "-c"]
+    words, env = started(bench, source, {"a": value})
+    assert words == started(bench, source, {"a": "plain"})[0]
+    assert words[:2] == ["bash", "-c"]
+    assert set(env.values()) == {value}
 
 
 @given(value=NASTY.filter(lambda text: not text.endswith("\n")))
 @LOOSE
 def test_a_here_document_expands_values(bench, value: str) -> None:
-    assert output(argv(bench, "cat <<-EOF\n\t[{{a}}]\n\tEOF\necho {{a}} >/dev/null", {"a": value})) == f"[{value}]\n"
+    assert output(*started(bench, "cat <<-EOF\n\t[{{a}}]\n\tEOF\necho {{a}} >/dev/null", {"a": value})) == f"[{value}]\n"
 
 
 def test_a_here_document_that_expands_nothing_refuses_values(bench) -> None:
@@ -65,15 +67,20 @@ def test_a_here_document_that_expands_nothing_refuses_values(bench) -> None:
 
 def test_comments_and_go_templates_are_left_alone(bench) -> None:
     source = "# {{a}}\ndocker ps --format '{{.Names}}' \\{{end}}"
-    assert argv(bench, source, {}) == ["bash", "-c", "# {{a}}\ndocker ps --format '{{.Names}}' {{end}}"]
+    assert started(bench, source, {}) == (["bash", "-c", "# {{a}}\ndocker ps --format '{{.Names}}' {{end}}"], {})
+
+
+def test_values_of_any_kind_travel_as_text(bench) -> None:
+    _, env = started(bench, "echo {{n}} {{none}}", {"n": 3, "none": None})
+    assert env == {"spin_value_1": "3", "spin_value_2": "None"}
 
 
 def test_environment_of_the_runtime_is_granted_by_name(bench) -> None:
     compiled = bench.compile("echo {{runtime_env:HOME}} {{runtime_env:USER}}", working_directory="{{runtime_env:HOME}}/x")
     kernel, _ = run(compiled.code, environment={"HOME": "/h", "USER": "u"})
     ((_, (words,), keywords),) = kernel.calls
-    assert words[:3] == ["env", "spin_value_1=/h", "spin_value_2=u"]
-    assert keywords == {"cwd": "/h/x"}
+    assert words[:2] == ["bash", "-c"]
+    assert keywords == {"env": {"spin_value_1": "/h", "spin_value_2": "u"}, "cwd": "/h/x"}
     assert [use.operations for use in compiled.uses] == [("runtime_env.get",)] * 2
     assert all(use.connection_id == b"" and len(use.params_digest) == 32 for use in compiled.uses)
 

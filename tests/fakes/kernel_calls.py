@@ -18,7 +18,7 @@ class KernelCalls:
         made.runtime_env = lambda name: self.environment[name]  # type: ignore[attr-defined]
         made.shell = SimpleNamespace(run=self._recorder("shell.run", SimpleNamespace(stdout="printed", exit_status=0)))  # type: ignore[attr-defined]
         made.sql = SimpleNamespace(query=self._recorder("sql.query", "rows"))  # type: ignore[attr-defined]
-        made.rest = SimpleNamespace(request=self._recorder("rest.request", "response"))  # type: ignore[attr-defined]
+        made.rest = SimpleNamespace(request=self._recorder("rest.request", "response"), from_result=lambda result: result)  # type: ignore[attr-defined]
         return made
 
     def _recorder(self, name: str, result: Any) -> Any:

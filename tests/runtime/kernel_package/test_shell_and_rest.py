@@ -3,6 +3,7 @@
 import http.server
 import ipaddress
 import json
+import os
 import ssl
 import threading
 import time
@@ -23,6 +24,7 @@ from cryptography.x509.oid import NameOID
 import spin_kernel
 from spin_kernel import rest, shell
 from spin_kernel.bars import bundle_of as bar_of
+from spin_kernel.broker import UseResult
 from spin_kernel.plain import plain
 from spin_kernel.tables import cell, table_of
 
@@ -90,6 +92,26 @@ def test_characters_that_come_in_pieces_and_bytes_that_are_none() -> None:
 
 def test_the_working_directory(tmp_path: Path) -> None:
     assert shell.run(["pwd"], cwd=tmp_path).stdout.strip() == str(tmp_path)
+
+
+def test_values_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INHERITED", "kept")
+    monkeypatch.setenv("BOTH", "old")
+    script = 'printf "%s|" "$INHERITED" "$BOTH" "$ODD"'
+    assert shell.run(["bash", "-c", script], env={"BOTH": "new", "ODD": "a; rm -rf / $(id) '\"\n"}).stdout == "kept|new|a; rm -rf / $(id) '\"\n|"
+    assert "ODD" not in os.environ
+
+
+def test_a_failure_names_the_shell_whatever_is_in_its_environment() -> None:
+    with pytest.raises(shell.ShellFailed, match=r"^sh ended with exit status 7$") as caught:
+        shell.run(["sh", "-c", 'exit "$status"'], env={"status": "7"})
+    assert caught.value.exit_status == 7
+
+
+@pytest.mark.parametrize("env", [{"a=b": "c"}, {"a": "b\0c"}, {"a": "x" * 3_000_000}])
+def test_an_environment_that_cannot_be(env: dict[str, str]) -> None:
+    with pytest.raises(shell.ShellFailed, match="bash could not be started"):
+        shell.run(["bash", "-c", "true"], env=env)
 
 
 # REST
@@ -162,6 +184,22 @@ def test_a_request(site: str) -> None:
     assert (answer.status, answer.ok, said["method"], said["path"]) == (200, True, "POST", "/echo?q=a+b&q=c")
     assert (said["headers"]["X-Count"], json.loads(said["body"])) == ("3", {"n": 1})
     assert answer._repr_mimebundle_()["application/json"] == said
+
+
+def test_headers_have_no_case(site: str) -> None:
+    headers = rest.request("GET", f"{site}/echo").headers
+    assert headers["Content-Type"] == headers["content-type"] == headers.get("CONTENT-TYPE") == "application/json"
+    assert "X-None" not in headers
+    assert "Content-Length" in headers
+
+
+def test_what_a_connection_gave_is_the_same_kind_of_answer(site: str) -> None:
+    own = rest.request("GET", f"{site}/missing/text")
+    value = {"status": 404, "reason": own.reason, "url": own.url, "headers": dict(own.headers), "text": "grün"}
+    assert rest.from_result(UseResult(value)) == own
+    binary = rest.from_result(UseResult({"status": 200, "reason": "OK", "url": own.url, "headers": {}, "base64": "/wAB"}))
+    assert (binary.content, binary.ok) == (b"\xff\x00\x01", True)
+    assert set(binary._repr_mimebundle_()) == {"text/plain"}
 
 
 def test_an_answer_with_an_error_status_is_an_answer(site: str) -> None:

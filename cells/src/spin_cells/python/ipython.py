@@ -53,6 +53,10 @@ def without_magics(source: str) -> str:
     lines = source.split("\n")
     index = 0
     while index < len(lines):
+        if lines[index].strip() == "\\":
+            # Nothing yet but a promise to go on: what counts begins on the next line.
+            index += 1
+            continue
         plain = _plain(lines[index])
         end = _end_of_magic(lines, index) if plain is not None else _end_of_statement(lines, index)
         if plain is None and _asks_for_help(lines[index:end]):

@@ -99,7 +99,7 @@ def _by_broker(cell: Cell, connection: ConnectionInfo, url: ast.expr) -> ast.exp
     parameters = {name: _expression(name, value, url) for name, value in _parameters(cell).items()}
     argument = ast.Dict([ast.Constant(name) for name in parameters], list(parameters.values()))
     call = generate.spin_call("use", ast.Constant(connection.id.hex()), ast.Constant(OPERATION), argument)
-    return ast.Attribute(call, "value", ast.Load())
+    return generate.spin_call("rest.from_result", call)
 
 
 def _by_kernel(cell: Cell, url: ast.expr) -> ast.expr:

@@ -1,6 +1,6 @@
 """A shell script is one argument of the shell, the same whatever the values are; values travel in environment variables.
 
-The program is `env NAME=value … bash -c SCRIPT`: the value of a template cannot add a word, a quote or a command to the script.
+The program is `bash -c SCRIPT` with NAME=value in its environment: the value of a template cannot add a word, a quote or a command to the script.
 """
 
 import ast
@@ -28,12 +28,8 @@ def check(cell: Cell, context: Context) -> Sequence[Problem]:
 def build(cell: Cell, context: Context) -> Compiled:
     parts = _parts(cell)
     script = "".join(part if isinstance(part, str) else part.written or cell.source[part.template.start : part.template.end] for part in parts)
-    environment = [
-        generate.joined([f"{part.variable}=", generate.value_of(part.template)]) for part in parts if isinstance(part, Slot) and part.variable
-    ]
-    words = [ast.Constant(word) for word in (_shell(cell), "-c", script)]
-    argv: list[ast.expr] = [*([ast.Constant("env"), *environment] if environment else []), *words]
-    call = generate.spin_call("shell.run", ast.List(argv, ast.Load()), **_keywords(cell))
+    argv: list[ast.expr] = [ast.Constant(word) for word in (_shell(cell), "-c", script)]
+    call = generate.spin_call("shell.run", ast.List(argv, ast.Load()), **_keywords(cell, parts))
     variable = cell.fields.get("variable", "")
     statement = generate.assign(variable, ast.Attribute(call, "stdout", ast.Load())) if variable else generate.assign(_RESULT, call)
     return Compiled(generate.program(statement), generate.environment_uses(_environment_names(cell, parts)), (variable,) if variable else ())
@@ -47,8 +43,10 @@ def _parts(cell: Cell) -> list[str | Slot]:
     return [*slots(templates.pieces(cell.source), _shell(cell))]
 
 
-def _keywords(cell: Cell) -> dict[str, ast.expr]:
+def _keywords(cell: Cell, parts: Sequence[str | Slot]) -> dict[str, ast.expr]:
     keywords: dict[str, ast.expr] = {}
+    if values := {part.variable: generate.joined([generate.value_of(part.template)]) for part in parts if isinstance(part, Slot) and part.variable}:
+        keywords["env"] = ast.Dict([ast.Constant(name) for name in values], list(values.values()))
     if directory := cell.fields.get("working_directory"):
         keywords["cwd"] = generate.text_of(templates.pieces(directory))
     if timeout := cell.fields.get("timeout_s"):

@@ -1,15 +1,19 @@
-"""A request without a connection: the kernel makes it, as Python code would, with no credential.
+"""A request without a connection: the kernel makes it, as Python code would, with no credential. And an answer, whoever made the request.
 
 TLS is verified by REQUESTS_CA_BUNDLE (a file, or a directory prepared with c_rehash). Where that is not set it is not verified: the runtime
 says so when it starts and in the web app.
 """
 
+import base64
 import json as jsonlib
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spin_kernel.broker import UseResult
 
 MAX_RESPONSE = 64 * 1024 * 1024
 CHUNK = 64 * 1024
@@ -17,6 +21,25 @@ CHUNK = 64 * 1024
 
 class RestFailed(Exception):
     """There was no answer, or none that can be used. An answer with an error status is no failure."""
+
+
+class Headers(Mapping[str, str]):
+    """An answer's headers; their names have no case."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._values = {name.lower(): value for name, value in headers.items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
 
 
 @dataclass(frozen=True)
@@ -45,7 +68,7 @@ class RestResult:
         bundle: dict[str, Any] = {"text/plain": f"{first}\n\n{self.text[:20_000]}"}
         try:
             value = self.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return bundle
         return {**bundle, "application/json": value} if isinstance(value, dict | list) else bundle
 
@@ -82,6 +105,15 @@ def request(
             raise RestFailed(f"{method} {url} failed: {error}") from None
 
 
+def from_result(result: "UseResult") -> RestResult:
+    """The answer that a connection's `rest.request` gave."""
+    value = result.value
+    # The broker decodes what is text and takes out of it what repeats the credential.
+    content = base64.b64decode(value["base64"]) if "base64" in value else str(value.get("text", "")).encode()
+    headers = Headers(value.get("headers") or {})
+    return RestResult(int(value["status"]), str(value.get("reason", "")), str(value.get("url", "")), headers, content)
+
+
 def _result(response: Any) -> RestResult:
     content = bytearray()
     for chunk in response.iter_content(CHUNK):
@@ -91,4 +123,4 @@ def _result(response: Any) -> RestResult:
     kind = response.headers.get("content-type", "")
     # JSON is UTF-8 whatever the header says; for text without a charset, UTF-8 is likelier than the standard's Latin-1.
     encoding = response.encoding if "charset" in kind and "json" not in kind and response.encoding else "utf-8"
-    return RestResult(response.status_code, response.reason or "", response.url, dict(response.headers), bytes(content), encoding)
+    return RestResult(response.status_code, response.reason or "", response.url, Headers(response.headers), bytes(content), encoding)

@@ -2,6 +2,7 @@
 
 - The program leads a process group. When it takes too long, or the cell is interrupted, the whole group is ended: asked first, then forced.
 - The result keeps the first part of what was printed; what was printed further is still shown.
+- Values for the program travel in its environment, beside what it inherits from the kernel.
 - A background process that keeps the output open does not keep the cell: output ends with the program itself.
 """
 
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TextIO, cast
@@ -42,11 +43,21 @@ class ShellFailed(Exception):
         self.exit_status, self.stdout = exit_status, stdout
 
 
-def run(argv: Sequence[str], *, cwd: str | os.PathLike[str] | None = None, timeout: float | None = None, check: bool = True) -> ShellResult:
-    """Runs a program and shows what it prints. Raises ShellFailed: always when it takes too long, for its exit status with `check`."""
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+    check: bool = True,
+) -> ShellResult:
+    """Runs a program and shows what it prints; `env` is added to the inherited environment.
+
+    Raises ShellFailed: always when it takes too long, for its exit status with `check`.
+    """
     if isinstance(argv, str) or not argv:
         raise TypeError("argv must be a list of at least one text: a program and its arguments")
-    process = _started([str(argument) for argument in argv], cwd)
+    process = _started([str(argument) for argument in argv], env or {}, cwd)
     reading = _Reading(process)
     try:
         in_time = reading.until_exit(None if timeout is None else time.monotonic() + timeout)
@@ -63,11 +74,11 @@ def run(argv: Sequence[str], *, cwd: str | os.PathLike[str] | None = None, timeo
     return result
 
 
-def _started(argv: Sequence[str], cwd: str | os.PathLike[str] | None) -> subprocess.Popen[bytes]:
+def _started(argv: Sequence[str], env: Mapping[str, str], cwd: str | os.PathLike[str] | None) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, **{name: str(value) for name, value in env.items()}}
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     try:
-        return subprocess.Popen(
-            argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True
-        )
+        return subprocess.Popen(argv, env=environment, cwd=cwd, stdin=nothing, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True)
     except (OSError, ValueError) as error:
         raise ShellFailed(f"{argv[0]} could not be started: {error}", 127 if isinstance(error, FileNotFoundError) else 126) from None
 
