@@ -47,6 +47,8 @@ class FakeLog(audit_pb2_grpc.LogServiceServicer):
     def __init__(self) -> None:
         self.entries: dict[str, list[audit_pb2.NewEntry]] = {}
         self.notes: dict[str, str] = {}
+        # Runtimes whose log's checkpoint was asked for; empty for the workspace's own.
+        self.checkpoints_asked: list[str] = []
         self.broken = False
 
     async def AppendEntries(self, request: Any, context: Any) -> Any:
@@ -58,6 +60,7 @@ class FakeLog(audit_pb2_grpc.LogServiceServicer):
         return audit_pb2.AppendEntriesResponse(indexes=range(start, len(entries)))
 
     async def GetCheckpoint(self, request: Any, context: Any) -> Any:
+        self.checkpoints_asked.append(request.runtime_id)
         if request.workspace_id not in self.notes:
             await abort(context, not_found("checkpoint", request.workspace_id))
         return audit_pb2.GetCheckpointResponse(note=self.notes[request.workspace_id])

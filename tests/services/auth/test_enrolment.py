@@ -298,7 +298,10 @@ async def test_a_child_workspace_sees_its_parents_runtimes_and_no_sibling_does(a
     member = await auth.invite(grandchild, owner, "agent")
     trust = await auth.trust(grandchild, runtime.runtime_id, member)
     assert trust.status == RuntimeStatus.RUNTIME_STATUS_CONFIRMED
-    assert (await trust_state(auth, grandchild, runtime, member)).workspace_id.hex() == parent
+    auth.log.notes[grandchild] = "the note of the runtime's log"
+    state = await trust_state(auth, grandchild, runtime, member)
+    assert (state.workspace_id.hex(), state.checkpoint) == (parent, b"the note of the runtime's log")
+    assert auth.log.checkpoints_asked == [runtime.runtime_id], "asked where the member works, for the log that holds the runtime's receipts"
     with refused() as refusal:
         await auth.trust(sibling, runtime.runtime_id, owner)
     assert refusal.reason == "NOT_FOUND"

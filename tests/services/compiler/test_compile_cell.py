@@ -42,6 +42,7 @@ async def test_the_log_has_the_digests_and_nothing_of_the_code(bench) -> None:
     assert entry.type == "program.compiled"
     assert entry.idempotency_key == f"program:{answer.program_digest.hex()}"
     assert {f"session:{'cd' * 16}", f"notebook:{'ef' * 16}", "cell:c1", f"runtime:{bench.runtime.runtime_id}", f"run:{run}"} == set(entry.subjects)
+    assert (body["workspace_id"], body["session_id"]) == ("ab" * 16, "cd" * 16)
     assert (body["run_id"], body["program_digest"], body["cell_type"]) == (run, answer.program_digest.hex(), "python")
     assert body["grant_digest"] == signed_digest(bench.open(answer).message.grant).hex()
     assert "visible_word" not in entry.body_json

@@ -85,7 +85,7 @@ def list_runtimes(context: typer.Context) -> None:
             workspace = await command.workspace(platform)
             request = workspaces_pb2.ListRuntimesRequest(workspace_id=workspace.id)
             found = await all_of(platform.runtimes.ListRuntimes, request, "runtimes")
-            items = [{**plain(r), "status": await _status(platform, r)} for r in found]
+            items = [{**plain(r), "status": await _status(platform, workspace.id, r)} for r in found]
             command.out.rows(["id", "name", "url", "status", "is_default"], items, empty="No runtimes yet: spinctl runtime add NAME ADDRESS")
 
     run(context, body)
@@ -99,9 +99,9 @@ def show(context: typer.Context, name: Name) -> None:
         async with command.platform() as platform:
             workspace = await command.workspace(platform)
             runtime = await command.runtime(platform, workspace.id, name)
-            fields = {**plain(runtime), "status": await _status(platform, runtime)}
+            fields = {**plain(runtime), "status": await _status(platform, workspace.id, runtime)}
             if fields["status"] != "not paired":
-                fingerprint, _ = await pairing.fingerprint(platform, runtime.workspace_id, runtime.id)
+                fingerprint, _ = await pairing.fingerprint(platform, workspace.id, runtime.id)
                 fields["fingerprint"] = fingerprint.hex() if command.out.as_json else fingerprint_text(fingerprint)
             command.out.item(fields)
 
@@ -193,8 +193,9 @@ async def _confirm(command: Command, platform: Platform, runtime: workspaces_pb2
     await pairing.confirm(platform, runtime.workspace_id, runtime.id, fingerprint)
 
 
-async def _status(platform: Platform, runtime: workspaces_pb2.Runtime) -> str:
-    request = trust_pb2.GetRuntimeTrustRequest(workspace_id=runtime.workspace_id, runtime_id=runtime.id)
+async def _status(platform: Platform, workspace_id: str, runtime: workspaces_pb2.Runtime) -> str:
+    """Asked in the workspace that the person works in: one of a child's members may not look into the parent."""
+    request = trust_pb2.GetRuntimeTrustRequest(workspace_id=workspace_id, runtime_id=runtime.id)
     try:
         status = (await platform.enrolment.GetRuntimeTrust(request)).status
     except SpinError as error:

@@ -80,7 +80,7 @@ class EnrolmentService(EnrolmentServiceServicer):
 
     async def GetTrustState(self, request: pb.GetTrustStateRequest, context: Any) -> pb.GetTrustStateResponse:
         row = await self._places.runtime(request.workspace_id, request.runtime_id)
-        grant, checkpoint = self._documents.ours(row.enrol_grant, EnrolGrant).message, await self._checkpoint(row.workspace_id)
+        grant, checkpoint = self._documents.ours(row.enrol_grant, EnrolGrant).message, await self._checkpoint(request, row.workspace_id)
         version = await self._runtimes.next_trust_version(row.workspace_id, row.runtime_id)
         if version is None:
             raise not_found("runtime", request.runtime_id)
@@ -101,10 +101,13 @@ class EnrolmentService(EnrolmentServiceServicer):
         )
         return pb.GetTrustStateResponse(trust_state=self._documents.sign(state))
 
-    async def _checkpoint(self, workspace_id: str) -> bytes:
-        """The log's newest note; empty before the first, or for a member of a child workspace, who may not see the parent's."""
+    async def _checkpoint(self, request: pb.GetTrustStateRequest, home: str) -> bytes:
+        """The newest note of the log that holds the runtime's receipts, asked for in the caller's own workspace; empty before the first."""
+        wanted = GetCheckpointRequest(workspace_id=request.workspace_id)
+        if request.workspace_id != home:
+            wanted.runtime_id = request.runtime_id
         try:
-            answer = await self._log.GetCheckpoint(GetCheckpointRequest(workspace_id=workspace_id))
+            answer = await self._log.GetCheckpoint(wanted)
         except ServiceError as error:
             if error.reason in (ErrorReason.ERROR_REASON_NOT_FOUND, ErrorReason.ERROR_REASON_PERMISSION_DENIED):
                 return b""
