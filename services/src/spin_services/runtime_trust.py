@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from spin_envelope.errors import Refused
 from spin_envelope.keys import VerifyKey
 from spin_envelope.root import TrustedRoot
-from spin_envelope.signing import verify
+from spin_envelope.signing import Verified, verify
 from spin_services.rpc.errors import ErrorReason, ServiceError
 from spinapis.auth.v1.trust_pb2 import GetRuntimeTrustResponse
 from spinapis.envelope.v1.attach_pb2 import Challenge, Hello
@@ -20,6 +20,8 @@ from spinapis.envelope.v1.trust_pb2 import RuntimeStatus
 
 HELLO_LIFE_MS = 24 * 3600 * 1000
 SKEW_MS = 90_000
+REMEMBERED = 1024
+_REMEMBERED: dict[tuple[bytes, frozenset[bytes], bytes, bytes, bytes], "tuple[Verified[Hello], Verified[Challenge]]"] = {}
 _ALGORITHMS: dict[int, KeyAlgorithm.ValueType] = {1: KEY_ALGORITHM_HPKE_X25519, 2: KEY_ALGORITHM_HPKE_MLKEM768_X25519}
 
 
@@ -80,7 +82,23 @@ def verify_hello(
 
     Raises SIGNATURE_INVALID, HELLO_STALE or SUITE_REFUSED.
     """
+    answered, asked = _signed(root, runtime, hello, challenge, now_ms, revoked)
+    _check_fields(runtime, answered.message, asked.message, asked.digest, session_id, user_id, now_ms)
+    _check_suite(runtime.suite, answered.message)
+    return VerifiedHello(answered.message, answered.digest, asked.message)
+
+
+def _signed(
+    root: TrustedRoot, runtime: VerifiedRuntime, hello: bytes, challenge: bytes, now_ms: int, revoked: Collection[bytes]
+) -> tuple[Verified[Hello], Verified[Challenge]]:
+    """Both documents with good signatures. A session shows the same two with each of its runs, so what verified is remembered: for exactly these
+    bytes, this root document, these revoked keys and this identity. What time changes is checked each time."""
+    key = (root.digest, frozenset(revoked), runtime.identity.public, hello, challenge)
+    known = _REMEMBERED.get(key)
     try:
+        if known is not None:
+            root.check_time(now_ms)
+            return known
         asked = root.verify(challenge, Challenge, now_ms, revoked)
     except Refused:
         raise _not_signed("Challenge") from None
@@ -88,9 +106,10 @@ def verify_hello(
         answered = verify(hello, Hello, [runtime.identity])
     except Refused:
         raise _not_signed("Hello") from None
-    _check_fields(runtime, answered.message, asked.message, asked.digest, session_id, user_id, now_ms)
-    _check_suite(runtime.suite, answered.message)
-    return VerifiedHello(answered.message, answered.digest, asked.message)
+    if len(_REMEMBERED) >= REMEMBERED:
+        _REMEMBERED.clear()
+    _REMEMBERED[key] = answered, asked
+    return answered, asked
 
 
 def _check_fields(

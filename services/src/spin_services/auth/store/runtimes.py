@@ -120,8 +120,7 @@ class Runtimes:
             "now_ms": now_ms,
             "confirmed": RuntimeStatus.RUNTIME_STATUS_CONFIRMED,
         }
-        async with self._database.engine.begin() as connection:
-            seq = (await connection.execute(_ALLOCATE, values)).scalar_one_or_none()
+        seq = await self._database.in_one_go(lambda connection: connection.execute(_ALLOCATE, values).scalar_one_or_none())
         return int(seq) if seq is not None else None
 
     async def sweep(self, now_ms: int) -> None:
