@@ -3,9 +3,9 @@ import { type Interceptor, type Transport, Code, ConnectError, createClient } fr
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { SignInService } from "../../gen/spinapis/auth/v1/sign_in_pb";
 import { kept } from "../kept";
-import { randomBytes, toHex } from "../bytes";
 import { ErrorReason } from "../../gen/spinapis/errors/v1/reasons_pb";
 import { problemOf } from "./problem";
+import { newTraceparent } from "./trace";
 import { SignedOut, TokenKeeper, type TokenPair } from "./tokens";
 import type { Tokens } from "../../gen/spinapis/auth/v1/sign_in_pb";
 
@@ -33,11 +33,6 @@ const traced: Interceptor = (next) => (request) => {
   if (!request.header.has("traceparent")) request.header.set("traceparent", newTraceparent());
   return next(request);
 };
-
-/** W3C trace context: the first span of a trace that goes on through the gateway and the services. */
-export function newTraceparent(): string {
-  return `00-${toHex(randomBytes(16))}-${toHex(randomBytes(8))}-01`;
-}
 
 export function authorised(tokens: TokenKeeper): Interceptor {
   return (next) => async (request) => {

@@ -111,7 +111,7 @@ export function NewConnectionForm({ workspaceId, onDone }: Props) {
             set({ isDefault: event.target.checked });
           }}
         />
-        Cells of this kind use it when they name none
+        The workspace’s first choice of its kind
       </label>
       {create.isError && <ProblemNotice error={create.error} />}
       <div className="dialog__actions">

@@ -5,7 +5,8 @@ import { type Entry, type Run, LogService } from "../../../gen/spinapis/audit/v1
 import { Role } from "../../../gen/spinapis/envelope/v1/trust_pb";
 import { useApi } from "../../../shared/api/context";
 import { allPages } from "../../../shared/api/pages";
-import { fromHex, toHex } from "../../../shared/bytes";
+import { toHex } from "../../../shared/bytes";
+import { getRuntimeTrust } from "../../../shared/trust/enrolment";
 import { currentRoot } from "../../../shared/trust/root";
 import { checkedLeaf } from "../model/leaf";
 import { type OutputsVerdict, verifyOutputs } from "./verify-outputs";
@@ -34,10 +35,12 @@ export function useRunVerdict(workspaceId: string, run: Run, wanted: boolean) {
 /** Of what the services say, nothing is believed but signatures, and what hashes to what was signed. */
 export async function verifyRun(transport: Transport, workspaceId: string, run: Run): Promise<Verdict> {
   const log = createClient(LogService, transport);
-  const [{ root }, { note }, entries] = await Promise.all([
+  const { sessionId, runtimeId } = run;
+  const [{ root }, { note }, entries, trust] = await Promise.all([
     currentRoot(transport),
-    log.getCheckpoint({ workspaceId }),
-    entriesOf(transport, workspaceId, run.id),
+    log.getCheckpoint({ workspaceId, runtimeId }),
+    entriesOf(transport, workspaceId, run),
+    getRuntimeTrust(transport, workspaceId, runtimeId, [workspaceId, run.logWorkspaceId]),
   ]);
   const nothing: Verdict = {
     included: false,
@@ -48,7 +51,11 @@ export async function verifyRun(transport: Transport, workspaceId: string, run: 
     outputs: { kind: "unchecked" },
   };
   try {
-    const checkpoint = await openNote(note, root.keys(Role.AUDIT), originOf(fromHex(workspaceId)));
+    if (!("enrolled" in trust))
+      return { ...nothing, fault: "The runtime is not enrolled any more: its receipts cannot be checked." };
+    const { enrolled } = trust;
+    // The log is the one of the workspace that enrolled the runtime, and the enrolment says which that is.
+    const checkpoint = await openNote(note, root.keys(Role.AUDIT), originOf(enrolled.grant.workspaceId));
     const seen: Verdict = { ...nothing, treeSize: checkpoint.size, rootHash: toHex(checkpoint.rootHash) };
     if (entries.length === 0) return { ...seen, fault: "The log has no entry about this run." };
     const checked = await Promise.all(
@@ -58,13 +65,14 @@ export async function verifyRun(transport: Transport, workspaceId: string, run: 
           workspaceId,
           index: entry.index,
           treeSize: BigInt(checkpoint.size),
+          sessionId,
         });
         const hash = await leafHash(entry.leaf);
         await verifyInclusion(hash, Number(entry.index), checkpoint.size, hashes, checkpoint.rootHash);
         return { index: entry.index, type: leaf.type, timeMs: Number(leaf.timeMs) };
       }),
     );
-    const outputs = await verifyOutputs(transport, workspaceId, run, entries);
+    const outputs = await verifyOutputs(transport, workspaceId, run, entries, enrolled.identity);
     return { ...seen, included: true, entries: checked, outputs };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -72,10 +80,10 @@ export async function verifyRun(transport: Transport, workspaceId: string, run: 
   }
 }
 
-async function entriesOf(transport: Transport, workspaceId: string, runId: string): Promise<Entry[]> {
+async function entriesOf(transport: Transport, workspaceId: string, { id, sessionId }: Run): Promise<Entry[]> {
   const log = createClient(LogService, transport);
   const entries = await allPages(async (pageToken) => {
-    const page = await log.listEntries({ workspaceId, subject: `run:${runId}`, pageToken, pageSize: 100 });
+    const page = await log.listEntries({ workspaceId, sessionId, subject: `run:${id}`, pageToken, pageSize: 100 });
     return { items: page.entries, nextPageToken: page.nextPageToken };
   });
   return entries.toSorted((a, b) => (a.index < b.index ? -1 : 1));

@@ -7,17 +7,20 @@ export async function compileCell(
   transport: Transport,
   session: SessionIdentity,
   { hello, challenge }: Attachment,
-  order: CompileOrder,
+  { traceparent, ...order }: CompileOrder,
 ): Promise<CompiledRun> {
-  const { sealed, ciphertextDigest } = await createClient(CompilerService, transport).compileCell({
-    workspaceId: session.workspaceId,
-    notebookId: session.notebookId,
-    sessionId: session.sessionId,
-    hello: hello.data,
-    challenge,
-    // Someone is here to answer what the code asks.
-    allowStdin: true,
-    ...order,
-  });
+  const { sealed, ciphertextDigest } = await createClient(CompilerService, transport).compileCell(
+    {
+      workspaceId: session.workspaceId,
+      notebookId: session.notebookId,
+      sessionId: session.sessionId,
+      hello: hello.data,
+      challenge,
+      // Someone is here to answer what the code asks.
+      allowStdin: true,
+      ...order,
+    },
+    { headers: { traceparent } },
+  );
   return { sealed, ciphertextDigest };
 }

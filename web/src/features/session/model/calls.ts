@@ -20,6 +20,8 @@ export interface CompileOrder {
   kernelEpoch: bigint;
   kernelLanguage: string;
   stopOnError: boolean;
+  /** W3C trace context: one trace from the click to the kernel. */
+  traceparent: string;
 }
 
 export interface CompiledRun {

@@ -70,9 +70,9 @@ export class FrameSocket {
     return this.#open;
   }
 
-  send(body: ClientBody): void {
+  send(body: ClientBody, traceparent = ""): void {
     if (!this.#open) throw new Trouble("The runtime is not connected.", "Wait until it is connected again and repeat.");
-    this.#socket.send(new Uint8Array(toBinary(ClientFrameSchema, create(ClientFrameSchema, { body }))));
+    this.#socket.send(new Uint8Array(toBinary(ClientFrameSchema, create(ClientFrameSchema, { body, traceparent }))));
   }
 
   /** The next frame, while nobody listens. Refuses after `ms`. */

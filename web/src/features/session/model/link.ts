@@ -66,9 +66,9 @@ export class Link {
     this.#wake?.();
   }
 
-  send(body: ClientBody): void {
+  send(body: ClientBody, traceparent = ""): void {
     if (!this.#socket) throw new Trouble("The runtime is not connected.", "Wait until it is connected and repeat.");
-    this.#socket.send(body);
+    this.#socket.send(body, traceparent);
   }
 
   async #keepAttached(): Promise<void> {

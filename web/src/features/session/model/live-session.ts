@@ -96,9 +96,9 @@ export class LiveSession {
       pause,
     });
     this.#submissions = new Submissions({
-      compile: (order) => this.#compile(order),
-      send: (value) => {
-        this.#link.send({ case: "sealed", value });
+      compile: (order, traceparent) => this.#compile(order, traceparent),
+      send: (value, traceparent) => {
+        this.#link.send({ case: "sealed", value }, traceparent);
       },
       changed: (submissions) => {
         this.#store.update({ submissions });
@@ -232,7 +232,7 @@ export class LiveSession {
     this.#complain(trouble);
   }
 
-  async #compile(order: CellOrder): Promise<CompiledRun> {
+  async #compile(order: CellOrder, traceparent: string): Promise<CompiledRun> {
     await this.#until(() => this.view.link === "attached" && this.view.caughtUp, "The runtime is not connected.");
     if (ASLEEP.has(this.view.stream.kernel.phase)) this.kernel.start();
     await this.#until(() => AWAKE.has(this.view.stream.kernel.phase), "The kernel did not start.");
@@ -245,6 +245,7 @@ export class LiveSession {
       kernelEpoch: kernel.epoch,
       kernelLanguage: kernel.language,
       stopOnError: order.stopOnError,
+      traceparent,
     });
   }
 

@@ -7,6 +7,7 @@
 import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { type Problem, Trouble, problemOf } from "../../../shared/api/problem";
+import { newTraceparent } from "../../../shared/api/trace";
 import { toHex } from "../../../shared/bytes";
 import type { SessionState } from "./stream";
 
@@ -24,14 +25,15 @@ export type Submission =
 export type RunOutcome = { kind: "ended"; status: RunStatus; runKey: string } | { kind: "refused"; problem: Problem };
 
 interface Collaborators {
-  compile(order: CellOrder): Promise<{ sealed: Uint8Array; ciphertextDigest: Uint8Array }>;
-  send(sealed: Uint8Array): void;
+  compile(order: CellOrder, traceparent: string): Promise<{ sealed: Uint8Array; ciphertextDigest: Uint8Array }>;
+  send(sealed: Uint8Array, traceparent: string): void;
   changed(submissions: Readonly<Record<string, Submission>>): void;
 }
 
 interface Sent {
   cellId: string;
   sealed: Uint8Array;
+  traceparent: string;
   resolve(outcome: RunOutcome): void;
 }
 
@@ -75,7 +77,7 @@ export class Submissions {
     const known = new Set(Object.values(stream.runs).map((run) => run.ciphertext));
     for (const [ciphertext, sent] of [...this.#sent]) {
       if (known.has(ciphertext)) continue;
-      if (sameBoot) this.#with.send(sent.sealed);
+      if (sameBoot) this.#with.send(sent.sealed, sent.traceparent);
       else
         this.refuse(
           ciphertext,
@@ -94,10 +96,11 @@ export class Submissions {
 
   async #send(order: CellOrder, resolve: (outcome: RunOutcome) => void): Promise<void> {
     this.#set(order.cellId, { phase: "compiling" });
+    const traceparent = newTraceparent();
     try {
-      const { sealed, ciphertextDigest } = await this.#with.compile(order);
-      this.#sent.set(toHex(ciphertextDigest), { cellId: order.cellId, sealed, resolve });
-      this.#with.send(sealed);
+      const { sealed, ciphertextDigest } = await this.#with.compile(order, traceparent);
+      this.#sent.set(toHex(ciphertextDigest), { cellId: order.cellId, sealed, traceparent, resolve });
+      this.#with.send(sealed, traceparent);
       this.#set(order.cellId, { phase: "sent" });
     } catch (error) {
       const problem = problemOf(error);
