@@ -29,7 +29,7 @@ const RUN_ID = runKey(nonce(1));
 class Log {
   outputs: Output[] = [printed("one", 1), printed("two", 2)];
   entries: Entry[] = [];
-  hashes: Uint8Array<ArrayBuffer>[] = [];
+  hashes: Uint8Array[] = [];
   note = "";
 
   static async of(spin: Installation, signer = spin.identity): Promise<Log> {
@@ -40,7 +40,8 @@ class Log {
     const receipt = await sign(ReceiptSchema, create(ReceiptSchema, said), signer);
     log.entries = [await entry(0n, "program.compiled"), await entry(1n, "receipt.end", receipt)];
     log.hashes = await Promise.all(log.entries.map(({ leaf }) => leafHash(leaf)));
-    log.note = await signedNote(spin, await sha256(joined(Uint8Array.of(1), ...log.hashes)));
+    const rootHash = await sha256(joined(Uint8Array.of(1), ...log.hashes));
+    log.note = await signedNote(spin, rootHash);
     return log;
   }
 
@@ -59,7 +60,7 @@ class Log {
       router.service(LogService, {
         getCheckpoint: () => ({ note: this.note, size: 2n }),
         listEntries: () => ({ entries: this.entries }),
-        getInclusionProof: ({ index }) => ({ hashes: [this.hashes[index === 0n ? 1 : 0] ?? new Uint8Array()] }),
+        getInclusionProof: ({ index }) => ({ hashes: this.hashes.slice(index === 0n ? 1 : 0).slice(0, 1) }),
       });
       router.service(HistoryService, { listRunOutputs: () => ({ outputs: this.outputs }) });
     });
@@ -67,7 +68,7 @@ class Log {
   }
 }
 
-async function entry(index: bigint, type: string, receipt = new Uint8Array()): Promise<Entry> {
+async function entry(index: bigint, type: string, receipt: Uint8Array = new Uint8Array()): Promise<Entry> {
   const [salt, bodyJson] = [randomBytes(16), '{"what":"happened"}'];
   const leaf = create(LogLeafSchema, {
     type,
