@@ -12,13 +12,23 @@ from spin_client.sdk import MemoryStore, Platform, every_page
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
 from tests.fakes.extra_runtime import ExtraRuntime
 from tests.fakes.hand_client import HandClient, new_session
+from tests.fakes.otlp_sink import OtlpSink, collecting
 from tests.fakes.secret_search import leaks
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory, confidential: set[str]) -> Iterator[RunningPlatform]:
+def collector() -> Iterator[OtlpSink]:
+    """Where the platform's traces go."""
+    with collecting() as sink:
+        yield sink
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, confidential: set[str], collector: OtlpSink) -> Iterator[RunningPlatform]:
     # Whoever goes missing is missed soon; in production it takes a quarter of an hour.
-    platform = start_apart(tmp_path_factory.mktemp("platform"), SPIN_END_GRACE_S="5", SPIN_AUDIT_SWEEP_S="1")
+    hasty = {"SPIN_END_GRACE_S": "5", "SPIN_AUDIT_SWEEP_S": "1"}
+    traced = {"SPIN_OTLP_ENDPOINT": collector.endpoint, "SPIN_TRACE_RATIO": "1"}
+    platform = start_apart(tmp_path_factory.mktemp("platform"), **hasty, **traced)
     yield platform
     assert platform.stop() == 0
     assert leaks(platform.settings, confidential) == []

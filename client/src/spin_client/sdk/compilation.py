@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TypedDict, Unpack
 
+from spin_client.sdk import tracing
 from spin_client.sdk.errors import SpinError
 from spin_client.sdk.kernel_link import KernelWatch
 from spin_client.sdk.platform import Platform
@@ -33,12 +34,17 @@ class Compilation:
         await self._standing.credentials_there()
         request = self._request(cell, **flags)
         try:
-            return Run(cell.id, await self._once(request))
+            return await self._run(cell.id, request)
         except SpinError as error:
             if error.reason != "HELLO_STALE":
                 raise
             await self._standing.mend(error.reason)
-            return Run(cell.id, await self._once(request))
+            return await self._run(cell.id, request)
+
+    async def _run(self, cell_id: str, request: compiler_pb2.CompileCellRequest) -> Run:
+        """All that a run sets off, here and in the runtime, belongs to one trace: the caller's, or a new one."""
+        with tracing.operation("spin.run"):
+            return Run(cell_id, await self._once(request), tracing.traceparent())
 
     def _request(self, cell: notebooks_pb2.Cell, **flags: Unpack[RunFlags]) -> compiler_pb2.CompileCellRequest:
         return compiler_pb2.CompileCellRequest(

@@ -18,13 +18,13 @@ BYTES_WAITING = 32 << 20
 class Run:
     """Iterate it. `nonce`, `program_digest` and `ciphertext_digest` name the run in receipts and in the log."""
 
-    def __init__(self, cell_id: str, compiled: compiler_pb2.CompileCellResponse) -> None:
+    def __init__(self, cell_id: str, compiled: compiler_pb2.CompileCellResponse, traceparent: str = "") -> None:
         self.cell_id = cell_id
         self.nonce = compiled.nonce
         self.key: RunKey = run_key(compiled.nonce)
         self.program_digest = compiled.program_digest
         self.ciphertext_digest = compiled.ciphertext_digest
-        self.frame = frames_pb2.ClientFrame(sealed=compiled.sealed)
+        self.frame = frames_pb2.ClientFrame(sealed=compiled.sealed, traceparent=traceparent)
         # The connection that the program went out on: None before, 0 when it was lost on the way.
         self.sent_on: int | None = None
         # True once the runtime spoke of this run.

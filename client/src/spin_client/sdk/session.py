@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Unpack
 
-from spin_client.sdk import tracing
 from spin_client.sdk.carriers import OutputCarrier, ReceiptCarrier
 from spin_client.sdk.compilation import Compilation, RunFlags
 from spin_client.sdk.errors import SpinError, from_frame
@@ -140,8 +139,7 @@ class RuntimeSession:
 
         A program that is refused because a document of the runtime's was too old is sent once more with a fresh one.
         """
-        with tracing.operation("spin.run"):
-            run = await self.start(cell, **flags)
+        run = await self.start(cell, **flags)
         retried = False
         while True:
             again = False
