@@ -24,8 +24,8 @@ from spinapis.errors.v1 import reasons_pb2
 
 # The journal is rewritten when it is larger than this and most of it is acknowledged.
 COMPACT_BYTES = 1 << 20
-# A disk that syncs within this time is not worth a change of threads.
-FAST_SYNC_S = 0.001
+# A disk that syncs within this time on average is not worth a change of threads, which costs as much; one slow sync is no reason.
+FAST_SYNC_S = 0.002
 RECEIPT, ACKNOWLEDGED = b"R", b"A"
 
 
@@ -76,7 +76,7 @@ class Receipts:
     _unfinished: dict[bytes, _Unfinished] = field(default_factory=dict)
     _queue: list[_Waiting] = field(default_factory=list)
     _waiters: set["asyncio.Future[None]"] = field(default_factory=set)
-    # How long the disk lately took, the slow times remembered longer.
+    # How long the disk lately took: an average in which the last ten syncs count most.
     _sync_s: float = 0.0
     _writer: "asyncio.Task[None] | None" = None
     _disk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "spin-receipts"))
@@ -182,7 +182,7 @@ class Receipts:
             places = self.journal.append(entries)
         else:
             places = await asyncio.get_running_loop().run_in_executor(self._disk, self.journal.append, entries)
-        self._sync_s = max(perf_counter() - started, 0.9 * self._sync_s)
+        self._sync_s += 0.1 * (perf_counter() - started - self._sync_s)
         return places
 
     def _fail(self, batch: Sequence[_Waiting], error: OSError) -> None:
