@@ -16,8 +16,7 @@ setup: ## Make the environment: Python from hashed locks, Node and Envoy from th
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json | setup
 	@echo "setup: installing the web client's packages"
-	@# Not `npm ci`: it refuses a lock without other systems' optional binaries, which not every registry carries.
-	@cd web && npm install --no-save --no-fund --no-audit --loglevel=error
+	@cd web && npm ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
 .PHONY: web-setup
