@@ -1,4 +1,4 @@
-"""What a kernel gets when it starts: DataFrames show themselves as tables, and printing is quick."""
+"""What a kernel gets when it starts: DataFrames show themselves as tables, printing is quick, and threads stay with their cell."""
 
 import sys
 from collections.abc import Iterator
@@ -29,6 +29,13 @@ def load_ipython_extension(shell: Any) -> None:
     for module, name in FRAMES:
         formatter.for_type_by_name(module, name, _bundle)
     _quicken_print(shell)
+    _keep_parents(shell)
+
+
+def _keep_parents(shell: Any) -> None:
+    from spin_kernel.parents import keep_parents
+
+    keep_parents(shell)
 
 
 def _quicken_print(shell: Any) -> None:

@@ -1,7 +1,8 @@
 """A kernel behind its ZeroMQ sockets.
 
 What belongs to an execute request goes to the sink; replies to other requests resolve their futures, and what the kernel publishes
-about those (busy, idle) goes nowhere. The process's end is noticed by its pidfd at once, or by asking the provisioner once a second.
+about those (busy, idle) goes nowhere. Requests that only read go to a subshell of the kernel where it has them, so that they are answered
+while a cell runs; elsewhere they wait for the cell. The process's end is noticed by its pidfd at once, or by asking the provisioner once a second.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ ASK_AGAIN_S = 0.2
 REQUEST_TIMEOUT_S = 10.0
 SHUTDOWN_WAIT_S = 2.0
 POLL_S = 1.0
+# How a kernel says that it answers on subshells.
+SUBSHELLS = "kernel subshells"
 
 
 class JupyterKernel:
@@ -36,6 +39,8 @@ class JupyterKernel:
         self._sink: Sink | None = None
         self._pending: dict[str, asyncio.Future[KernelMessage]] = {}
         self._quiet: set[str] = set()
+        self._has_subshells = False
+        self._subshell: asyncio.Task[str] | None = None
         self._heard = asyncio.Event()
         self._input_parent = EMPTY
         self._exited = asyncio.Event()
@@ -96,7 +101,10 @@ class JupyterKernel:
                     info = self._ask(self._shell, "kernel_info_request", EMPTY)
         finally:
             exited.cancel()
-        language = content_of(info.result()).get("language_info")
+        content = content_of(info.result())
+        language, features = content.get("language_info"), content.get("supported_features")
+        # spin_kernel sees to it that such requests do not take threads' output away from a cell; it is in these kernels alone.
+        self._has_subshells = self._launched.ipykernel and isinstance(features, list) and SUBSHELLS in features
         if isinstance(language, dict):
             self._language = str(language.get("name", self._language))
 
@@ -130,13 +138,14 @@ class JupyterKernel:
         self._stdin.send(parts)
 
     async def complete(self, code: str, cursor: int) -> Mapping[str, object]:
-        return content_of(await self._request("complete_request", {"code": code, "cursor_pos": cursor}))
+        return content_of(await self._read("complete_request", orjson.dumps({"code": code, "cursor_pos": cursor})))
 
     async def inspect(self, code: str, cursor: int, detail_level: int) -> Mapping[str, object]:
-        return content_of(await self._request("inspect_request", {"code": code, "cursor_pos": cursor, "detail_level": detail_level}))
+        content = orjson.dumps({"code": code, "cursor_pos": cursor, "detail_level": detail_level})
+        return content_of(await self._read("inspect_request", content))
 
     async def request(self, msg_type: str, content: bytes) -> tuple[str, bytes]:
-        reply = await self._reply(self._ask(self._shell, msg_type, content))
+        reply = await self._read(msg_type, content)
         return reply.msg_type, reply.content
 
     def limit_memory(self, limit_bytes: int) -> None:
@@ -183,15 +192,31 @@ class JupyterKernel:
     def error_tail(self) -> str:
         return self._launched.error_tail()
 
-    async def _request(self, msg_type: str, content: Mapping[str, object]) -> KernelMessage:
-        return await self._reply(self._ask(self._shell, msg_type, orjson.dumps(content)))
+    async def _read(self, msg_type: str, content: bytes) -> KernelMessage:
+        return await self._reply(self._ask(self._shell, msg_type, content, await self._beside()))
+
+    async def _beside(self) -> str:
+        """The subshell that answers while a cell runs, made when it is first needed; empty where there is none."""
+        if not self._has_subshells:
+            return ""
+        if self._subshell is None:
+            self._subshell = asyncio.create_task(self._new_subshell())
+        return await asyncio.shield(self._subshell)
+
+    async def _new_subshell(self) -> str:
+        try:
+            reply = content_of(await self._reply(self._ask(self._control, "create_subshell_request", EMPTY)))
+        except TimeoutError:
+            return ""
+        made = reply.get("subshell_id")
+        return made if isinstance(made, str) else ""
 
     async def _reply(self, answer: "asyncio.Future[KernelMessage]") -> KernelMessage:
         async with asyncio.timeout(REQUEST_TIMEOUT_S):
             return await answer
 
-    def _ask(self, channel: Channel, msg_type: str, content: bytes) -> "asyncio.Future[KernelMessage]":
-        msg_id, parts = self._wire.request(msg_type, content)
+    def _ask(self, channel: Channel, msg_type: str, content: bytes, subshell: str = "") -> "asyncio.Future[KernelMessage]":
+        msg_id, parts = self._wire.request(msg_type, content, subshell=subshell)
         answer: asyncio.Future[KernelMessage] = asyncio.get_running_loop().create_future()
         self._pending[msg_id] = answer
         self._quiet.add(msg_id)
