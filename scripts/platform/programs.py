@@ -40,7 +40,7 @@ def runtime(settings: Settings, token: str) -> Program:
         "SPIN_RUNTIME_PORT": str(settings.runtime_port),
     }
     if settings.otlp_endpoint:
-        environment["SPIN_OTLP_ENDPOINT"] = settings.otlp_endpoint
+        environment |= {"SPIN_OTLP_ENDPOINT": settings.otlp_endpoint, "SPIN_TRACE_RATIO": str(settings.trace_ratio)}
     return Program("runtime", [str(BIN / "spin-runtime")], environment, _http_ready(f"http://127.0.0.1:{settings.runtime_port}/healthz"))
 
 
@@ -72,6 +72,7 @@ def _gateway_profile(settings: Settings) -> Profile:
         ui_address=settings.ui_address,
         descriptors=ROOT / "protos" / "gen" / "descriptors.binpb",
         otlp_address=settings.otlp_endpoint.rpartition("//")[2],
+        trace_percent=settings.trace_ratio * 100,
     )
 
 

@@ -1,5 +1,6 @@
 """Where the local platform listens and keeps its data. Read once from the environment; all faults are reported together."""
 
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ class Settings:
     service_port_base: int
     database_url: str
     otlp_endpoint: str
+    # Of the calls that come through the gateway, how many are traced.
+    trace_ratio: float
 
     @property
     def public_url(self) -> str:
@@ -81,6 +84,13 @@ def from_environment(environment: Mapping[str, str], data: Path) -> Settings:
             return default
         return int(text)
 
+    def ratio(name: str, default: float) -> float:
+        text = environment.get(name, str(default))
+        if not re.fullmatch(r"0?\.\d+|[01](\.0+)?", text):
+            faults.append(f"{name}={text!r} is not a number from 0 to 1: choose another, such as {name}={default}")
+            return default
+        return float(text)
+
     settings = Settings(
         data=Path(environment.get("SPIN_DATA") or data).resolve(),
         gateway_port=port("SPIN_GATEWAY_PORT", GATEWAY_PORT),
@@ -88,6 +98,7 @@ def from_environment(environment: Mapping[str, str], data: Path) -> Settings:
         service_port_base=port("SPIN_SERVICE_PORT_BASE", 9100),
         database_url=environment.get("SPIN_DATABASE_URL", ""),
         otlp_endpoint=environment.get("SPIN_OTLP_ENDPOINT", ""),
+        trace_ratio=ratio("SPIN_TRACE_RATIO", 0.01),
     )
     if faults:
         raise SettingsInvalid("\n".join(faults))
