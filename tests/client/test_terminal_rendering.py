@@ -60,7 +60,14 @@ def test_tables_are_tables_and_say_when_rows_are_missing() -> None:
     assert [line.rstrip() for line in lines] == ["host  n", "a     1", "b", "[2 of 9 rows]"]
 
 
+def test_a_table_cut_at_a_row_limit_says_so() -> None:
+    table = {"columns": [{"name": "n", "type": "int64"}], "rows": [[1], [2]], "total": None, "truncated": True}
+    assert show({TABLE: table}).splitlines()[-1] == "[the first 2 rows, truncated]"
+
+
 def test_progress_json_and_unknown_kinds() -> None:
+    assert show({PROGRESS: {"fraction": None, "text": "rows"}}) == "[..............................]      rows"
+    assert show({PROGRESS: {"fraction": "x"}}).endswith("0%")
     assert show({PROGRESS: {"fraction": 0.5, "text": "half"}}) == "[###############...............]  50% half"
     assert show({"application/json": {"a": 1}}) == '{\n  "a": 1\n}'
     assert show({"application/x-thing": 1}) == "[application/x-thing]"

@@ -47,19 +47,26 @@ def table_text(table: Mapping[str, Any], *, colour: bool, width: int) -> str:
     console = Console(width=width, force_terminal=colour, no_color=not colour, highlight=False, markup=False)
     with console.capture() as captured:
         console.print(drawn)
-    total = table.get("total", len(rows))
-    shown = min(len(rows), ROWS_SHOWN)
-    note = f"[{shown} of {total} rows]" if shown != total or table.get("truncated") else f"[{total} rows]"
-    return captured.get() + note
+    return captured.get() + _rows_note(min(len(rows), ROWS_SHOWN), table.get("total", len(rows)), truncated=table.get("truncated") is True)
+
+
+def _rows_note(shown: int, total: object, *, truncated: bool) -> str:
+    """`total` is None where a query was cut at its row limit: nobody counted the rest."""
+    if total is None:
+        return f"[the first {shown} rows, truncated]"
+    return f"[{shown} of {total} rows]" if shown != total or truncated else f"[{total} rows]"
 
 
 def progress_text(progress: Mapping[str, Any]) -> str:
+    """A fraction of None is that of a bar whose end is not known."""
+    text = clean(str(progress.get("text") or ""), colour=False)
+    if progress.get("fraction") is None:
+        return f"[{'.' * _BAR}]      {text}".rstrip()
     try:
-        fraction = min(max(float(progress.get("fraction") or 0.0), 0.0), 1.0)
+        fraction = min(max(float(progress["fraction"]), 0.0), 1.0)
     except (TypeError, ValueError):
         fraction = 0.0
     done = round(fraction * _BAR)
-    text = clean(str(progress.get("text") or ""), colour=False)
     return f"[{'#' * done}{'.' * (_BAR - done)}] {fraction:4.0%} {text}".rstrip()
 
 

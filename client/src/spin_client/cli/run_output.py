@@ -1,7 +1,11 @@
-"""What `spinctl run` shows while a notebook runs: for people on a terminal, or JSON Lines for programs."""
+"""What `spinctl run` shows while a notebook runs: for people on a terminal, or JSON Lines for programs.
+
+A display that changes is shown as it begins, and once more as it is when the cell ends. A progress bar moves on a terminal; in a log it is one line.
+"""
 
 import shutil
 import sys
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from spin_client.cli.printing import Printer
@@ -30,6 +34,8 @@ class LiveOutput:
         self._texts = {name: TerminalText(colour=stream.isatty()) for name, stream in self._streams.items()}
         self._at_line_start = True
         self._progress_shown = False
+        # The last state of displays that have changed since they were shown, by their ids.
+        self._changed: dict[str, Mapping[str, Any]] = {}
 
     def show(self, event: NotebookEvent) -> None:
         match event:
@@ -38,6 +44,7 @@ class LiveOutput:
             case Output():
                 self._output(event)
             case CellFinished():
+                self._show_changed()
                 self._fresh_line()
                 self._verdict(event)
             case NotebookFinished():
@@ -51,7 +58,9 @@ class LiveOutput:
             case Kind.STREAM:
                 self._write(str(content.get("name", "stdout")), str(content.get("text", "")))
             case Kind.DISPLAY_DATA | Kind.EXECUTE_RESULT | Kind.UPDATE_DISPLAY_DATA:
-                self._display(content.get("data") or {}, update=output.kind is Kind.UPDATE_DISPLAY_DATA)
+                self._display(content, update=output.kind is Kind.UPDATE_DISPLAY_DATA)
+            case Kind.CLEAR_OUTPUT:
+                self._changed.clear()
             case Kind.ERROR:
                 self._block(error_text(content, colour=sys.stdout.isatty()))
             case Kind.TRUNCATED:
@@ -60,20 +69,36 @@ class LiveOutput:
             case Kind.EXECUTE_REPLY:
                 for page in content.get("payload") or ():
                     if isinstance(page, dict) and page.get("source") == "page":
-                        self._display(page.get("data") or {}, update=False)
+                        self._display(page, update=False)
             case _:
                 pass
 
-    def _display(self, data: dict[str, Any], *, update: bool) -> None:
-        if isinstance(data.get(PROGRESS), dict):
-            # A bar is drawn over itself, on a terminal alone: a log needs no thousand bars.
-            if sys.stderr.isatty():
-                sys.stderr.write("\r" + progress_text(data[PROGRESS]) + "\x1b[K")
-                sys.stderr.flush()
-                self._progress_shown = True
-        elif not update:
-            width = shutil.get_terminal_size((120, 40)).columns
-            self._block(display_text(data, colour=sys.stdout.isatty(), width=width))
+    def _display(self, content: Mapping[str, Any], *, update: bool) -> None:
+        data: Mapping[str, Any] = content.get("data") or {}
+        name = str((content.get("transient") or {}).get("display_id") or "")
+        is_bar = isinstance(data.get(PROGRESS), dict)
+        if is_bar and sys.stderr.isatty():
+            # Drawn over itself.
+            sys.stderr.write("\r" + progress_text(data[PROGRESS]) + "\x1b[K")
+            sys.stderr.flush()
+            self._progress_shown = True
+        elif is_bar or update:
+            self._changed[name] = data
+        else:
+            self._changed.pop(name, None)
+            self._show_display(data)
+
+    def _show_display(self, data: Mapping[str, Any]) -> None:
+        self._block(display_text(data, colour=sys.stdout.isatty(), width=shutil.get_terminal_size((120, 40)).columns))
+
+    def _show_changed(self) -> None:
+        changed, self._changed = self._changed, {}
+        for data in changed.values():
+            if isinstance(data.get(PROGRESS), dict):
+                self._fresh_line()
+                sys.stderr.write(progress_text(data[PROGRESS]) + "\n")
+            else:
+                self._show_display(data)
 
     def _block(self, text: str) -> None:
         self._fresh_line()
