@@ -34,46 +34,38 @@ def bar(fraction: float, text: str = "reading", *, name: str = "bar", first: boo
 ENDED = CellFinished(notebooks_pb2.Cell(id="cell"), RunState(Phase.ENDED, Status.OK, "cell"))
 
 
-@pytest.fixture
-def output(capsys: pytest.CaptureFixture[str]) -> LiveOutput:  # the streams are those of the call
-    return LiveOutput(Printer(as_json=False))
+def show(*events: Any) -> None:
+    """Made in the test itself, whose streams it takes."""
+    output = LiveOutput(Printer(as_json=False))
+    for event in events:
+        output.show(event)
 
 
-def test_in_a_log_a_progress_bar_is_one_line_with_its_last_state(output: LiveOutput, capsys: pytest.CaptureFixture[str]) -> None:
-    output.show(bar(0.0, first=True))
-    for percent in range(1, 101):
-        output.show(bar(percent / 100))
-    output.show(ENDED)
+def test_in_a_log_a_progress_bar_is_one_line_with_its_last_state(capsys: pytest.CaptureFixture[str]) -> None:
+    show(bar(0.0, first=True), *(bar(percent / 100) for percent in range(1, 101)), ENDED)
     log = capsys.readouterr()
     assert (log.err, log.out) == ("[##############################] 100% reading\n", "")
 
 
-def test_a_bar_that_stops_half_way_shows_where(output: LiveOutput, capsys: pytest.CaptureFixture[str]) -> None:
-    for event in (bar(0.0, first=True), bar(0.5), bar(0.25, "second", name="other", first=True), ENDED, ENDED):
-        output.show(event)
+def test_a_bar_that_stops_half_way_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
+    show(bar(0.0, first=True), bar(0.5), bar(0.25, "second", name="other", first=True), ENDED, ENDED)
     assert [line.split("] ")[1] for line in capsys.readouterr().err.splitlines()] == [" 50% reading", " 25% second"]
 
 
-def test_on_a_terminal_a_bar_is_drawn_over_itself(output: LiveOutput, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_a_bar_is_drawn_over_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    for event in (bar(0.0, first=True), bar(0.5), bar(1.0), ENDED):
-        output.show(event)
+    show(bar(0.0, first=True), bar(0.5), bar(1.0), ENDED)
     drawn = capsys.readouterr().err
     assert drawn.count("\n") == 1
     assert drawn.split("\r")[-1].startswith("[##############################] 100% reading")
 
 
-def test_a_display_that_changed_is_shown_once_more_at_the_end(output: LiveOutput, capsys: pytest.CaptureFixture[str]) -> None:
-    output.show(said(Kind.DISPLAY_DATA, {"text/plain": "queued"}, "state"))
-    for number in range(50):
-        output.show(said(Kind.UPDATE_DISPLAY_DATA, {"text/plain": f"step {number}"}, "state"))
-    output.show(printed("done"))
-    output.show(ENDED)
-    output.show(ENDED)
+def test_a_display_that_changed_is_shown_once_more_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = (said(Kind.UPDATE_DISPLAY_DATA, {"text/plain": f"step {number}"}, "state") for number in range(50))
+    show(said(Kind.DISPLAY_DATA, {"text/plain": "queued"}, "state"), *steps, printed("done"), ENDED, ENDED)
     assert capsys.readouterr().out == "queued\ndone\nstep 49\n"
 
 
-def test_what_was_cleared_is_not_shown_again(output: LiveOutput, capsys: pytest.CaptureFixture[str]) -> None:
-    for event in (bar(0.0, first=True), bar(0.9), said(Kind.CLEAR_OUTPUT, {}), ENDED):
-        output.show(event)
+def test_what_was_cleared_is_not_shown_again(capsys: pytest.CaptureFixture[str]) -> None:
+    show(bar(0.0, first=True), bar(0.9), said(Kind.CLEAR_OUTPUT, {}), ENDED)
     assert capsys.readouterr().err == ""
