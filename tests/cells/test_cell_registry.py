@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -113,12 +113,14 @@ REQUIRED = {"rest": {"url": "http://h/"}, "form": {"inputs": [{"name": "a"}]}}
 
 
 @pytest.mark.parametrize("name", [name for name in BUILT_IN if name not in ("markdown", "raw")])
+@example(source="\r0{{a}}")
+@example(source="\r{{a}}\r\n1")
 @given(source=st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=14).map("".join))
 @settings(max_examples=60, deadline=None)
 def test_any_source_gets_problems_or_a_program(name: str, source: str) -> None:
     cell, context = Cell(name, source, REQUIRED.get(name, {})), Context()
     problems = installed()[name].validate(cell, context)
-    lines = source.count("\n") + 1
+    lines = source.replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1
     assert all(problem.message and 0 <= problem.line <= lines for problem in problems)
     if not any(not problem.warning for problem in problems):
         code = installed()[name].compile(cell, context).code

@@ -59,7 +59,7 @@ def test_envoy_refuses_a_field_it_does_not_know(tmp_path: Path) -> None:
 def test_only_sign_in_and_public_keys_need_no_token() -> None:
     paths = set(public_paths(DESCRIPTORS))
     assert {"/.well-known/jwks.json", "/v1/sign-in/password", "/spinapis.auth.v1.SignInService/RefreshTokens", "/v1/root-documents"} <= paths
-    assert all(p.startswith(("/spinapis.auth.v1.", "/v1/sign-in/", "/.well-known/", "/v1/root-documents")) for p in paths), paths
+    assert all(p.startswith(("/spinapis.auth.v1.", "/v1/sign-in/", "/v1/sign-out", "/.well-known/", "/v1/root-documents")) for p in paths), paths
 
 
 def test_everything_else_under_the_api_wants_a_token() -> None:

@@ -45,6 +45,8 @@ class Reading:
 
 @lru_cache(maxsize=256)
 def read(source: str) -> Reading:
+    # Python counts a carriage return as the end of a line, alone or before a line feed.
+    source = source.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in source:
         return Reading(source, problems=(templates.at(source, source.index("\0"), source.index("\0") + 1, "Python reads no null characters"),))
     if ipython.belongs_to_ipython(source):
