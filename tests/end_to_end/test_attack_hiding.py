@@ -7,8 +7,7 @@ import pytest
 from spin_client.sdk import Platform, SpinError
 from spin_envelope.signing import unverified
 from spinapis.audit.v1 import audit_pb2
-from spinapis.envelope.v1 import receipt_pb2
-from spinapis.runtime.v1 import frames_pb2
+from spinapis.envelope.v1 import receipt_pb2, run_pb2
 from spinapis.workspace.v1 import notebooks_pb2
 from tests.fakes.hand_client import HandClient
 from tests.fakes.history import deliver_receipts, open_alarms, proved, runs_of, until
@@ -41,13 +40,18 @@ async def upload(owner: Platform, session: notebooks_pb2.Session, receipts: list
     return bytes((await owner.history.UploadReceipts(request)).receipt_ack)
 
 
+def ends(data: bytes, nonce: run_pb2.RunNonce) -> bool:
+    receipt = unverified(data, receipt_pb2.Receipt)
+    return receipt.type == receipt_pb2.RECEIPT_TYPE_END and receipt.nonce == nonce
+
+
 async def ran(client: HandClient, source: str) -> str:
     """Runs a cell as a browser that keeps everything to itself; the run's id."""
     compiled = await client.compile(source)
     assert await client.outcome(compiled.sealed) == "OK"
-    # The end receipt comes before or after the end itself.
-    await client.send(complete=frames_pb2.Complete(request_id=1, code="pri", cursor=3))
-    await client.seen_next("complete_reply")
+    # The end receipt comes before or after the end itself, as soon as it is on the runtime's disk.
+    while not any(ends(receipt, compiled.nonce) for receipt in carried(client)):
+        await client.seen_next("receipts")
     return f"{compiled.nonce.boot_id.hex()}.{compiled.nonce.kernel_epoch}.{compiled.nonce.seq}"
 
 
