@@ -6,6 +6,7 @@ import pytest
 
 from spin_client.sdk import InputRequest, Kind, NotebookOutputs, Output, RunState, RuntimeSession, SpinError, Status
 from spinapis.errors.v1 import reasons_pb2
+from spinapis.runtime.v1 import frames_pb2
 from spinapis.workspace.v1 import notebooks_pb2
 from tests.client.conftest import Bench
 
@@ -59,6 +60,21 @@ async def test_a_cut_connection_neither_loses_nor_repeats_output(bench: Bench) -
                 if len(seen) in (10, 30):
                     await bench.runtime.cut()
         assert seen == [f"{i} " for i in range(60)]
+
+
+async def test_a_stream_that_the_runtime_no_longer_keeps_is_taken_up_where_it_begins(bench: Bench) -> None:
+    async with await bench.open() as session:
+        run = await session.start(cell("for i in range(20):\n    await show(f'{i} ')\n    await pause(0.01)"))
+        seen: list[str] = []
+        async for event in run:
+            if isinstance(event, Output) and event.kind is Kind.STREAM:
+                seen.append(event.content["text"])
+                if len(seen) == 5:
+                    (socket,) = bench.runtime.sockets
+                    bench.runtime.sockets[socket] = -1  # sends no more of the stream
+                    gone = frames_pb2.Error(reason=reasons_pb2.ERROR_REASON_POSITION_UNKNOWN, message="no longer kept")
+                    await bench.runtime._send(socket, frames_pb2.RuntimeFrame(error=gone))
+        assert seen == [f"{i} " for i in range(20)]
 
 
 async def test_a_program_that_was_lost_on_the_way_is_sent_again(bench: Bench) -> None:

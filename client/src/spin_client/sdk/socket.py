@@ -19,6 +19,7 @@ from spin_client.sdk.stream import Cursor, Verdict
 from spin_client.sdk.trust import EnrolledRuntime, verify_runtime
 from spin_client.sdk.wire import ConnectionLost, Wire, dial
 from spinapis.auth.v1 import trust_pb2
+from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2
 
 # How long a lost connection is tried again before the session gives up.
@@ -110,7 +111,8 @@ class RuntimeSocket:
             verdict = self._cursor.judge(frame.position)
             if verdict is Verdict.GAP:
                 raise ConnectionLost("frames are missing")
-            if frame.HasField("error") and frame.error.fatal:
+            if frame.HasField("error") and (frame.error.fatal or frame.error.reason == reasons_pb2.ERROR_REASON_POSITION_UNKNOWN):
+                # Without a position that is kept no stream comes on this connection any more.
                 _raise_fatal(from_frame(frame.error))
             if verdict is Verdict.DELIVER:
                 yield frame
@@ -183,7 +185,7 @@ class RuntimeSocket:
 
 
 def _raise_fatal(error: SpinError) -> None:
-    """The runtime hangs up after this frame: attach again where that can help, else pass it on."""
+    """This connection is of no use after the frame: attach again where that can help, else pass it on."""
     if error.reason in ("DRAINING", "POSITION_UNKNOWN"):
         raise ConnectionLost(error.text)
     raise error
