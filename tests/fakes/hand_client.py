@@ -27,7 +27,7 @@ READY = (frames_pb2.KERNEL_PHASE_IDLE, frames_pb2.KERNEL_PHASE_BUSY)
 
 
 class HandClient:
-    """One attached socket. Frames are read in order; what a wait passes over is kept in `seen`."""
+    """One attached socket. Frames are read in order, and kept in `seen`."""
 
     def __init__(self, platform: Platform, session: notebooks_pb2.Session, wire: Wire, hello: bytes, challenge: bytes) -> None:
         self.platform, self.session, self.wire = platform, session, wire
@@ -76,20 +76,17 @@ class HandClient:
         async with asyncio.timeout(ANSWER_S):
             while True:
                 frame = await self.wire.receive(ANSWER_S)
+                self.seen.append(frame)
                 if frame.WhichOneof("body") == kind and test(getattr(frame, kind)):
                     return frame
-                self.seen.append(frame)
 
     async def next_of(self, *kinds: str) -> frames_pb2.RuntimeFrame:
         """The next frame of one of these kinds."""
         async with asyncio.timeout(ANSWER_S):
-            while (frame := await self.wire.receive(ANSWER_S)).WhichOneof("body") not in kinds:
-                self.seen.append(frame)
-        return frame
-
-    async def seen_next(self, kind: str) -> None:
-        """Waits for such a frame and keeps it with the others."""
-        self.seen.append(await self.next(kind))
+            while True:
+                self.seen.append(await self.wire.receive(ANSWER_S))
+                if self.seen[-1].WhichOneof("body") in kinds:
+                    return self.seen[-1]
 
     async def start_kernel(self) -> int:
         """The epoch of the session's kernel, once it is ready."""
