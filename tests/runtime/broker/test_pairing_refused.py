@@ -1,5 +1,6 @@
 """Attacks on pairing and on what a runtime trusts; named for the attack."""
 
+import dataclasses
 import os
 from collections.abc import Callable
 
@@ -161,6 +162,18 @@ async def test_a_newer_root_document_is_taken_and_kept(runtime, plane: ControlPl
     assert (stored.root_version, stored.trust_version) == (2, 2)
     await runtime.restart()
     assert (await runtime.broker.accept_trust(plane.root_documents, b"")).root_version == 2
+
+
+async def test_a_list_that_begins_before_the_pinned_root_document(plane: ControlPlane, make_runtime) -> None:
+    """Clients send every root document there is; a runtime that was paired later pinned one of the middle."""
+    plane.rotate(auth=SigningKey.generate())
+    older, plane.root_documents = plane.root_documents[:1], plane.root_documents[1:]
+    plane.token = dataclasses.replace(plane.token, root_digest=signed_digest(plane.root_documents[0]))
+    runtime = make_runtime(plane)
+    await runtime.pair()
+    everything = [*older, *plane.root_documents]
+    assert (await runtime.broker.accept_trust(everything, plane.trust_state(root_version=2))).root_version == 2
+    await refused(runtime.broker.accept_trust(older, b""), reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED)
 
 
 async def test_root_document_n_minus_1(runtime, plane: ControlPlane) -> None:

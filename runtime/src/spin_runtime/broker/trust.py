@@ -58,10 +58,14 @@ def walk(pinned: bytes, digest: bytes, documents: Iterable[bytes], now_ms: int) 
 
 
 def with_documents(trust: Trust, documents: Sequence[bytes]) -> Trust:
-    """Goes on to newer root documents. Raises Refused, and Denial for older ones."""
+    """Goes on to newer root documents. Raises Refused, and Denial for older ones.
+
+    Clients send the whole list. What lies before the document that SPIN_TOKEN pinned was never of use here and is passed over.
+    """
     new, root = list(trust.documents), trust.root
+    pinned = _version(new[0])
     for document in documents:
-        if document in new:
+        if document in new or _version(document) < pinned:
             continue
         root = _next_root(root, document)
         new.append(document)
@@ -70,8 +74,12 @@ def with_documents(trust: Trust, documents: Sequence[bytes]) -> Trust:
     return replace(trust, root=root, documents=tuple(new))
 
 
+def _version(document: bytes) -> int:
+    return TrustedRoot.pinned(document, None).version
+
+
 def _next_root(root: TrustedRoot, document: bytes) -> TrustedRoot:
-    version = TrustedRoot.pinned(document, None).version
+    version = _version(document)
     if version <= root.version:
         raise _rollback("root-document", f"root document {version} came where {root.version} is known")
     return root.updated(document)
