@@ -51,7 +51,7 @@ async def ran(client: HandClient, source: str) -> str:
     assert await client.outcome(compiled.sealed) == "OK"
     # The end receipt comes before or after the end itself, as soon as it is on the runtime's disk.
     while not any(ends(receipt, compiled.nonce) for receipt in carried(client)):
-        await client.seen_next("receipts")
+        await client.next("receipts")
     return f"{compiled.nonce.boot_id.hex()}.{compiled.nonce.kernel_epoch}.{compiled.nonce.seq}"
 
 
