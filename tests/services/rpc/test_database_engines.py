@@ -3,6 +3,7 @@
 import asyncio
 
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from spin_services.database import Database, notifier_for
 
@@ -55,4 +56,31 @@ async def test_a_message_reaches_every_subscriber(database_url: str) -> None:
         async with asyncio.timeout(5):
             assert [await anext(first), await anext(second), await anext(other)] == ["one", "one", "two"]
     await notifier.close()
+    await database.close()
+
+
+async def test_writers_that_collide_hold_nobody_up(database_url: str) -> None:
+    """Refused inserts leave cursors behind; freeing one while another writer waited inside SQLite used to stop the whole process for ten seconds."""
+    database = await empty_database(database_url)
+    async with database.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE once (name TEXT PRIMARY KEY)"))
+
+    async def insert(name: str) -> bool:
+        async with database.session() as session:
+            try:
+                await session.execute(text("INSERT INTO once VALUES (:name)"), {"name": name})
+                await session.commit()
+            except IntegrityError:
+                return False
+            return True
+
+    async def look(name: str) -> None:
+        async with database.reading() as session:
+            await session.execute(text("SELECT * FROM once WHERE name = :name"), {"name": name})
+
+    async with asyncio.timeout(9):
+        for number in range(100):
+            name = str(number)
+            answers = await asyncio.gather(*(insert(name) for _ in range(3)), look(name), look(name))
+            assert answers.count(True) == 1
     await database.close()

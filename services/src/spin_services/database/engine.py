@@ -32,6 +32,8 @@ class Database:
         self.is_sqlite = url.startswith("sqlite")
         self.url = url if self.is_sqlite else _asyncpg_url(url)
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgresql_engine(self.url, service)
+        # Of this process; other processes wait in SQLite itself. See `_alone`.
+        self._one_writer = asyncio.Lock()
         self._write = async_sessionmaker(self.engine, class_=AsyncSession, expire_on_commit=False)
         reader = self.engine.execution_options(spin_reading=True)
         self._read = async_sessionmaker(reader, class_=AsyncSession, expire_on_commit=False, autoflush=False)
@@ -48,7 +50,7 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
         """For writing; the caller commits, and what is not committed is rolled back."""
-        async with self._write() as session:
+        async with self._alone(), self._write() as session:
             yield session
 
     @asynccontextmanager
@@ -60,9 +62,23 @@ class Database:
     async def in_one_go(self, work: Callable[[Connection], T]) -> T:
         """A whole short transaction for a hot path; committed when it returns. On SQLite: one change of threads, not one a statement."""
         if self.is_sqlite:
-            return await asyncio.get_running_loop().run_in_executor(self._writer[1], _within, self._writer[0], work)
+            async with self._alone():
+                return await asyncio.get_running_loop().run_in_executor(self._writer[1], _within, self._writer[0], work)
         async with self.engine.begin() as connection:
             return await connection.run_sync(work)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """One writer at a time on SQLite.
+
+        A writer that waits inside SQLite holds its connection's mutex. Python may free a cursor of that connection on the event loop's thread
+        meanwhile; that waits for the mutex without letting go of the interpreter, and then the writer that all wait for cannot go on either.
+        """
+        if not self.is_sqlite:
+            yield
+            return
+        async with self._one_writer:
+            yield
 
     @cached_property
     def _writer(self) -> tuple[Engine, ThreadPoolExecutor]:
