@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from spin_kernel.interruptible import interruptible
 from spin_kernel.plain import scalar
 from spin_kernel.request import namespace
 
@@ -33,11 +34,7 @@ def query(sql: str, params: Sequence[Any] = (), *, row_limit: int | None = ROW_L
     connection = _connection()
     with _views(connection, _named(sql, namespace())):
         try:
-            connection.execute(sql, [scalar(value) for value in params])
-            rows = _rows(connection, row_limit)
-            if not _only_reads(connection, sql):
-                connection.complete()
-            return rows
+            return interruptible(lambda: _result(connection, sql, params, row_limit), connection.interrupt)
         finally:
             # A result that is not read to its end keeps the views and the connection busy.
             connection.abort()
@@ -66,6 +63,14 @@ def _named(sql: str, variables: Mapping[str, Any]) -> dict[str, Any]:
 def _is_frame(value: Any) -> bool:
     kind = type(value)
     return _FRAMES.get(kind.__module__.split(".")[0]) == kind.__name__
+
+
+def _result(connection: Any, sql: str, params: Sequence[Any], row_limit: int | None) -> "pd.DataFrame":
+    connection.execute(sql, [scalar(value) for value in params])
+    rows = _rows(connection, row_limit)
+    if not _only_reads(connection, sql):
+        connection.complete()
+    return rows
 
 
 def _only_reads(connection: Any, sql: str) -> bool:
