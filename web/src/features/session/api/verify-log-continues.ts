@@ -10,8 +10,8 @@ import { Role } from "../../../gen/spinapis/envelope/v1/trust_pb";
 import { FatalTrouble } from "../model/attach";
 import type { SessionIdentity } from "../model/calls";
 
-/** The runtime waits for the page meanwhile, for five seconds in all. */
-const PATIENCE_MS = 2000;
+/** The runtime waits for the page meanwhile, and not for ever. */
+const PATIENCE_MS = 5000;
 /** How audit says that its log was never as long as the runtime has seen it. */
 const NEVER_SO_LONG = new Set([Code.InvalidArgument, Code.OutOfRange]);
 
