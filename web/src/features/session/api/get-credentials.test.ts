@@ -104,12 +104,6 @@ describe("attaching to the enrolled runtime and no other", () => {
     await expect(credentials.verifyHello(await page.hello(change), page.nonceB)).rejects.toThrow("is not the runtime");
   });
 
-  test("a true Hello with a checkpoint that audit did not sign goes no further", async () => {
-    const credentials = await page.credentials();
-    const hello = await page.hello({ checkpoint: randomBytes(64) });
-    await expect(credentials.verifyHello(hello, page.nonceB)).rejects.toThrow("does not continue");
-  });
-
   test("an enrolment that auth did not sign is refused", async () => {
     const stranger = await newKey();
     await expect(page.credentials(() => page.spin.trust(stranger))).rejects.toThrow("does not verify");

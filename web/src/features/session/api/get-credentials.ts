@@ -7,12 +7,10 @@ import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
 import { Trouble } from "../../../shared/api/problem";
 import { fromHex, sha256 } from "../../../shared/bytes";
 import { getRuntimeTrust } from "../../../shared/trust/enrolment";
-import { currentRoot } from "../../../shared/trust/root";
 import { sessionKey } from "../../../shared/trust/session-key";
 import type { Credentials } from "../model/attach";
 import type { SessionIdentity } from "../model/calls";
 import { getTrustDocuments } from "./get-trust-documents";
-import { verifyLogContinues } from "./verify-log-continues";
 
 /** All that one attachment needs: the capability for this browser's key, the challenge, the runtime's enrolled identity. */
 export async function getCredentials(transport: Transport, session: SessionIdentity): Promise<Credentials> {
@@ -21,11 +19,10 @@ export async function getCredentials(transport: Transport, session: SessionIdent
   const key = await sessionKey();
   const cnf = await sha256(key.publicKey);
   const client = createClient(GrantService, transport);
-  const [{ capability, challenge }, enrolled, trust, { root }] = await Promise.all([
+  const [{ capability, challenge }, enrolled, trust] = await Promise.all([
     client.issueCapability({ workspaceId, sessionId, notebookId, runtimeId, cnf, origin }),
     confirmedRuntime(transport, session),
     getTrustDocuments(transport, session),
-    currentRoot(transport),
   ]);
   return {
     capability,
@@ -40,7 +37,6 @@ export async function getCredentials(transport: Transport, session: SessionIdent
       };
       try {
         const { message, digest } = await verifyHello(data, enrolled.identity, { ...ids, challenge, nonceB, origin });
-        await verifyLogContinues(transport, root, session, message);
         return { data, digest, bootId: message.bootId, bundleVersion: message.bundleVersion };
       } catch (error) {
         if (!(error instanceof Refused)) throw error;

@@ -15,9 +15,6 @@ import { Trouble } from "../../../shared/api/problem";
 import { randomBytes } from "../../../shared/bytes";
 import type { FrameSocket } from "./frame-socket";
 
-/** A failure that no further attempt may follow: the session ends. */
-export class FatalTrouble extends Trouble {}
-
 /** What a verified Hello says that the page needs. */
 export interface HelloFacts {
   /** The signed Hello, as carried: compiler and secrets want it. */
@@ -33,7 +30,7 @@ export interface Credentials {
   challenge: Uint8Array;
   sessionKey: Uint8Array;
   trust: TrustDocuments;
-  /** Throws Trouble for a Hello that is not this runtime's answer to this attachment, FatalTrouble for one that convicts the log. */
+  /** Throws Trouble for a Hello that is not this runtime's answer to this attachment. */
   verifyHello(hello: Uint8Array, nonceB: Uint8Array): Promise<HelloFacts>;
   /** The signed ClientAuth. */
   authenticate(hello: HelloFacts): Promise<Uint8Array>;

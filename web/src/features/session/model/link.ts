@@ -1,11 +1,11 @@
 /**
  * Keeps one socket attached to the runtime: dials, attaches, waits until it is lost, and dials again with growing pauses. While it is
- * held, it stays closed: the runtime keeps the stream meanwhile. A fatal failure ends it.
+ * held, it stays closed: the runtime keeps the stream meanwhile.
  */
 import type { RuntimeFrame } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { type Problem, Trouble, problemOf } from "../../../shared/api/problem";
 import { sameBytes } from "../../../shared/bytes";
-import { type Attachment, type Credentials, FatalTrouble, attach } from "./attach";
+import { type Attachment, type Credentials, attach } from "./attach";
 import { type ClientBody, type Dial, FrameSocket } from "./frame-socket";
 
 export type LinkPhase = "connecting" | "attached" | "waiting" | "held" | "stopped";
@@ -79,8 +79,7 @@ export class Link {
         continue;
       }
       await this.#attachOnce().catch((error: unknown) => {
-        if (error instanceof FatalTrouble) this.#stopped = true;
-        this.#with.phase(this.#stopped ? "stopped" : "waiting", problemOf(error));
+        this.#with.phase("waiting", problemOf(error));
       });
       this.#socket?.close();
       this.#attachment = undefined;

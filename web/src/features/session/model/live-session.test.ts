@@ -8,7 +8,6 @@ import { FakeRuntime } from "../../../testing/fake-runtime";
 import { outputsFrame, printed, runFrame } from "../../../testing/frames";
 import { plainText } from "../../outputs/model";
 import type { SessionCalls } from "./calls";
-import { FatalTrouble } from "./attach";
 import { LiveSession } from "./live-session";
 import type { CellOrder } from "./submissions";
 
@@ -213,28 +212,6 @@ describe("a live session", () => {
     await vi.waitFor(() => {
       expect(session.view).toMatchObject({ link: "waiting", problem: { text: "another runtime answers" } });
     });
-    expect(runtime.sent("clientAuth")).toHaveLength(0);
-  });
-
-  test("a fatal problem at the handshake ends the session, and nobody dials again", async () => {
-    const runtime = new FakeRuntime();
-    const session = start(runtime, {
-      credentials: () =>
-        Promise.resolve({
-          capability: new Uint8Array(),
-          challenge: new Uint8Array(),
-          sessionKey: new Uint8Array(),
-          trust: create(TrustDocumentsSchema),
-          verifyHello: () => Promise.reject(new FatalTrouble("the log was rewritten")),
-          authenticate: () => Promise.resolve(new Uint8Array()),
-        }),
-    });
-    await vi.waitFor(() => {
-      expect(session.view).toMatchObject({ link: "stopped", problem: { text: "the log was rewritten" } });
-    });
-    session.reconnect();
-    expect(await session.run(ORDER)).toMatchObject({ kind: "refused" });
-    expect(runtime.sockets).toHaveLength(1);
     expect(runtime.sent("clientAuth")).toHaveLength(0);
   });
 

@@ -64,7 +64,6 @@ export class LiveSession {
       credentials: () => this.#credentials(),
       phase: (link, problem) => {
         this.#store.update(problem ? { link, problem } : { link });
-        if (link === "stopped") this.#end();
       },
       attached: (attachment, sameBoot) => {
         this.#begin(attachment, sameBoot);
@@ -121,6 +120,8 @@ export class LiveSession {
   }
 
   stop(): void {
+    clearInterval(this.#trustTimer);
+    this.#carrier.stop();
     this.#link.stop();
   }
 
@@ -147,11 +148,6 @@ export class LiveSession {
   answer(requestId: string, value: string): void {
     this.kernel.answer(requestId, value);
     this.#store.update({ stream: answered(this.view.stream, requestId) });
-  }
-
-  #end(): void {
-    clearInterval(this.#trustTimer);
-    this.#carrier.stop();
   }
 
   async #credentials() {
