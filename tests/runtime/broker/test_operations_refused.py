@@ -3,13 +3,11 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spin_cells.api import Arrow, Credential, OperationFailed, Progress, Result
 from spin_envelope.digests import canonical_json
 from spin_runtime.broker.api import BrokerError, BundleStored, Rejected, RunEnd
 from spin_runtime.broker.refusals import reason_name
@@ -17,34 +15,10 @@ from spinapis.envelope.v1 import receipt_pb2, run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import broker_pb2
 from tests.fakes.control_plane import HOUR_MS, Client, ControlPlane, use
+from tests.fakes.echo_processor import PASSWORD, Echo
 
 CONNECTION = b"c" * 16
-PASSWORD = "the password"
 DENIED, OPERATION_FAILED = reasons_pb2.ERROR_REASON_OPERATION_DENIED, reasons_pb2.ERROR_REASON_OPERATION_FAILED
-
-
-class Echo:
-    """A processor that shows what it was given, fails on request, and can be made to wait."""
-
-    operations = frozenset({"echo.say", "echo.wait", "echo.fail", "echo.crash"})
-
-    def __init__(self) -> None:
-        self.waiting, self.stopped = asyncio.Event(), asyncio.Event()
-
-    async def run(self, operation: str, params: Mapping[str, Any], credential: Credential) -> AsyncIterator[Arrow | Progress | Result]:
-        if operation == "echo.fail":
-            raise OperationFailed(f"{credential.name} answered 500")
-        if operation == "echo.crash":
-            raise ValueError(f"login with {credential.secret['password']} failed")
-        if operation == "echo.wait":
-            try:
-                self.waiting.set()
-                await asyncio.sleep(60)
-            finally:
-                self.stopped.set()
-        yield Progress(0.5, "half")
-        yield Arrow(b"a" * (2 << 20))
-        yield Result({"params": dict(params), "known": credential.secret["password"] == PASSWORD})
 
 
 @pytest.fixture
