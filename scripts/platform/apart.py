@@ -25,7 +25,7 @@ class NotStarted(Exception):
 
 def free_ports() -> dict[str, str]:
     """Ports for one platform, outside the range from which the system hands out its own."""
-    for base in range(20000 + os.getpid() % 1000 * 10, 32000, 20):
+    for base in range(20000 + os.getpid() % 500 * 20, 32000, 20):
         if all(_free(base + offset) for offset in range(12)):
             return {"SPIN_SERVICE_PORT_BASE": str(base), "SPIN_GATEWAY_PORT": str(base + 10), "SPIN_RUNTIME_PORT": str(base + 11)}
     raise RuntimeError("no free ports")
