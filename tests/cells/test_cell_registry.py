@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import spin_cells
-from spin_cells.api import Cell, CellInvalid, Context
-from spin_cells.registry import BUILT_IN, installed, load
+from spin_cells.api import Cell, CellInvalid, ConnectionKind, Context
+from spin_cells.definition import form
+from spin_cells.registry import BUILT_IN, connection_kinds, installed, load
 
 FOLDER = Path(spin_cells.__file__).parent
 TESTS = Path(__file__).parent
@@ -21,7 +22,7 @@ TESTS = Path(__file__).parent
 
 def theirs(point: str, **members) -> SimpleNamespace:
     """A point whose type is complete unless members say otherwise."""
-    complete = {"name": point, "display_name": point, "description": "", "language": "", "executable": True, "connection_kind": ""}
+    complete = {"name": point, "display_name": point, "description": "", "language": "", "executable": True, "connection_kind": None}
     methods = {"form_schema": {}, "references": lambda cell: (), "validate": lambda cell, context: (), "compile": lambda cell, context: None}
     return SimpleNamespace(name=point, value=f"{point}_package:TYPE", load=lambda: SimpleNamespace(**{**complete, **methods, **members}))
 
@@ -64,6 +65,8 @@ def test_ours_come_first_and_others_by_name() -> None:
         raising("broken", SystemError("worse")),
         theirs("broken", compile=None),
         theirs("broken", name="other"),
+        theirs("broken", connection_kind="rest"),
+        theirs("broken", connection_kind=ConnectionKind("k", {"type": "nonsense"}, form({}), frozenset())),
         theirs("broken", form_schema={"type": "nonsense"}),
         SimpleNamespace(name="broken", value="broken_package:TYPE", load=lambda: None),
     ],
@@ -135,3 +138,10 @@ def test_fields_that_do_not_fit_are_problems_and_never_reach_the_compiler(name: 
     assert installed()[name].references(cell) == ()
     with pytest.raises(CellInvalid):
         installed()[name].compile(cell, Context())
+
+
+def test_of_two_kinds_of_connection_with_one_name_the_first_stands(caplog: pytest.LogCaptureFixture) -> None:
+    mine, other = (ConnectionKind("queue", form({}), form({}), frozenset({name})) for name in ("queue.put", "queue.steal"))
+    types = load([theirs("ant", connection_kind=mine), theirs("bee", connection_kind=other), theirs("cow", connection_kind=mine)])
+    assert connection_kinds(types) == {"queue": mine}
+    assert [record.getMessage() for record in caplog.records if "bee" in record.getMessage()]

@@ -5,6 +5,9 @@ from typing import Any
 
 import orjson
 
+from spin_cells.api import ConnectionKind
+from spin_cells.definition import form
+from spin_cells.registry import connection_kinds, installed
 from spin_envelope.sealing import open_sealed
 from spin_envelope.signing import Verified, sign
 from spinapis.auth.v1.members_pb2 import MemberRole
@@ -18,6 +21,11 @@ from tests.fakes.installation import Installation
 from tests.fakes.peer_services import FakeAccess, FakeLog, FakeWorkspaces, add_access, add_log, add_workspaces
 from tests.fakes.runtimes import FakeEnrolment, FakeRuntime
 
+# Another package's kind, beside ours.
+QUEUE = ConnectionKind(
+    "queue", form({"address": {"type": "string", "description": "The queue's address."}}), form({}), frozenset({"queue.put", "queue.get"})
+)
+KINDS = {**connection_kinds(installed()), QUEUE.name: QUEUE}
 PARENT, WORKSPACE, OTHER = "aa" * 16, "ab" * 16, "ac" * 16
 SECRET = "correct-horse-battery-staple"
 
@@ -45,11 +53,11 @@ class SecretsBench:
         values: dict[str, Any] = {
             "workspace_id": WORKSPACE,
             "name": name,
-            "kind": "postgresql",
-            "config_json": '{"host":"db.example.org"}',
-            "credential_json": orjson.dumps({"user": "reader", "password": SECRET}).decode(),
+            "kind": "rest",
+            "config_json": '{"base_url":"https://db.example.org"}',
+            "credential_json": orjson.dumps({"username": "reader", "password": SECRET}).decode(),
             "allowed_hosts": ["db.example.org:5432"],
-            "allowed_operations": ["sql.query"],
+            "allowed_operations": ["rest.request"],
         }
         request = pb.CreateConnectionRequest(**(values | fields))
         return (await self.stub.CreateConnection(request, metadata=self.by(user))).connection

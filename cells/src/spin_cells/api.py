@@ -76,6 +76,19 @@ class Compiled:
     outputs_to: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ConnectionKind:
+    """What cells connect to: which fields a connection of this kind has, and for which operations it may be used.
+
+    Both schemas are of objects and list every field with a description, which is what a person is told of a wrong value.
+    """
+
+    name: str
+    config_schema: Mapping[str, Any]
+    credential_schema: Mapping[str, Any]
+    operations: frozenset[str]
+
+
 class CellType(Protocol):
     """One folder of this package, or a third party's, registered under the entry point group `spin.cells`."""
 
@@ -84,7 +97,7 @@ class CellType(Protocol):
     description: str
     language: str
     executable: bool
-    connection_kind: str
+    connection_kind: ConnectionKind | None
     form_schema: Mapping[str, Any]
 
     def references(self, cell: Cell) -> Sequence[str]:

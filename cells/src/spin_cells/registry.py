@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator
 
-from spin_cells.api import CellType
+from spin_cells.api import CellType, ConnectionKind
 
 GROUP = "spin.cells"
 BUILT_IN = ("markdown", "python", "shell", "sql", "rest", "form", "code", "raw")
@@ -50,6 +50,16 @@ def load(points: Iterable[EntryPoint | LoadableEntryPoint]) -> Mapping[str, Cell
     return MappingProxyType(found)
 
 
+def connection_kinds(types: Mapping[str, CellType]) -> Mapping[str, ConnectionKind]:
+    """The kinds that the types connect to, by name. Types may share one; the first type's stands."""
+    found: dict[str, ConnectionKind] = {}
+    for cell_type in types.values():
+        kind = cell_type.connection_kind
+        if kind is not None and found.setdefault(kind.name, kind) != kind:
+            log.error("the connection kind %s of the cell type %s is left out: it differs from another type's", kind.name, cell_type.name)
+    return MappingProxyType(found)
+
+
 def _rank(point: EntryPoint | LoadableEntryPoint) -> tuple[int, str, str]:
     ours = point.value.split(":")[0].split(".")[0] == "spin_cells" and point.name in BUILT_IN
     return (BUILT_IN.index(point.name) if ours else len(BUILT_IN), point.name, point.value)
@@ -75,5 +85,9 @@ def _fault(expected: str, candidate: Any) -> str:
         return f"it has no {', '.join(missing)}"
     if candidate.name != expected:
         return f"it calls itself {candidate.name}"
-    Draft202012Validator.check_schema(candidate.form_schema)
+    kind = candidate.connection_kind
+    if kind is not None and not isinstance(kind, ConnectionKind):
+        return "its connection_kind is no ConnectionKind"
+    for schema in (candidate.form_schema, *((kind.config_schema, kind.credential_schema) if kind else ())):
+        Draft202012Validator.check_schema(schema)
     return ""

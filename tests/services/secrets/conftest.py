@@ -7,7 +7,7 @@ import pytest
 
 from spin_services.secrets.app import build
 from tests.fakes.installation import Installation
-from tests.fakes.secrets_bench import SecretsBench
+from tests.fakes.secrets_bench import KINDS, SecretsBench
 
 
 @pytest.fixture
@@ -16,6 +16,6 @@ async def bench(tmp_path: Path, database_url: str) -> AsyncIterator[SecretsBench
     made = SecretsBench(installation)
     await made.start_peers()
     wiring = installation.wiring("secrets")
-    await installation.start(await build(wiring), wiring)
+    await installation.start(await build(wiring, KINDS), wiring)
     yield made
     await installation.close()

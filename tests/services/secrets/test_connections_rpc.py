@@ -10,10 +10,12 @@ from spinapis.secrets.v1 import secrets_pb2 as pb
 from tests.fakes.installation import refused
 from tests.fakes.secrets_bench import OTHER, PARENT, SECRET, WORKSPACE, SecretsBench
 
+A_QUEUE = {"kind": "queue", "config_json": "{}", "credential_json": "", "allowed_operations": []}
+
 
 async def test_a_connection_shows_which_fields_are_set_and_no_value(bench: SecretsBench) -> None:
     made = await bench.create()
-    assert list(made.credential_fields) == ["password", "user"] and made.config_json == '{"host":"db.example.org"}'
+    assert list(made.credential_fields) == ["password", "username"] and made.config_json == '{"base_url":"https://db.example.org"}'
     assert (made.version, made.inherited, list(made.allowed_hosts)) == (1, False, ["db.example.org:5432"])
     assert bench.log.types(WORKSPACE) == ["connection.created"]
 
@@ -29,7 +31,7 @@ async def test_no_call_gives_a_credential_back(bench: SecretsBench) -> None:
 
 
 async def test_a_credential_is_never_in_the_database(bench: SecretsBench) -> None:
-    made = await bench.create(config_json='{"note":"findable-in-the-clear"}')
+    made = await bench.create(config_json='{"base_url":"https://findable-in-the-clear"}')
     await bench.update(made, credential_json=f'{{"password":"{SECRET}2"}}')
     found = stored_bytes(bench)
     assert b"findable-in-the-clear" in found
@@ -51,7 +53,7 @@ async def test_agents_and_viewers_see_names_and_kinds_alone(bench: SecretsBench,
     (listed,) = await bench.list(user)
     got = await bench.stub.GetConnection(pb.GetConnectionRequest(workspace_id=WORKSPACE, connection_id=made.id), metadata=bench.by(user))
     for seen in (listed, got.connection):
-        assert seen == pb.Connection(id=made.id, workspace_id=WORKSPACE, name="warehouse", kind="postgresql")
+        assert seen == pb.Connection(id=made.id, workspace_id=WORKSPACE, name="warehouse", kind="rest")
 
 
 @pytest.mark.parametrize("user", ["agent", "viewer", "auditor"])
@@ -113,7 +115,7 @@ async def test_names_are_unique_in_a_workspace(bench: SecretsBench) -> None:
 async def test_one_connection_of_a_kind_is_the_default(bench: SecretsBench) -> None:
     await bench.create("first", is_default=True)
     await bench.create("second", is_default=True)
-    await bench.create("elsewhere", kind="rest", is_default=True)
+    await bench.create("elsewhere", **A_QUEUE, is_default=True)
     assert {one.name: one.is_default for one in await bench.list()} == {"first": False, "second": True, "elsewhere": True}
 
 
@@ -134,7 +136,6 @@ async def test_without_the_log_nothing_changes(bench: SecretsBench) -> None:
     [
         ("name", ""),
         ("name", "two\nlines"),
-        ("kind", "Not A Kind"),
         ("config_json", "[]"),
         ("credential_json", SECRET),
         ("credential_json", f'["{SECRET}"]'),
@@ -147,6 +148,50 @@ async def test_a_wrong_field_is_named_and_its_value_is_not_repeated(bench: Secre
         await bench.create(**({"name": value} if field == "name" else {field: value}))
     assert refusal.error is not None and refusal.reason == "INVALID_ARGUMENT" and refusal.error.metadata["field"] == field
     assert SECRET not in str(refusal.error) + str(refusal.error.violations)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "said"),
+    [
+        ({"kind": "teleporter"}, "kind", "queue, rest"),
+        ({"kind": ""}, "kind", "queue, rest"),
+        ({"config_json": '{"host": "db.example.org"}'}, "config_json.host", "auth, base_url, header_name, username"),
+        ({"config_json": f'{{"base_url": "{SECRET}"}}'}, "config_json.base_url", "http:// or https://"),
+        ({"config_json": '{"auth": "header"}'}, "config_json.header_name", "missing"),
+        ({"config_json": '{"auth": "header", "header_name": "x-key\\n"}'}, "config_json.header_name", "name of a header"),
+        ({"credential_json": f'{{"passwort": "{SECRET}"}}'}, "credential_json.passwort", "password, token, username, value"),
+        ({"credential_json": f'{{"token": ["{SECRET}"]}}'}, "credential_json.token", "one line"),
+        ({"credential_json": f'{{"token": "{SECRET}\\n"}}'}, "credential_json.token", "one line"),
+        ({"allowed_operations": ["rest.request", "sql.query"]}, "allowed_operations[1]", "rest.request"),
+    ],
+)
+async def test_what_the_kind_does_not_have_is_refused(bench: SecretsBench, fields: dict[str, Any], field: str, said: str) -> None:
+    with refused() as refusal:
+        await bench.create(**fields)
+    assert refusal.error is not None and refusal.reason == "INVALID_ARGUMENT" and refusal.error.metadata["field"] == field
+    assert said in refusal.error.text and SECRET not in str(refusal.error) + str(refusal.error.violations)
+    assert await bench.list() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"config_json": '{"host": "db.example.org"}'}, "config_json.host"),
+        ({"credential_json": '{"passwort": "new"}'}, "credential_json.passwort"),
+        ({"replace_allowed": True, "allowed_operations": ["sql.query"]}, "allowed_operations[0]"),
+        ({"replace_allowed": True}, "allowed_operations"),
+    ],
+)
+async def test_a_change_keeps_to_the_kind(bench: SecretsBench, fields: dict[str, Any], field: str) -> None:
+    made = await bench.create()
+    with refused() as refusal:
+        await bench.update(made, **fields)
+    assert refusal.error is not None and refusal.error.metadata["field"] == field
+    assert await bench.list() == [made]
+
+
+async def test_a_connection_that_names_no_operation_gets_all_of_its_kind(bench: SecretsBench) -> None:
+    assert (await bench.create(**A_QUEUE)).allowed_operations == ["queue.get", "queue.put"]
 
 
 async def test_the_list_comes_in_pages(bench: SecretsBench) -> None:
@@ -166,7 +211,7 @@ async def test_the_compiler_resolves_ids_and_names_nearest_first(bench: SecretsB
     near = await bench.create("warehouse")
     resolved = await bench.resolve("warehouse", far.id)
     assert [one.id for one in resolved.connections] == [near.id, far.id]
-    assert list(resolved.connections[0].allowed_operations) == ["sql.query"] and not resolved.connections[0].credential_fields
+    assert list(resolved.connections[0].allowed_operations) == ["rest.request"] and not resolved.connections[0].credential_fields
     with refused() as refusal:
         await bench.resolve("warehouse", "no such thing")
     assert refusal.reason == "CONNECTION_UNUSABLE" and refusal.error is not None and refusal.error.metadata["connection"] == "no such thing"

@@ -25,8 +25,10 @@ async def test_the_runtime_gets_what_the_workspace_may_use(bench: SecretsBench) 
     bundle = bench.open(runtime, answer.sealed).message
     entries = {entry.connection_id.hex(): entry for entry in bundle.entries}
     assert set(entries) == {mine.id, shared.id}
-    assert orjson.loads(entries[mine.id].secret_json) == {"user": "reader", "password": SECRET}
-    assert list(entries[mine.id].allowed_hosts) == ["db.example.org:5432"] and entries[mine.id].config_json == b'{"host":"db.example.org"}'
+    assert orjson.loads(entries[mine.id].secret_json) == {"username": "reader", "password": SECRET}
+    assert (
+        list(entries[mine.id].allowed_hosts) == ["db.example.org:5432"] and entries[mine.id].config_json == b'{"base_url":"https://db.example.org"}'
+    )
     assert (bundle.workspace_id.hex(), bundle.runtime_id.hex(), bundle.bundle_version) == (WORKSPACE, runtime.runtime_id, answer.bundle_version)
     assert 0 < bundle.expires_at_ms - bundle.issued_at_ms <= WEEK_MS
     assert "connection.sealed" in bench.log.types(WORKSPACE)

@@ -3,6 +3,7 @@
 from spin_cells.definition import Definition
 from spin_cells.rest.compile import build, check, refer
 from spin_cells.rest.form import SCHEMA
+from spin_cells.rest.kind import KIND
 
 CELL_TYPE = Definition(
     name="rest",
@@ -13,5 +14,5 @@ CELL_TYPE = Definition(
     build=build,
     check=check,
     refer=refer,
-    connection_kind="rest",
+    connection_kind=KIND,
 )

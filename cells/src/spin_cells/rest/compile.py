@@ -8,10 +8,8 @@ from spin_cells import connections, generate, templates
 from spin_cells.api import Cell, Compiled, ConnectionInfo, Context, Problem, Use
 from spin_cells.rest import address, body
 from spin_cells.rest.form import DEFAULT_TIMEOUT_S
+from spin_cells.rest.kind import KIND, OPERATION
 from spin_envelope.digests import params_digest
-
-OPERATION = "rest.request"
-KIND = "rest"
 
 
 def refer(cell: Cell) -> Sequence[str]:
@@ -22,7 +20,7 @@ def check(cell: Cell, context: Context) -> Sequence[Problem]:
     fields = cell.fields
     return [
         *connections.needs_python(context, "REST cells"),
-        *connections.problems(refer(cell), context, "connection", KIND),
+        *connections.problems(refer(cell), context, "connection", KIND.name),
         *templates.problems(cell.source),
         *(
             problem
@@ -46,7 +44,7 @@ def build(cell: Cell, context: Context) -> Compiled:
 
 
 def _connection(cell: Cell, context: Context) -> ConnectionInfo | None:
-    found = connections.find(cell.fields["connection"], context, "connection", KIND) if "connection" in cell.fields else None
+    found = connections.find(cell.fields["connection"], context, "connection", KIND.name) if "connection" in cell.fields else None
     return found if isinstance(found, ConnectionInfo) else None
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from spin_cells.api import Arrow, Credential, OperationFailed, Progress, Result
 from spin_cells.outbound import AddressRefused, resolve, tls_context
+from spin_cells.rest.kind import OPERATION
 from spin_cells.rest.request import Request, redirected, refused, request, split
 
 if TYPE_CHECKING:
     import httpx
 
-OPERATION = "rest.request"
 MAX_RESPONSE = 16 * 1024 * 1024
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -34,7 +34,7 @@ def list_connections(context: typer.Context, kind: Annotated[str, typer.Option(h
 def create(
     context: typer.Context,
     name: str,
-    kind: Annotated[str, typer.Option(help="What it connects to: rest, postgresql, …")],
+    kind: Annotated[str, typer.Option(help="What it connects to, such as rest.")],
     set_field: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Public configuration; repeat for more.")] = None,
     config_file: Annotated[Path | None, typer.Option(help="Public configuration as a JSON object.")] = None,
     credential: Annotated[

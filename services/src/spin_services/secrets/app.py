@@ -1,20 +1,26 @@
 """Puts the secrets service together."""
 
+from collections.abc import Mapping
+
+from spin_cells.api import ConnectionKind
+from spin_cells.registry import connection_kinds, installed
 from spin_services.database import upgrade
 from spin_services.rpc.server import App
 from spin_services.rpc.wiring import Wiring
 from spin_services.secrets.bundle_store import BundleStore
 from spin_services.secrets.kek import FileKekProvider
+from spin_services.secrets.kinds import Kinds
 from spin_services.secrets.service import ConnectionService
 from spin_services.secrets.settings import from_environment
 from spin_services.secrets.store import ConnectionStore
 from spinapis.secrets.v1.secrets_pb2_grpc import add_ConnectionServiceServicer_to_server
 
 
-async def build(wiring: Wiring) -> App:
-    """Raises SettingsInvalid."""
+async def build(wiring: Wiring, kinds: Mapping[str, ConnectionKind] | None = None) -> App:
+    """`kinds` stand in for those of the installed cell types. Raises SettingsInvalid."""
     settings = from_environment(wiring.environment)
     await upgrade(wiring.database, "spin_services.secrets.migrations")
     store = ConnectionStore(wiring.database, FileKekProvider(wiring.keys.kek))
-    service = ConnectionService(store, BundleStore(wiring.database), wiring.peers, wiring.keys, settings, wiring.clock)
+    known = Kinds(connection_kinds(installed()) if kinds is None else kinds)
+    service = ConnectionService(store, BundleStore(wiring.database), known, wiring.peers, wiring.keys, settings, wiring.clock)
     return App(name="secrets", servicers=((add_ConnectionServiceServicer_to_server, service, "spinapis.secrets.v1.ConnectionService"),))

@@ -14,7 +14,6 @@ import orjson
 
 MAX_JSON = 64 * 1024
 MAX_LIST = 100
-KIND = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 OPERATION = re.compile(r"[a-z0-9_]{1,60}(\.[a-z0-9_*]{1,60}){0,4}")
 HOST = re.compile(r"(?:\*|[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(:[1-9][0-9]{0,4})?")
 
@@ -81,12 +80,6 @@ def check_name(name: str) -> str:
     return name
 
 
-def check_kind(kind: str) -> str:
-    if not KIND.fullmatch(kind):
-        raise FieldInvalid("kind", 'A kind is a word such as "postgresql".')
-    return kind
-
-
 def check_config(text: str) -> str:
     read_object("config_json", text)
     return text or "{}"
@@ -110,7 +103,7 @@ def check_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_operations(operations: Iterable[str]) -> tuple[str, ...]:
-    return _checked("allowed_operations", operations, OPERATION, 'An operation is a dotted name such as "sql.query".')
+    return _checked("allowed_operations", operations, OPERATION, 'An operation is a dotted name such as "rest.request".')
 
 
 def _checked(field_name: str, values: Iterable[str], form: re.Pattern[str], text: str) -> tuple[str, ...]:

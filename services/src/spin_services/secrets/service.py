@@ -19,6 +19,7 @@ from spin_services.secrets import wire
 from spin_services.secrets.bundle_store import BundleStore, Issue
 from spin_services.secrets.bundles import sealed_bundle
 from spin_services.secrets.domain import Connection, holds_all, nearest
+from spin_services.secrets.kinds import Kinds
 from spin_services.secrets.places import Places
 from spin_services.secrets.settings import Settings
 from spin_services.secrets.store import BeforeCommit, ConnectionStore, ConnectionUnknown, EtagMismatch, KeyReused, NameTaken, Usable
@@ -34,9 +35,10 @@ MAX_REFERENCES = 100
 
 class ConnectionService(ConnectionServiceServicer):
     def __init__(
-        self, store: ConnectionStore, bundles: BundleStore, peers: Peers, keys: KeyStore, settings: Settings, clock: Callable[[], int]
+        self, store: ConnectionStore, bundles: BundleStore, kinds: Kinds, peers: Peers, keys: KeyStore, settings: Settings, clock: Callable[[], int]
     ) -> None:
         self._store = store
+        self._kinds = kinds
         self._log = AuditLog(peers)
         self._bundles = bundles
         self._places = Places(peers, bundles, settings.bundle_life_ms)
@@ -46,7 +48,7 @@ class ConnectionService(ConnectionServiceServicer):
         self._clock = clock
 
     async def CreateConnection(self, request: pb.CreateConnectionRequest, context: Any) -> pb.CreateConnectionResponse:
-        new, key = wire.new_connection(request), wire.check_key(request.idempotency_key)
+        new, key = wire.new_connection(request, self._kinds), wire.check_key(request.idempotency_key)
         logged = self._logged("connection.created", ["credential"] if new.credential else [])
         try:
             made = await self._store.create(request.workspace_id, secrets.token_hex(16), key, new, self._clock(), logged)
@@ -76,7 +78,7 @@ class ConnectionService(ConnectionServiceServicer):
         return pb.ListConnectionsResponse(connections=shown, next_page_token=token)
 
     async def UpdateConnection(self, request: pb.UpdateConnectionRequest, context: Any) -> pb.UpdateConnectionResponse:
-        changes = wire.changes(request)
+        changes = wire.changes(request, await self._kind(request), self._kinds)
         logged = self._logged("connection.updated", changes.names())
         try:
             updated = await self._store.update(request.workspace_id, request.connection_id, request.etag, changes, self._clock(), logged)
@@ -87,6 +89,12 @@ class ConnectionService(ConnectionServiceServicer):
         except NameTaken:
             raise already_exists("connection", request.name) from None
         return pb.UpdateConnectionResponse(connection=wire.to_connection(updated, request.workspace_id, whole=True))
+
+    async def _kind(self, request: pb.UpdateConnectionRequest) -> str:
+        try:
+            return (await self._store.get([request.workspace_id], request.connection_id)).kind
+        except ConnectionUnknown:
+            raise not_found("connection", request.connection_id) from None
 
     async def DeleteConnection(self, request: pb.DeleteConnectionRequest, context: Any) -> pb.DeleteConnectionResponse:
         logged = self._logged("connection.deleted", [])

@@ -9,31 +9,35 @@ import orjson
 from spin_services.rpc.errors import invalid
 from spin_services.secrets import domain
 from spin_services.secrets.domain import Changes, Connection, FieldInvalid, NewConnection
+from spin_services.secrets.kinds import Kinds
 from spinapis.audit.v1.audit_pb2 import NewEntry
 from spinapis.secrets.v1 import secrets_pb2 as pb
 
 T = TypeVar("T")
 
 
-def new_connection(request: pb.CreateConnectionRequest) -> NewConnection:
+def new_connection(request: pb.CreateConnectionRequest, kinds: Kinds) -> NewConnection:
     """Raises INVALID_ARGUMENT."""
     return _read(
-        lambda: NewConnection(
-            name=domain.check_name(request.name),
-            kind=domain.check_kind(request.kind),
-            config_json=domain.check_config(request.config_json),
-            allowed_hosts=domain.check_hosts(request.allowed_hosts),
-            allowed_operations=domain.check_operations(request.allowed_operations),
-            is_default=request.is_default,
-            credential=domain.read_object("credential_json", request.credential_json),
+        lambda: kinds.checked(
+            NewConnection(
+                name=domain.check_name(request.name),
+                kind=request.kind,
+                config_json=domain.check_config(request.config_json),
+                allowed_hosts=domain.check_hosts(request.allowed_hosts),
+                allowed_operations=domain.check_operations(request.allowed_operations),
+                is_default=request.is_default,
+                credential=domain.read_object("credential_json", request.credential_json),
+            )
         )
     )
 
 
-def changes(request: pb.UpdateConnectionRequest) -> Changes:
+def changes(request: pb.UpdateConnectionRequest, kind: str, kinds: Kinds) -> Changes:
     """Raises INVALID_ARGUMENT."""
-    return _read(
-        lambda: Changes(
+
+    def read() -> Changes:
+        asked = Changes(
             name=domain.check_name(request.name) if request.HasField("name") else None,
             config_json=domain.check_config(request.config_json) if request.HasField("config_json") else None,
             allowed_hosts=domain.check_hosts(request.allowed_hosts) if request.replace_allowed else None,
@@ -41,7 +45,10 @@ def changes(request: pb.UpdateConnectionRequest) -> Changes:
             is_default=request.is_default if request.HasField("is_default") else None,
             credential=domain.read_object("credential_json", request.credential_json) if request.HasField("credential_json") else None,
         )
-    )
+        kinds.check_changes(kind, asked)
+        return asked
+
+    return _read(read)
 
 
 def _read(make: Callable[[], T]) -> T:

@@ -46,7 +46,7 @@ export function NewConnectionForm({ workspaceId, onDone }: Props) {
       />
       <TextField
         label="Kind"
-        hint="What it connects to, such as rest or postgresql."
+        hint="What it connects to, such as rest."
         required
         value={form.kind}
         onChange={(kind) => {

@@ -40,7 +40,7 @@ class Connection(_message.Message):
     workspace_id: _builtins.str
     name: _builtins.str
     kind: _builtins.str
-    """What it connects to: "rest", "postgresql", …"""
+    """What it connects to: a kind of the installed cell types, such as "rest"."""
     config_json: _builtins.str
     """JSON object of the public configuration; empty for agents and viewers."""
     version: _builtins.int
@@ -104,6 +104,7 @@ class CreateConnectionRequest(_message.Message):
     idempotency_key: _builtins.str
     name: _builtins.str
     kind: _builtins.str
+    """What is not a kind of the installed cell types is refused, and so is a field of the two objects below that the kind does not have."""
     config_json: _builtins.str
     credential_json: _builtins.str
     """JSON object; write-only."""
@@ -111,7 +112,9 @@ class CreateConnectionRequest(_message.Message):
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
-    def allowed_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def allowed_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Operations of the kind; empty for all of them."""
+
     def __init__(
         self,
         *,
@@ -272,7 +275,7 @@ class UpdateConnectionRequest(_message.Message):
     is_default: _builtins.bool
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Replaced when `replace_allowed` is true."""
+        """Replaced when `replace_allowed` is true; at least one operation then."""
 
     @_builtins.property
     def allowed_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...

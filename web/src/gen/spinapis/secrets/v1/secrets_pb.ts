@@ -35,7 +35,7 @@ export type Connection = Message<"spinapis.secrets.v1.Connection"> & {
   name: string;
 
   /**
-   * What it connects to: "rest", "postgresql", …
+   * What it connects to: a kind of the installed cell types, such as "rest".
    *
    * @generated from field: string kind = 4;
    */
@@ -128,6 +128,8 @@ export type CreateConnectionRequest = Message<"spinapis.secrets.v1.CreateConnect
   name: string;
 
   /**
+   * What is not a kind of the installed cell types is refused, and so is a field of the two objects below that the kind does not have.
+   *
    * @generated from field: string kind = 4;
    */
   kind: string;
@@ -150,6 +152,8 @@ export type CreateConnectionRequest = Message<"spinapis.secrets.v1.CreateConnect
   allowedHosts: string[];
 
   /**
+   * Operations of the kind; empty for all of them.
+   *
    * @generated from field: repeated string allowed_operations = 8;
    */
   allowedOperations: string[];
@@ -316,7 +320,7 @@ export type UpdateConnectionRequest = Message<"spinapis.secrets.v1.UpdateConnect
   credentialJson?: string | undefined;
 
   /**
-   * Replaced when `replace_allowed` is true.
+   * Replaced when `replace_allowed` is true; at least one operation then.
    *
    * @generated from field: repeated string allowed_hosts = 7;
    */

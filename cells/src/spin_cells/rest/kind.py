@@ -1,0 +1,26 @@
+"""Connections of the kind `rest`: what request.py reads of them."""
+
+from spin_cells.api import ConnectionKind
+from spin_cells.definition import form
+
+OPERATION = "rest.request"
+# `$` would let a line break stand at the end.
+_END = r"(?![\s\S])"
+_TEXT = r"^[^\r\n\x00]+" + _END
+
+KIND = ConnectionKind(
+    name="rest",
+    config_schema=form(
+        {
+            "base_url": {"type": "string", "pattern": r"^https?://[^\s@/]+", "description": "The API's address, with http:// or https://."},
+            "auth": {"enum": ["bearer", "basic", "header", "none"], "description": "One of bearer, basic, header and none."},
+            "header_name": {"type": "string", "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+" + _END, "description": "The name of a header."},
+            "username": {"type": "string", "pattern": _TEXT, "description": "A text of one line."},
+        },
+        **{"if": {"properties": {"auth": {"const": "header"}}, "required": ["auth"]}, "then": {"required": ["header_name"]}},
+    ),
+    credential_schema=form(
+        {name: {"type": "string", "pattern": _TEXT, "description": "A text of one line."} for name in ("token", "username", "password", "value")}
+    ),
+    operations=frozenset({OPERATION}),
+)
