@@ -1,0 +1,97 @@
+"""Known secret values taken out of text, as a help beside the boundary and never instead of it.
+
+- A value is found as it is, as it stands in a JSON string, URL-encoded, and in base64 (both alphabets, wherever it begins in the
+  encoded text). Code that means to show a value can always write it in another way.
+- A value of fewer than `SHORTEST` characters is left alone: it would be found everywhere.
+- In a stream a value may be cut in pieces. What may be the beginning of one is held back until more comes, or the end.
+- Of a value of several lines, such as a private key, each line is a value of its own.
+"""
+
+import base64
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote, quote_plus
+
+SHORTEST = 6
+
+
+class Redactor:
+    """Finds the values of a mapping from names to secrets; a name stands where its value stood."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._names = {form: name for name, value in secrets.items() for form in forms(value)}
+        self._sorted = sorted(self._names)
+        self._longest = max(map(len, self._sorted), default=0)
+        # The longest alternative first, so that a value that contains another is taken whole.
+        longest_first = sorted(self._sorted, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def text(self, text: str) -> str:
+        """The text with a mark in the place of each value."""
+        return text if self._pattern is None else self._pattern.sub(self._mark, text)
+
+    def stream(self) -> "RedactedStream":
+        return RedactedStream(self)
+
+    def cut(self, text: str) -> int:
+        """Where to cut a text so that what stands before is whole, and what stands behind may be the beginning of a value."""
+        tails = range(min(self._longest - 1, len(text)), 0, -1)
+        cut = len(text) - next((length for length in tails if self._begins(text[-length:])), 0)
+        for found in self._pattern.finditer(text) if self._pattern is not None and cut < len(text) else ():
+            if found.start() < cut < found.end():
+                return found.end()
+        return cut
+
+    def _begins(self, tail: str) -> bool:
+        at = bisect_left(self._sorted, tail)
+        return at < len(self._sorted) and self._sorted[at].startswith(tail)
+
+    def _mark(self, match: re.Match[str]) -> str:
+        return f"[redacted {self._names[match.group()]}]"
+
+
+class RedactedStream:
+    """Text in pieces, as it is printed."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor, self._kept = redactor, ""
+
+    def feed(self, piece: str) -> str:
+        """What may be shown now: all but what may be the beginning of a value."""
+        text = self._kept + piece
+        cut = self._redactor.cut(text)
+        self._kept = text[cut:]
+        return self._redactor.text(text[:cut])
+
+    def flush(self) -> str:
+        """What was held back, when nothing more comes."""
+        kept, self._kept = self._kept, ""
+        return self._redactor.text(kept)
+
+
+def forms(value: str) -> Iterator[str]:
+    """The ways in which a value is looked for."""
+    for line in {value, *value.splitlines()}:
+        if len(line) >= SHORTEST:
+            yield from _written(line)
+
+
+def _written(value: str) -> Iterable[str]:
+    percent = {quote(value, safe=""), quote(value), quote_plus(value)}
+    plain = {value, *(json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))}
+    lower = {re.sub("%[0-9A-F]{2}", lambda found: found.group().lower(), text) for text in percent}
+    return {form for form in plain | percent | lower | _base64(value.encode()) if len(form) >= SHORTEST}
+
+
+def _base64(data: bytes) -> set[str]:
+    """The characters that depend on the value alone, for each of the three places where it may begin in the encoded text."""
+    found = set()
+    for before in range(3):
+        # 3 bytes make 4 characters: those that share bits with what stands before or behind are left out.
+        encoded = base64.b64encode(bytes(before) + data).decode().rstrip("=")
+        whole = (before + len(data)) * 8 // 6
+        middle = encoded[-(-before * 8 // 6) : whole]
+        found |= {middle, middle.replace("+", "-").replace("/", "_")}
+    return found
