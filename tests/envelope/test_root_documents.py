@@ -6,11 +6,11 @@ import pytest
 
 from spin_envelope.errors import Refused
 from spin_envelope.keys import SigningKey
-from spin_envelope.root import TrustedRoot, build_root_document
-from spin_envelope.signing import sign
+from spin_envelope.root import Proposal, TrustedRoot, build_root_document
+from spin_envelope.signing import countersigned, sign
 from spinapis.envelope.v1.attach_pb2 import Challenge, Hello
 from spinapis.envelope.v1.run_pb2 import Program
-from spinapis.envelope.v1.trust_pb2 import ROLE_AUTH, ROLE_COMPILER, ROLE_ROOT, ROLE_WORKSPACE
+from spinapis.envelope.v1.trust_pb2 import ROLE_AUTH, ROLE_COMPILER, ROLE_ROOT, ROLE_WORKSPACE, RootDocument
 
 NOW, LATER = 1000, 2000
 
@@ -81,3 +81,44 @@ def test_a_document_that_makes_no_sense_is_not_built(auth: SigningKey) -> None:
         build_root_document(1, LATER, {ROLE_ROOT: [auth.public], ROLE_AUTH: [auth.public]})
     with pytest.raises(Refused):
         build_root_document(1, LATER, {ROLE_ROOT: [auth.public]}, threshold=2)
+
+
+def test_signatures_are_gathered_one_by_one_until_both_generations_agree() -> None:
+    old, first, second, third = (SigningKey.generate() for _ in range(4))
+    root = TrustedRoot.pinned(sign(build_root_document(1, LATER, {ROLE_ROOT: [old.public]}), old), None)
+    new = [key.public for key in (first, second, third)]
+    data = sign(build_root_document(2, LATER, {ROLE_ROOT: new}, threshold=2))
+    for key, complete in ((old, False), (first, False), (third, True)):
+        with pytest.raises(Refused):
+            root.updated(data)
+        data = countersigned(data, RootDocument, key)
+        proposal = Proposal.of(data)
+        assert proposal.quorum(root.keys(ROLE_ROOT), root.threshold(ROLE_ROOT)).complete
+        ours = proposal.quorum(proposal.keys(ROLE_ROOT), proposal.threshold)
+        assert ours.complete is complete
+    assert ours.signed == {first.key_id, third.key_id}
+    assert ours.awaited == {second.key_id}
+    assert proposal.keys(ROLE_AUTH) == []
+    assert root.updated(data).threshold(ROLE_ROOT) == 2
+
+
+def test_a_signature_more_changes_no_digest_and_counts_once() -> None:
+    key, other = SigningKey.generate(), SigningKey.generate()
+    data = sign(build_root_document(1, LATER, {ROLE_ROOT: [key.public, other.public]}, threshold=2), key)
+    again = countersigned(data, RootDocument, key)
+    assert again == data
+    with pytest.raises(Refused):
+        TrustedRoot.pinned(again, None)
+    assert TrustedRoot.pinned(countersigned(data, RootDocument, other), None).version == 1
+
+
+def test_signatures_are_bounded() -> None:
+    key = SigningKey.generate()
+    data = sign(build_root_document(1, LATER, {ROLE_ROOT: [key.public]}), key)
+    with pytest.raises(Refused):
+        countersigned(data, RootDocument, *(SigningKey.generate() for _ in range(16)))
+
+
+def test_a_proposal_must_have_the_form_of_a_root_document() -> None:
+    with pytest.raises(Refused):
+        Proposal.of(sign(RootDocument(version=2)))

@@ -3,11 +3,12 @@
 import secrets
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from spin_envelope.digests import signed_digest
 from spin_envelope.keys import SigningKey
 from spin_envelope.root import TrustedRoot, build_root_document
-from spin_envelope.signing import sign, unverified
+from spin_envelope.signing import countersigned, sign, unverified
 from spinapis.envelope.v1 import attach_pb2, enrol_pb2, receipt_pb2, run_pb2, trust_pb2
 
 DAY_MS = 86_400_000
@@ -33,6 +34,10 @@ class Signers:
     def rotate_auth(self) -> None:
         self.auth = SigningKey.generate()
         self.documents.append(sign(self._document(len(self.documents) + 1), self.root))
+
+    def sign_as_root(self, proposal: Path) -> None:
+        """As `spin-service keys sign-as-root` does."""
+        proposal.write_bytes(countersigned(proposal.read_bytes(), trust_pb2.RootDocument, self.root))
 
     def trusted(self) -> TrustedRoot:
         root = TrustedRoot.pinned(self.documents[0], None, 0)

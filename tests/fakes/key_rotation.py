@@ -1,4 +1,4 @@
-"""`spin-service keys rotate`, as an operator types it while the platform runs."""
+"""`spin-service keys …`, as an operator types it while the platform runs."""
 
 import subprocess
 
@@ -8,6 +8,11 @@ from scripts.platform.settings import Settings
 
 def rotate(settings: Settings, role: str, *options: str) -> str:
     """What the command printed. Raises CalledProcessError."""
-    command = [str(programs.BIN / "spin-service"), "keys", "rotate", role, *options]
+    return keys(settings, "rotate", role, *options)
+
+
+def keys(settings: Settings, *arguments: str) -> str:
+    """What the command printed. Raises CalledProcessError."""
+    command = [str(programs.BIN / "spin-service"), "keys", *arguments]
     done = subprocess.run(command, env=programs.service_environment(settings), capture_output=True, text=True, timeout=60, check=True)
     return done.stdout

@@ -14,7 +14,7 @@ from spin_envelope.errors import Refused
 from spin_envelope.keys import VerifyKey
 from spin_envelope.parsing import M
 from spin_envelope.payloads import Signer, spec_of
-from spin_envelope.signing import Verified, unverified, verify
+from spin_envelope.signing import Verified, signed_by, unverified, verify
 from spinapis.envelope.v1.signed_pb2 import KEY_ALGORITHM_ED25519, PublicKey
 from spinapis.envelope.v1.trust_pb2 import (
     ROLE_AUDIT,
@@ -81,6 +81,10 @@ class TrustedRoot:
         """The role's keys, current one first, whatever the time. Raises Refused for a role that the document does not list."""
         return list(self._role(role).keys)
 
+    def threshold(self, role: Role.ValueType) -> int:
+        """How many of the role's keys must sign. Raises Refused for a role that the document does not list."""
+        return self._role(role).threshold
+
     def verify(self, data: bytes, cls: type[M], now_ms: int, revoked: Collection[bytes] = ()) -> Verified[M]:
         """Verifies a message of a role that the root binds. Raises Refused, also when the document has expired."""
         self.check_time(now_ms)
@@ -95,6 +99,50 @@ class TrustedRoot:
         if trust is None:
             raise Refused(f"root document {self.version} does not list role {role}")
         return trust
+
+
+@dataclass(frozen=True)
+class Quorum:
+    """How far one generation of root keys has got with signing a document."""
+
+    signed: frozenset[bytes]
+    awaited: frozenset[bytes]
+    threshold: int
+
+    @property
+    def complete(self) -> bool:
+        return len(self.signed) >= self.threshold
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A RootDocument on its way: not trusted, and maybe not signed by all that must."""
+
+    document: RootDocument
+    # The SignedMessage as carried.
+    data: bytes
+    _roles: Mapping[Role.ValueType, _RoleTrust]
+
+    @classmethod
+    def of(cls, data: bytes) -> "Proposal":
+        """Checks the document's form alone. Raises Refused."""
+        document = unverified(data, RootDocument)
+        return cls(document, data, _roles_of(document))
+
+    def keys(self, role: Role.ValueType) -> list[VerifyKey]:
+        """The role's keys, current one first; none for a role that is not listed."""
+        trust = self._roles.get(role)
+        return [] if trust is None else list(trust.keys)
+
+    @property
+    def threshold(self) -> int:
+        """The root's."""
+        return self._roles[ROLE_ROOT].threshold
+
+    def quorum(self, keys: Sequence[VerifyKey], threshold: int) -> Quorum:
+        """What the keys of one generation have signed. Raises Refused."""
+        signed = signed_by(self.data, RootDocument, keys)
+        return Quorum(signed, frozenset(key.key_id for key in keys) - signed, threshold)
 
 
 def build_root_document(version: int, expires_at_ms: int, roles: Mapping[Role.ValueType, Sequence[bytes]], threshold: int = 1) -> RootDocument:

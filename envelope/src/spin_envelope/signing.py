@@ -46,6 +46,24 @@ def sign(message: Message, *keys: SigningKey) -> bytes:
     return data
 
 
+def countersigned(data: bytes, cls: type[Message], *keys: SigningKey) -> bytes:
+    """The same payload with further signatures: neither its bytes nor its digest change. A key that signed already is passed over. Raises Refused."""
+    envelope = _envelope(data, cls)
+    encoding, there = pae(envelope.payload_type, envelope.payload), {signature.key_id for signature in envelope.signatures}
+    envelope.signatures.extend(Signature(sig=key.sign(encoding), key_id=key.key_id) for key in keys if key.key_id not in there)
+    if len(envelope.signatures) > MAX_SIGNATURES:
+        raise Refused(f"{len(envelope.signatures)} signatures")
+    carried = envelope.SerializeToString(deterministic=True)
+    check_size(carried)
+    return carried
+
+
+def signed_by(data: bytes, cls: type[Message], keys: Iterable[VerifyKey]) -> frozenset[bytes]:
+    """Ids of those of `keys` whose valid signatures the message carries; it may have none. Raises Refused."""
+    envelope = _envelope(data, cls)
+    return _signers(envelope, pae(envelope.payload_type, envelope.payload), {key.key_id: key for key in keys})
+
+
 def verify(data: bytes, cls: type[M], keys: Iterable[VerifyKey], threshold: int = 1, revoked: Collection[bytes] = ()) -> Verified[M]:
     """Checks that `threshold` distinct ones of `keys` signed, and no fewer than the table demands for `cls`. Raises Refused."""
     envelope = _envelope(data, cls)

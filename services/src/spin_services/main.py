@@ -8,11 +8,13 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import uvloop
 
+from spin_envelope.errors import Refused
 from spin_services.environment import SettingsInvalid
 from spin_services.keys import FileKek, KeyStore, KeysUnusable
 from spin_services.platform import SERVICES, Platform, from_environment
@@ -118,11 +120,42 @@ def keys_rotate(
     compromised: Annotated[bool, typer.Option(help="Stop trusting the old key at once.")] = False,
 ) -> None:
     """Make the role's next key its current one. Running services follow without a restart."""
-    if role not in ("root", *SERVICES):
-        raise typer.BadParameter(f"no such role: {role}")
-    number = Role.Value(f"ROLE_{role.upper()}")
+    number = _role(role, ("root", *SERVICES))
     root = _guarded(lambda: key_store(_platform()).rotate(number, compromised=compromised))
     typer.echo(f"root document {root.version}: {role} signs with {root.keys(number)[0].key_id.hex()}")
+
+
+@keys_app.command("propose")
+def keys_propose(
+    role: Annotated[str, typer.Argument(help="auth, compiler, secrets, audit or workspace")],
+    file: Annotated[Path, typer.Argument(help="Where to write the unsigned root document.")],
+    compromised: Annotated[bool, typer.Option(help="Drop the old key at once.")] = False,
+) -> None:
+    """Write a rotation as a root document to be signed elsewhere, with `spinctl root sign`. Nothing changes until it is installed."""
+    number = _role(role, SERVICES)
+    document = _guarded(lambda: key_store(_platform()).propose(number, compromised=compromised))
+    _guarded(lambda: file.write_bytes(document))
+    typer.echo(f"wrote {file}: have it signed with `spinctl root sign`, then `spin-service keys install {file}`")
+
+
+@keys_app.command("sign-as-root")
+def keys_sign_as_root(file: Annotated[Path, typer.Argument(help="A proposal of `spinctl root propose`; the signature is added to it.")]) -> None:
+    """Sign a root document with the root key that this installation holds."""
+    document = _guarded(lambda: key_store(_platform()).sign_as_root(file.read_bytes()))
+    _guarded(lambda: file.write_bytes(document))
+    typer.echo(f"signed {file}; `spin-service keys install {file}` puts it in force and deletes the root key here, if it drops it")
+
+
+@keys_app.command("install")
+def keys_install(
+    file: Annotated[Path, typer.Argument(help="A root document that the roots have signed.")],
+    compromised: Annotated[bool, typer.Option(help="Revoke the current keys that it drops.")] = False,
+) -> None:
+    """Put a root document in force. Running services follow without a restart."""
+    root = _guarded(lambda: key_store(_platform()).install(file.read_bytes(), compromised=compromised))
+    typer.echo(
+        f"root document {root.version} is in force: {root.threshold(Role.ROLE_ROOT)} of {len(root.keys(Role.ROLE_ROOT))} root keys must sign the next"
+    )
 
 
 @keys_app.command("list")
@@ -145,6 +178,12 @@ def sign_in_link(email: Annotated[str, typer.Option(help="Whose; the first owner
     typer.echo(_guarded(lambda: asyncio.run(new_link(wiring, email))))
 
 
+def _role(name: str, known: Sequence[str]) -> Role.ValueType:
+    if name not in known:
+        raise typer.BadParameter(f"no such role: {name}; there are {', '.join(known)}")
+    return Role.Value(f"ROLE_{name.upper()}")
+
+
 def _platform() -> Platform:
     try:
         return from_environment(os.environ)
@@ -158,6 +197,10 @@ def _guarded(action: Callable[[], Any]) -> Any:
         return action()
     except (KeysUnusable, LookupError) as error:
         _refuse(error)
+    except Refused:
+        _refuse(ValueError("the file is no root document"))
+    except OSError as error:
+        _refuse(RuntimeError(f"{error.filename}: {error.strerror}"))
 
 
 def _refuse(error: Exception) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from spin_envelope.errors import Refused
-from spin_envelope.root import TrustedRoot
-from spin_envelope.signing import sign
+from spin_envelope.keys import SigningKey
+from spin_envelope.root import TrustedRoot, build_root_document
+from spin_envelope.signing import countersigned, sign
 from spin_services.keys import FileKek, KeyStore, KeysUnusable
 from spin_services.keys import store as store_module
 from spin_services.rpc.wiring import system_clock
 from spinapis.envelope.v1.attach_pb2 import Challenge
-from spinapis.envelope.v1.trust_pb2 import Role
+from spinapis.envelope.v1.trust_pb2 import Role, RootDocument
 
 AUTH, ROOT = Role.ROLE_AUTH, Role.ROLE_ROOT
 OpenStore = Callable[[], KeyStore]
@@ -139,3 +140,61 @@ def test_an_expired_root_document_is_refused(open_store: OpenStore, tmp_path: Pa
     late = KeyStore(tmp_path / "keys", FileKek(tmp_path / "kek"), lambda: system_clock() + store_module.ROOT_LIFE_MS)
     with pytest.raises((Refused, KeysUnusable)):
         late.root()
+
+
+@pytest.fixture
+def offline(open_store: OpenStore) -> list[SigningKey]:
+    """Three root keys that are kept elsewhere; two of them must sign."""
+    keys = [SigningKey.generate() for _ in range(3)]
+    store = open_store()
+    now = store.root()
+    roles = {role: [key.public for key in now.keys(role)] for role in store_module.ROTATING_ROLES} | {ROOT: [key.public for key in keys]}
+    document = build_root_document(2, system_clock() + 1_000_000, roles, threshold=2)
+    store.install(sign(document, store.role_key(ROOT), *keys[:2]))
+    return keys
+
+
+def test_a_root_that_went_off_line_leaves_no_key_behind(open_store: OpenStore, offline: list[SigningKey], tmp_path: Path) -> None:
+    assert not list((tmp_path / "keys/root").glob("*.key"))
+    with pytest.raises(KeysUnusable, match="spin-service keys propose"):
+        open_store().rotate(AUTH)
+    signed_by_auth(open_store())
+
+
+def test_a_rotation_counts_when_enough_roots_signed_it(open_store: OpenStore, offline: list[SigningKey]) -> None:
+    store = open_store()
+    before, old = store.root(), store.role_key(AUTH).key_id
+    proposal = store.propose(AUTH)
+    for signed in (
+        proposal,
+        countersigned(proposal, RootDocument, offline[0]),
+        countersigned(proposal, RootDocument, SigningKey.generate(), offline[0]),
+    ):
+        with pytest.raises(KeysUnusable, match="does not count"):
+            store.install(signed)
+    assert store.role_key(AUTH).key_id == old
+    after = store.install(countersigned(proposal, RootDocument, offline[2], offline[0]))
+    assert after.version == 3
+    assert store.role_key(AUTH).key_id == before.keys(AUTH)[1].key_id
+    before.verify(signed_by_auth(store), Challenge, system_clock())
+
+
+def test_an_installed_document_that_drops_a_compromised_key_revokes_it(open_store: OpenStore, offline: list[SigningKey]) -> None:
+    store = open_store()
+    message, old = signed_by_auth(store), store.role_key(AUTH).key_id
+    root = store.install(countersigned(store.propose(AUTH, compromised=True), RootDocument, *offline), compromised=True)
+    with pytest.raises(Refused):
+        root.verify(message, Challenge, system_clock())
+    assert store.revoked_key_ids() == {old}
+
+
+def test_a_document_with_keys_from_elsewhere_is_not_installed(open_store: OpenStore, offline: list[SigningKey]) -> None:
+    """Who has the roots' signatures and not this host would otherwise leave the services without a key to sign with."""
+    store = open_store()
+    root = store.root()
+    roles = {role: [key.public for key in root.keys(role)] for role in (ROOT, *store_module.ROTATING_ROLES)}
+    roles[AUTH] = [SigningKey.generate().public, SigningKey.generate().public]
+    document = build_root_document(3, system_clock() + 1_000_000, roles, threshold=2)
+    with pytest.raises(KeysUnusable, match="not in"):
+        store.install(sign(document, *offline))
+    signed_by_auth(open_store())

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from spin_client.cli import api_keys, audit, connections, members, notebooks, run_notebook, runtimes, sessions, sign_in, workspaces
+from spin_client.cli import api_keys, audit, connections, members, notebooks, root, run_notebook, runtimes, sessions, sign_in, workspaces
 from spin_client.cli.command_context import INTERRUPTED, REFUSED, UNREACHABLE, USAGE
 from spin_client.cli.printing import Printer
 from spin_client.cli.settings import Settings
@@ -49,6 +49,7 @@ for _group, _name in (
     (connections.group, "connection"),
     (sessions.group, "session"),
     (audit.group, "audit"),
+    (root.group, "root"),
 ):
     app.add_typer(_group, name=_name)
 

@@ -10,12 +10,10 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from spin_envelope.digests import pae
 from spin_envelope.errors import Refused
-from spin_envelope.signing import Verified, sign, verify
+from spin_envelope.signing import Verified, countersigned, sign, verify
 from spin_services.keys import KeyStore
 from spin_services.rpc.errors import ErrorReason, ServiceError
-from spinapis.envelope.v1.signed_pb2 import Signature, SignedMessage
 from spinapis.envelope.v1.trust_pb2 import Role
 
 M = TypeVar("M", bound=Message)
@@ -41,6 +39,4 @@ class Documents:
         listed = {key.key_id for key in self._keys.root().keys(Role.ROLE_AUTH)}
         if self.ours(data, cls).key_ids & listed:
             return data
-        envelope, key = SignedMessage.FromString(data), self._keys.role_key(Role.ROLE_AUTH)
-        envelope.signatures.append(Signature(sig=key.sign(pae(envelope.payload_type, envelope.payload)), key_id=key.key_id))
-        return envelope.SerializeToString(deterministic=True)
+        return countersigned(data, cls, self._keys.role_key(Role.ROLE_AUTH))

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from spin_envelope.errors import Refused
 from spin_envelope.keys import SigningKey, VerifyKey
 from spin_envelope.root import TrustedRoot, build_root_document
-from spin_envelope.signing import sign, unverified
+from spin_envelope.signing import countersigned, sign, unverified
 from spin_services.keys.files import locked, write_durably
 from spin_services.keys.kek import FileKek, KeysUnusable
 from spinapis.envelope.v1.trust_pb2 import Role, RootDocument
@@ -57,7 +58,8 @@ class KeyStore:
             roles: Listing = {Role.ROLE_ROOT: [root.public]}
             for role in ROTATING_ROLES:
                 roles[role] = [self._new_key(role).public, self._new_key(role).public]
-            self._publish(1, roles, root)
+            document = build_root_document(1, self._clock() + ROOT_LIFE_MS, roles)
+            write_durably(self._documents / _file_name(1), sign(document, root), mode=0o644)
             return True
 
     def role_key(self, role: Role.ValueType) -> SigningKey:
@@ -84,24 +86,83 @@ class KeyStore:
         return [key for key_id, key in found.items() if key_id not in loaded.revoked]
 
     def rotate(self, role: Role.ValueType, *, compromised: bool = False) -> TrustedRoot:
-        """Makes the next key current, and a new next one. The old key stays accepted until the rotation after, unless it is compromised."""
+        """Makes the next key current, and a new next one. The old key stays accepted until the rotation after, unless it is compromised.
+
+        Raises KeysUnusable when the root is kept elsewhere.
+        """
         with locked(self._folder):
-            self._looked_at = 0.0
-            loaded, signers = self._current(), [self.role_key(Role.ROLE_ROOT)]
+            loaded = self._newest_first()
+            signers = [self._root_key(loaded.root)]
             roles = _listing(loaded.root)
-            old = loaded.root.keys(role)
-            new = self._new_key(role)
             if role == Role.ROLE_ROOT:
-                roles[role] = [new.public]
-                signers.append(new)
+                signers.append(self._new_key(role))
+                roles[role] = [signers[1].public]
             else:
-                roles[role] = [old[1].public, new.public] + ([] if compromised else [old[0].public])
-            if compromised:
-                self._revoke(loaded.revoked | {old[0].key_id})
-            self._publish(loaded.root.version + 1, roles, *signers)
-            self._forget(role, keep={old[0].key_id} if not compromised else set())
-            self._looked_at = 0.0
-            return self._current().root
+                roles[role] = self._rotated(loaded.root, role, compromised)
+            document = self._successor(loaded.root, roles)
+            return self._install(loaded, sign(document, *signers), compromised)
+
+    def propose(self, role: Role.ValueType, *, compromised: bool = False) -> bytes:
+        """The rotation of a role as an unsigned document, for a root that is kept elsewhere; the role's new next key is made."""
+        with locked(self._folder):
+            root = self._newest_first().root
+            roles = _listing(root)
+            roles[role] = self._rotated(root, role, compromised)
+            return sign(self._successor(root, roles))
+
+    def sign_as_root(self, document: bytes) -> bytes:
+        """The document with this installation's root signature: the step with which the root leaves it. Raises Refused and KeysUnusable."""
+        return countersigned(document, RootDocument, self.role_key(Role.ROLE_ROOT))
+
+    def install(self, document: bytes, *, compromised: bool = False) -> TrustedRoot:
+        """Puts a document in force that the roots signed elsewhere. Raises KeysUnusable for one that does not count, or names absent keys."""
+        with locked(self._folder):
+            return self._install(self._newest_first(), document, compromised)
+
+    def _rotated(self, root: TrustedRoot, role: Role.ValueType, compromised: bool) -> list[bytes]:
+        old = root.keys(role)
+        return [old[1].public, self._new_key(role).public] + ([] if compromised else [old[0].public])
+
+    def _install(self, loaded: _Loaded, data: bytes, compromised: bool) -> TrustedRoot:
+        """`compromised` revokes the keys that the document drops and that were current."""
+        new = self._counted(loaded.root, data)
+        was_current = {loaded.root.keys(role)[0].key_id for role in (Role.ROLE_ROOT, *ROTATING_ROLES)}
+        listed = {key.key_id for role in (Role.ROLE_ROOT, *ROTATING_ROLES) for key in new.keys(role)}
+        if compromised:
+            self._revoke(loaded.revoked | (was_current - listed))
+        write_durably(self._documents / _file_name(new.version), data, mode=0o644)
+        # One generation stays for processes that look a second later; what is compromised goes, and so does a root's key that counts no more.
+        previous_root = {loaded.root.keys(Role.ROLE_ROOT)[0].key_id}
+        self._forget(listed if compromised else listed | (was_current - previous_root))
+        return self._newest_first().root
+
+    def _counted(self, root: TrustedRoot, data: bytes) -> TrustedRoot:
+        try:
+            new = root.updated(data, self._clock())
+        except Refused as refusal:
+            raise KeysUnusable(f"the document does not count after {root.version}: {refusal}. See `spinctl root show`") from None
+        for role in ROTATING_ROLES:
+            path = self._key_path(role, new.keys(role)[0].key_id)
+            # A host may hold the keys of some services alone.
+            if path.parent.is_dir() and not path.exists():
+                raise KeysUnusable(f"root document {new.version} has {_name(role)} sign with a key that is not in {self._folder}: propose it here")
+        return new
+
+    def _root_key(self, root: TrustedRoot) -> SigningKey:
+        if root.threshold(Role.ROLE_ROOT) > 1 or not self._key_path(Role.ROLE_ROOT, root.keys(Role.ROLE_ROOT)[0].key_id).exists():
+            raise KeysUnusable(
+                "the root is kept elsewhere: write the change with `spin-service keys propose`, have it signed with `spinctl root sign`, "
+                "and put it in force with `spin-service keys install`"
+            )
+        return self.role_key(Role.ROLE_ROOT)
+
+    def _newest_first(self) -> _Loaded:
+        """What is on disk now, not what was a second ago."""
+        self._looked_at = 0.0
+        return self._current()
+
+    def _successor(self, root: TrustedRoot, roles: Listing) -> RootDocument:
+        return build_root_document(root.version + 1, self._clock() + ROOT_LIFE_MS, roles, root.threshold(Role.ROLE_ROOT))
 
     @property
     def _documents(self) -> Path:
@@ -129,10 +190,6 @@ class KeyStore:
         revoked = frozenset(bytes.fromhex(line) for line in path.read_text().split()) if path.exists() else frozenset()
         return _Loaded(tuple(documents), root, tuple(history), revoked)
 
-    def _publish(self, version: int, roles: Listing, *signers: SigningKey) -> None:
-        document = build_root_document(version, self._clock() + ROOT_LIFE_MS, roles)
-        write_durably(self._documents / _file_name(version), sign(document, *signers), mode=0o644)
-
     def _revoke(self, key_ids: frozenset[bytes]) -> None:
         write_durably(self._folder / "revoked", "".join(f"{key_id.hex()}\n" for key_id in sorted(key_ids)).encode(), mode=0o644)
 
@@ -152,15 +209,12 @@ class KeyStore:
             raise KeysUnusable(f"the key in {path} is another one")
         return key
 
-    def _forget(self, role: Role.ValueType, keep: set[bytes]) -> None:
-        """Deletes private keys that sign no more; one generation stays for processes that look a second later."""
-        listed = {key.key_id for key in TrustedRoot.pinned(self._newest(), None).keys(role)}
-        for path in (self._folder / _name(role)).glob("*.key"):
-            if bytes.fromhex(path.stem) not in listed | keep:
-                path.unlink()
-
-    def _newest(self) -> bytes:
-        return max(self._documents.glob("????????.bin")).read_bytes()
+    def _forget(self, keep: set[bytes]) -> None:
+        """Deletes private keys that sign no more."""
+        for role in (Role.ROLE_ROOT, *ROTATING_ROLES):
+            for path in (self._folder / _name(role)).glob("*.key"):
+                if bytes.fromhex(path.stem) not in keep:
+                    path.unlink()
 
     def _key_path(self, role: Role.ValueType, key_id: bytes) -> Path:
         return self._folder / _name(role) / f"{key_id.hex()}.key"
