@@ -260,14 +260,6 @@ async def test_a_trust_state_signed_by_the_compiler(runtime, plane: ControlPlane
     await refused(runtime.broker.accept_trust([], sign(state, plane.keys[trust_pb2.ROLE_COMPILER])), reasons_pb2.ERROR_REASON_OPEN_FAILED)
 
 
-async def test_a_log_that_shrinks_or_forks(runtime, plane: ControlPlane) -> None:
-    await runtime.broker.accept_trust([], plane.trust_state(checkpoint=plane.checkpoint(10)))
-    await runtime.restart()
-    for note in (plane.checkpoint(9), plane.checkpoint(10, b"\1" * 32)):
-        await refused(runtime.broker.accept_trust([], plane.trust_state(checkpoint=note)), reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED)
-    await runtime.broker.accept_trust([], plane.trust_state(checkpoint=plane.checkpoint(11)))
-
-
 # The acknowledgement of receipts
 
 

@@ -20,6 +20,7 @@ from spin_runtime.broker.api import Attachment
 from spin_runtime.broker.kernels import KernelLedger
 from spin_runtime.broker.refusals import Denial, open_failed
 from spin_runtime.broker.trust import SKEW_MS, Trust, check_may_run, check_not_revoked, clocks
+from spin_runtime.broker.witness import check_proved
 from spinapis.envelope.v1 import attach_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
 
@@ -90,6 +91,7 @@ def decide(program: Verified[run_pb2.Program], attachment: Attachment, facts: Fa
         _check_repeated(program.message, grant.message, attachment, facts)
         check_may_run(facts.trust, facts.now_ms)
         check_not_revoked(facts.trust, program.key_ids, grant.key_ids)
+        check_proved(facts.trust.log, attachment.log_size)
         _check_times(program.message, grant.message, facts.now_ms)
         _check_kernel(program.message, facts, ledger)
         _take_seq(program.message.nonce, ledger)

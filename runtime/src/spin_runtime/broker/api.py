@@ -29,6 +29,8 @@ class Attachment:
     user_id: str
     scopes: frozenset[int]
     expires_at_ms: int
+    # What the log must be proved to have before programs of this attachment run; 0 demands nothing.
+    log_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,17 @@ class TrustStored:
     root_version: int
     trust_version: int
     expires_at_ms: int
+    # Of the checkpoint that the runtime holds now.
+    log_size: int
+
+
+@dataclass(frozen=True)
+class LogProof:
+    """A signed note, and the hashes that lead to it from the tree of `from_size` entries."""
+
+    from_size: int
+    note: bytes
+    hashes: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -137,7 +150,7 @@ class Broker(Protocol):
 
     async def attach(self, pending: "PendingAttach", client_auth: bytes) -> Attachment: ...
 
-    async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes) -> TrustStored: ...
+    async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes, log_proof: LogProof | None = None) -> TrustStored: ...
 
     # Kernels: the broker admits programs to live epochs alone
     async def kernel_started(self, session_id: bytes, kernel_name: str) -> LiveKernel:

@@ -18,7 +18,7 @@ from spin_envelope.keys import SigningKey
 from spin_envelope.pairing import SpinToken
 from spin_envelope.signing import sign
 from spin_runtime.broker import admission, attachment, pairing
-from spin_runtime.broker.api import Attachment, Broker, BundleStored, LiveKernel, PendingAttach, Rejected, Run, RunEnd, Status, TrustStored
+from spin_runtime.broker.api import Attachment, Broker, BundleStored, LiveKernel, LogProof, PendingAttach, Rejected, Run, RunEnd, Status, TrustStored
 from spin_runtime.broker.credentials import Credentials
 from spin_runtime.broker.disk import EncryptedFolder
 from spin_runtime.broker.identity import Boot, fingerprint, load_identity
@@ -31,7 +31,7 @@ from spin_runtime.broker.runs import OpenRuns
 from spin_runtime.broker.socket import UseSockets
 from spin_runtime.broker.state import StateStore
 from spin_runtime.broker.tickets import TicketBook
-from spin_runtime.broker.trust import Trust, with_documents, with_state
+from spin_runtime.broker.trust import Trust, with_documents, with_log_proof, with_state
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import broker_pb2
@@ -160,7 +160,8 @@ class LocalBroker:
                 trust = self._accept(root_documents, trust_state)
             except Denial as denial:
                 # Two clients may fetch trust states at once and arrive in the other order: the newer one stands.
-                if denial.reason != reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED:
+                # A checkpoint that contradicts the one held is another matter.
+                if denial.reason != reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED or denial.metadata.get("document") == "checkpoint":
                     raise
                 log.info("older_trust_ignored", why=denial.why)
             said = attachment.ClientHello(capability, challenge, nonce_b, session_key, origin)
@@ -193,16 +194,18 @@ class LocalBroker:
         with refusing("attach_refused"):
             return attachment.check_client_auth(pending, client_auth, self._clock())
 
-    async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes) -> TrustStored:
+    async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes, log_proof: LogProof | None = None) -> TrustStored:
         with refusing("trust_refused"):
-            trust = self._accept(root_documents, trust_state)
-        return TrustStored(trust.root.version, trust.state.version, trust.state.expires_at_ms)
+            trust = self._accept(root_documents, trust_state, log_proof)
+        return TrustStored(trust.root.version, trust.state.version, trust.state.expires_at_ms, trust.log.size)
 
-    def _accept(self, documents: Sequence[bytes], state: bytes) -> Trust:
+    def _accept(self, documents: Sequence[bytes], state: bytes, proof: LogProof | None = None) -> Trust:
         """Takes newer documents, and stores them before anything is decided by them."""
         trust = with_documents(self._paired(), documents)
         if state:
             trust = with_state(trust, state, self._clock())
+        if proof is not None:
+            trust = with_log_proof(trust, proof)
         self._states.change(
             root_documents=trust.documents,
             trust_state=trust.state_data,

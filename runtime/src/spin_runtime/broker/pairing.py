@@ -16,7 +16,8 @@ from spin_envelope.signing import sign, unverified
 from spin_runtime.broker.disk import unreadable
 from spin_runtime.broker.refusals import Denial
 from spin_runtime.broker.state import State
-from spin_runtime.broker.trust import Log, Trust, walk
+from spin_runtime.broker.trust import Trust, walk
+from spin_runtime.broker.witness import Log
 from spinapis.envelope.v1 import enrol_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 

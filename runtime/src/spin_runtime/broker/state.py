@@ -24,7 +24,7 @@ class State:
     root_documents: tuple[bytes, ...] = ()
     # The newest signed TrustState; empty before the first.
     trust_state: bytes = b""
-    # The newest checkpoint of the workspace's log.
+    # The checkpoint of the home's log that was last proved, or the first one seen.
     log_note: bytes = b""
     log_size: int = 0
     log_root: bytes = b""

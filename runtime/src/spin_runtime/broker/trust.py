@@ -2,30 +2,23 @@
 
 - Versions only rise. A document that was seen before may come again; an older one, or another one of the same version, is refused.
 - Nothing runs without a trust state that is fresh and says CONFIRMED; it is 24 hours old at most.
-- The log's newest checkpoint may grow and never shrink.
+- A trust state shows a checkpoint of the log; what the runtime makes of it stands in `witness`.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from spin_envelope.note import open_note, origin_of
+from spin_envelope.note import origin_of
 from spin_envelope.root import TrustedRoot
 from spin_envelope.sealing import Suite
+from spin_runtime.broker.api import LogProof
 from spin_runtime.broker.refusals import Denial, open_failed
+from spin_runtime.broker.witness import NOTHING_SEEN, Log, Signers, proved, shown, shown_size
 from spinapis.envelope.v1 import enrol_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 
 SKEW_MS = 90 * 1000
 TRUST_VALIDITY_MS = 24 * 3600 * 1000
-
-
-@dataclass(frozen=True)
-class Log:
-    """The newest checkpoint of the workspace's log: the note as carried, and what it says."""
-
-    note: bytes = b""
-    size: int = 0
-    root_hash: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ class Trust:
     documents: tuple[bytes, ...]
     state: trust_pb2.TrustState
     state_data: bytes = b""
-    log: Log = Log()
+    log: Log = NOTHING_SEEN
 
     @property
     def revoked(self) -> Collection[bytes]:
@@ -46,6 +39,11 @@ class Trust:
     def suite(self) -> Suite:
         """The suite of the boot key: the one pinned at enrolment, or a better one that has become the least."""
         return Suite(max(self.grant.suite, self.state.min_suite))
+
+    @property
+    def log_shown(self) -> int:
+        """The size of the log that the trust state shows, proved or not."""
+        return shown_size(self.state.checkpoint, origin_of(self.grant.workspace_id))
 
 
 def walk(pinned: bytes, digest: bytes, documents: Iterable[bytes], now_ms: int) -> TrustedRoot:
@@ -94,7 +92,17 @@ def with_state(trust: Trust, data: bytes, now_ms: int) -> Trust:
     _check_target(trust, state)
     _check_versions(trust, state)
     _check_validity(state, now_ms)
-    return replace(trust, state=state, state_data=data, log=_grown(trust, state.checkpoint))
+    return replace(trust, state=state, state_data=data, log=shown(trust.log, state.checkpoint, _log_signers(trust)))
+
+
+def with_log_proof(trust: Trust, proof: LogProof) -> Trust:
+    """Holds the checkpoint that the proof leads to. Raises Refused and Denial."""
+    return replace(trust, log=proved(trust.log, proof, _log_signers(trust)))
+
+
+def _log_signers(trust: Trust) -> Signers:
+    keys = [key for key in trust.root.keys(trust_pb2.ROLE_AUDIT) if key.key_id not in trust.revoked]
+    return Signers(keys, origin_of(trust.grant.workspace_id))
 
 
 def _check_target(trust: Trust, state: trust_pb2.TrustState) -> None:
@@ -124,16 +132,6 @@ def _check_validity(state: trust_pb2.TrustState, now_ms: int) -> None:
             runtime_clock_ms=str(now_ms),
             issued_at_ms=str(state.issued_at_ms),
         )
-
-
-def _grown(trust: Trust, note: bytes) -> Log:
-    if not note:
-        return trust.log
-    checkpoint = open_note(note, trust.root.keys(trust_pb2.ROLE_AUDIT), origin_of(trust.grant.workspace_id))
-    known = trust.log
-    if checkpoint.size < known.size or (checkpoint.size == known.size and known.note and checkpoint.root_hash != known.root_hash):
-        raise _rollback("checkpoint", f"the log's checkpoint of {checkpoint.size} entries contradicts the known one of {known.size}")
-    return Log(note, checkpoint.size, checkpoint.root_hash)
 
 
 def check_may_run(trust: Trust, now_ms: int) -> None:

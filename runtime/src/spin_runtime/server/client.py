@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from spin_runtime.broker.api import Attachment, Broker, BrokerError, BundleStored, Rejected
+from spin_runtime.broker.api import Attachment, Broker, BrokerError, BundleStored, LogProof, Rejected
 from spin_runtime.kernels.api import Kernel, KernelPool
 from spin_runtime.server.feed import carry_receipts, follow
 from spin_runtime.server.wire import FrameSocket, Gone, violation
@@ -115,12 +115,18 @@ class Client:
             self._session.submit(opened, frame.traceparent)
 
     async def trust_documents(self, frame: Frame) -> None:
+        said = frame.trust_documents
+        proof = None
+        if said.HasField("log_proof"):
+            proof = LogProof(said.log_proof.from_size, said.log_proof.note, tuple(said.log_proof.hashes))
         try:
-            stored = await self._services.broker.accept_trust(list(frame.trust_documents.root_documents), frame.trust_documents.trust_state)
+            stored = await self._services.broker.accept_trust(list(said.root_documents), said.trust_state, proof)
         except BrokerError as error:
             await self._socket.refuse(error)
             return
-        accepted = frames_pb2.TrustAccepted(root_version=stored.root_version, trust_version=stored.trust_version, expires_at_ms=stored.expires_at_ms)
+        accepted = frames_pb2.TrustAccepted(
+            root_version=stored.root_version, trust_version=stored.trust_version, expires_at_ms=stored.expires_at_ms, log_size=stored.log_size
+        )
         await self._socket.send(frames_pb2.RuntimeFrame(trust_accepted=accepted))
 
     async def receipt_ack(self, frame: Frame) -> None:

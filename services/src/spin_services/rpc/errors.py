@@ -95,6 +95,7 @@ _BY_NAME: dict[str, tuple[grpc.StatusCode, str]] = {
     "OPERATION_FAILED": (_ABORTED, "The remote system refused or failed."),
     "POLICY_REFUSED": (_DENIED, "The runtime's own policy forbids this."),
     "QUEUE_FULL": (_EXHAUSTED, "The kernel's queue is full: wait for a run to end."),
+    "LOG_UNPROVEN": (_PRECONDITION, "The log was not proved to continue what the runtime has seen: attach again."),
 }
 
 CATALOGUE: dict[Reason, tuple[grpc.StatusCode, str]] = {ErrorReason.Value(f"ERROR_REASON_{name}"): entry for name, entry in _BY_NAME.items()}

@@ -167,7 +167,9 @@ class Hello(_message.Message):
     root_version: _builtins.int
     last_receipt_seq: _builtins.int
     checkpoint: _builtins.bytes
-    """The newest audit checkpoint the runtime holds (a signed note); empty before the first one."""
+    """The audit checkpoint that the runtime holds (a signed note): the first one it saw, or the newest one proved to continue it. Empty before
+    the first. The key that signed it may have left the root document since; Hello's signature vouches for it.
+    """
     session_id: _builtins.bytes
     @_builtins.property
     def boot_hpke_key(self) -> _signed_pb2.PublicKey:

@@ -129,6 +129,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The runtime's own policy forbids it. Metadata: policy."""
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 120
     """The runtime's queue for this kernel is full. Metadata: limit."""
+    ERROR_REASON_LOG_UNPROVEN: _ErrorReason.ValueType  # 121
+    """The log was not yet proved to continue what the runtime has seen: attach again and send the proof. Metadata: known_size, needed_size."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -237,4 +239,6 @@ ERROR_REASON_POLICY_REFUSED: ErrorReason.ValueType  # 119
 """The runtime's own policy forbids it. Metadata: policy."""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 120
 """The runtime's queue for this kernel is full. Metadata: limit."""
+ERROR_REASON_LOG_UNPROVEN: ErrorReason.ValueType  # 121
+"""The log was not yet proved to continue what the runtime has seen: attach again and send the proof. Metadata: known_size, needed_size."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -439,22 +439,58 @@ class TrustDocuments(_message.Message):
 
     ROOT_DOCUMENTS_FIELD_NUMBER: _builtins.int
     TRUST_STATE_FIELD_NUMBER: _builtins.int
+    LOG_PROOF_FIELD_NUMBER: _builtins.int
     trust_state: _builtins.bytes
     @_builtins.property
     def root_documents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    @_builtins.property
+    def log_proof(self) -> Global___LogProof:
+        """That the log continues the one of Hello.checkpoint. Taken from attached clients; in a ClientHello it is passed over."""
+
     def __init__(
         self,
         *,
         root_documents: _abc.Iterable[_builtins.bytes] | None = ...,
         trust_state: _builtins.bytes = ...,
+        log_proof: Global___LogProof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["log_proof", b"log_proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["root_documents", b"root_documents", "trust_state", b"trust_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_proof", b"log_proof", "root_documents", b"root_documents", "trust_state", b"trust_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrustDocuments: _TypeAlias = TrustDocuments  # noqa: Y015
+
+@_typing.final
+class LogProof(_message.Message):
+    """RFC 9162, section 2.1.4. The log is that of the runtime's home."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_SIZE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    HASHES_FIELD_NUMBER: _builtins.int
+    from_size: _builtins.int
+    """The size of Hello.checkpoint, from which the proof leads on."""
+    note: _builtins.bytes
+    """audit's signed note of the larger log."""
+    @_builtins.property
+    def hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        from_size: _builtins.int = ...,
+        note: _builtins.bytes = ...,
+        hashes: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_size", b"from_size", "hashes", b"hashes", "note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogProof: _TypeAlias = LogProof  # noqa: Y015
 
 @_typing.final
 class TrustAccepted(_message.Message):
@@ -463,19 +499,23 @@ class TrustAccepted(_message.Message):
     ROOT_VERSION_FIELD_NUMBER: _builtins.int
     TRUST_VERSION_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    LOG_SIZE_FIELD_NUMBER: _builtins.int
     root_version: _builtins.int
     trust_version: _builtins.int
     expires_at_ms: _builtins.int
+    log_size: _builtins.int
+    """The size of the checkpoint that the runtime holds now."""
     def __init__(
         self,
         *,
         root_version: _builtins.int = ...,
         trust_version: _builtins.int = ...,
         expires_at_ms: _builtins.int = ...,
+        log_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "root_version", b"root_version", "trust_version", b"trust_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "log_size", b"log_size", "root_version", b"root_version", "trust_version", b"trust_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

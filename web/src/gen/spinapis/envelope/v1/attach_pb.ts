@@ -211,7 +211,8 @@ export type Hello = Message<"spinapis.envelope.v1.Hello"> & {
   lastReceiptSeq: bigint;
 
   /**
-   * The newest audit checkpoint the runtime holds (a signed note); empty before the first one.
+   * The audit checkpoint that the runtime holds (a signed note): the first one it saw, or the newest one proved to continue it. Empty before
+   * the first. The key that signed it may have left the root document since; Hello's signature vouches for it.
    *
    * @generated from field: bytes checkpoint = 14;
    */

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/runtime/v1/frames.proto.
  */
 export const file_spinapis_runtime_v1_frames: GenFile = /*@__PURE__*/
-  fileDesc("CiBzcGluYXBpcy9ydW50aW1lL3YxL2ZyYW1lcy5wcm90bxITc3BpbmFwaXMucnVudGltZS52MSKpBwoLQ2xpZW50RnJhbWUSOgoNcGFpcmluZ19zdGFydBgBIAEoCzIhLnNwaW5hcGlzLnJ1bnRpbWUudjEuUGFpcmluZ1N0YXJ0SAASPAoOcGFpcmluZ19maW5pc2gYAiABKAsyIi5zcGluYXBpcy5ydW50aW1lLnYxLlBhaXJpbmdGaW5pc2hIABI4CgxjbGllbnRfaGVsbG8YAyABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLkNsaWVudEhlbGxvSAASNgoLY2xpZW50X2F1dGgYBCABKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLkNsaWVudEF1dGhIABIQCgZzZWFsZWQYBSABKAxIABI+Cg90cnVzdF9kb2N1bWVudHMYBiABKAsyIy5zcGluYXBpcy5ydW50aW1lLnYxLlRydXN0RG9jdW1lbnRzSAASFQoLcmVjZWlwdF9hY2sYByABKAxIABItCgZyZXN1bWUYCCABKAsyGy5zcGluYXBpcy5ydW50aW1lLnYxLlJlc3VtZUgAEjgKDHN0YXJ0X2tlcm5lbBgJIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuU3RhcnRLZXJuZWxIABIzCglpbnRlcnJ1cHQYCiABKAsyHi5zcGluYXBpcy5ydW50aW1lLnYxLkludGVycnVwdEgAEjwKDnJlc3RhcnRfa2VybmVsGAsgASgLMiIuc3BpbmFwaXMucnVudGltZS52MS5SZXN0YXJ0S2VybmVsSAASNgoLaW5wdXRfcmVwbHkYDCABKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLklucHV0UmVwbHlIABIxCghjb21wbGV0ZRgNIAEoCzIdLnNwaW5hcGlzLnJ1bnRpbWUudjEuQ29tcGxldGVIABIvCgdpbnNwZWN0GA4gASgLMhwuc3BpbmFwaXMucnVudGltZS52MS5JbnNwZWN0SAASNgoLc3RvcF9rZXJuZWwYDyABKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLlN0b3BLZXJuZWxIABI8Cg5rZXJuZWxfcmVxdWVzdBgQIAEoCzIiLnNwaW5hcGlzLnJ1bnRpbWUudjEuS2VybmVsUmVxdWVzdEgAEjoKDWNhbmNlbF9xdWV1ZWQYESABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkNhbmNlbFF1ZXVlZEgAEhMKC3RyYWNlcGFyZW50GBIgASgJQgYKBGJvZHki2gYKDFJ1bnRpbWVGcmFtZRIQCghwb3NpdGlvbhgBIAEoBBIXCg1lbnJvbF9yZXF1ZXN0GAIgASgMSAASLQoGcGFpcmVkGAMgASgLMhsuc3BpbmFwaXMucnVudGltZS52MS5QYWlyZWRIABIPCgVoZWxsbxgEIAEoDEgAEjEKCGF0dGFjaGVkGAUgASgLMh0uc3BpbmFwaXMucnVudGltZS52MS5BdHRhY2hlZEgAEjMKB291dHB1dHMYBiABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLk91dHB1dEJhdGNoSAASMgoJcnVuX3N0YXRlGAcgASgLMh0uc3BpbmFwaXMucnVudGltZS52MS5SdW5TdGF0ZUgAEjgKDGtlcm5lbF9zdGF0ZRgIIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuS2VybmVsU3RhdGVIABI6Cg1pbnB1dF9yZXF1ZXN0GAkgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5JbnB1dFJlcXVlc3RIABI1CghyZWNlaXB0cxgKIAEoCzIhLnNwaW5hcGlzLnJ1bnRpbWUudjEuUmVjZWlwdEJhdGNoSAASPAoOY29tcGxldGVfcmVwbHkYCyABKAsyIi5zcGluYXBpcy5ydW50aW1lLnYxLkNvbXBsZXRlUmVwbHlIABI6Cg1pbnNwZWN0X3JlcGx5GAwgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5JbnNwZWN0UmVwbHlIABIvCgdyZXN1bWVkGA0gASgLMhwuc3BpbmFwaXMucnVudGltZS52MS5SZXN1bWVkSAASKwoFZXJyb3IYDiABKAsyGi5zcGluYXBpcy5ydW50aW1lLnYxLkVycm9ySAASOAoMa2VybmVsX3JlcGx5GA8gASgLMiAuc3BpbmFwaXMucnVudGltZS52MS5LZXJuZWxSZXBseUgAEjwKDnRydXN0X2FjY2VwdGVkGBAgASgLMiIuc3BpbmFwaXMucnVudGltZS52MS5UcnVzdEFjY2VwdGVkSAASPgoPYnVuZGxlX2FjY2VwdGVkGBEgASgLMiMuc3BpbmFwaXMucnVudGltZS52MS5CdW5kbGVBY2NlcHRlZEgAQgYKBGJvZHkiDgoMUGFpcmluZ1N0YXJ0IjwKDVBhaXJpbmdGaW5pc2gSEwoLZW5yb2xfZ3JhbnQYASABKAwSFgoOcm9vdF9kb2N1bWVudHMYAiADKAwiRwoGUGFpcmVkEhQKDHdvcmtzcGFjZV9pZBgBIAEoDBISCgpydW50aW1lX2lkGAIgASgMEhMKC2ZpbmdlcnByaW50GAMgASgMIo4BCgtDbGllbnRIZWxsbxISCgpjYXBhYmlsaXR5GAEgASgMEhEKCWNoYWxsZW5nZRgCIAEoDBIPCgdub25jZV9iGAMgASgMEhMKC3Nlc3Npb25fa2V5GAQgASgMEjIKBXRydXN0GAUgASgLMiMuc3BpbmFwaXMucnVudGltZS52MS5UcnVzdERvY3VtZW50cyIaCgpDbGllbnRBdXRoEgwKBGF1dGgYASABKAwiPQoOVHJ1c3REb2N1bWVudHMSFgoOcm9vdF9kb2N1bWVudHMYASADKAwSEwoLdHJ1c3Rfc3RhdGUYAiABKAwiUwoNVHJ1c3RBY2NlcHRlZBIUCgxyb290X3ZlcnNpb24YASABKAQSFQoNdHJ1c3RfdmVyc2lvbhgCIAEoBBIVCg1leHBpcmVzX2F0X21zGAMgASgDIj8KDkJ1bmRsZUFjY2VwdGVkEhYKDmJ1bmRsZV92ZXJzaW9uGAEgASgEEhUKDWV4cGlyZXNfYXRfbXMYAiABKAMi3QEKCEF0dGFjaGVkEg8KB2Jvb3RfaWQYASABKAwSFgoOZmlyc3RfcG9zaXRpb24YAiABKAQSFQoNbGFzdF9wb3NpdGlvbhgDIAEoBBIwCgZrZXJuZWwYBCABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLktlcm5lbFN0YXRlEjAKB2tlcm5lbHMYBSADKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLktlcm5lbFNwZWMSEAoId2FybmluZ3MYBiADKAkSGwoTdHJ1c3RfZXhwaXJlc19hdF9tcxgHIAEoAyJCCgpLZXJuZWxTcGVjEgwKBG5hbWUYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhAKCGxhbmd1YWdlGAMgASgJIhoKBlJlc3VtZRIQCghwb3NpdGlvbhgBIAEoBCIbCgdSZXN1bWVkEhAKCHBvc2l0aW9uGAEgASgEIiIKC1N0YXJ0S2VybmVsEhMKC2tlcm5lbF9uYW1lGAEgASgJIgwKClN0b3BLZXJuZWwiDwoNUmVzdGFydEtlcm5lbCIgCglJbnRlcnJ1cHQSEwoLY2xlYXJfcXVldWUYASABKAgiPQoMQ2FuY2VsUXVldWVkEi0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2UicwoMSW5wdXRSZXF1ZXN0Ei0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USDgoGcHJvbXB0GAIgASgJEhAKCHBhc3N3b3JkGAMgASgIEhIKCnJlcXVlc3RfaWQYBCABKAkiLwoKSW5wdXRSZXBseRISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBXZhbHVlGAIgASgJIjwKCENvbXBsZXRlEhIKCnJlcXVlc3RfaWQYASABKAQSDAoEY29kZRgCIAEoCRIOCgZjdXJzb3IYAyABKA0idQoNQ29tcGxldGVSZXBseRISCgpyZXF1ZXN0X2lkGAEgASgEEg8KB21hdGNoZXMYAiADKAkSFAoMY3Vyc29yX3N0YXJ0GAMgASgNEhIKCmN1cnNvcl9lbmQYBCABKA0SFQoNbWV0YWRhdGFfanNvbhgFIAEoDCJRCgdJbnNwZWN0EhIKCnJlcXVlc3RfaWQYASABKAQSDAoEY29kZRgCIAEoCRIOCgZjdXJzb3IYAyABKA0SFAoMZGV0YWlsX2xldmVsGAQgASgNIkQKDEluc3BlY3RSZXBseRISCgpyZXF1ZXN0X2lkGAEgASgEEg0KBWZvdW5kGAIgASgIEhEKCWRhdGFfanNvbhgDIAEoDCJLCg1LZXJuZWxSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAQSEAoIbXNnX3R5cGUYAiABKAkSFAoMY29udGVudF9qc29uGAMgASgMIkkKC0tlcm5lbFJlcGx5EhIKCnJlcXVlc3RfaWQYASABKAQSEAoIbXNnX3R5cGUYAiABKAkSFAoMY29udGVudF9qc29uGAMgASgMIlQKBk91dHB1dBINCgVpbmRleBgBIAEoDRItCgRraW5kGAIgASgOMh8uc3BpbmFwaXMucnVudGltZS52MS5PdXRwdXRLaW5kEgwKBGJvZHkYAyABKAwiQAoKT3V0cHV0Qm9keRIPCgdjb250ZW50GAEgASgMEhAKCG1ldGFkYXRhGAIgASgMEg8KB2J1ZmZlcnMYAyADKAwiewoLT3V0cHV0QmF0Y2gSLQoFbm9uY2UYASABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZRIPCgdjZWxsX2lkGAIgASgJEiwKB291dHB1dHMYAyADKAsyGy5zcGluYXBpcy5ydW50aW1lLnYxLk91dHB1dCL6AgoIUnVuU3RhdGUSLQoFbm9uY2UYASABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZRIPCgdjZWxsX2lkGAIgASgJEhkKEWNpcGhlcnRleHRfZGlnZXN0GAMgASgMEiwKBXBoYXNlGAQgASgOMh0uc3BpbmFwaXMucnVudGltZS52MS5SdW5QaGFzZRIvCgZzdGF0dXMYBSABKA4yHy5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5TdGF0dXMSEQoJdHJ1bmNhdGVkGAYgASgIEi8KBnJlYXNvbhgHIAEoDjIfLnNwaW5hcGlzLmVycm9ycy52MS5FcnJvclJlYXNvbhIPCgdtZXNzYWdlGAggASgJEg8KB3RpbWVfbXMYCSABKAMSDwoHdXNlcl9pZBgKIAEoCRIOCgZmcmFtZXMYCyABKA0SFQoNb3V0cHV0X2RpZ2VzdBgMIAEoDBIWCg5wcm9ncmFtX2RpZ2VzdBgNIAEoDCKiAQoLS2VybmVsU3RhdGUSLwoFcGhhc2UYASABKA4yIC5zcGluYXBpcy5ydW50aW1lLnYxLktlcm5lbFBoYXNlEhMKC2tlcm5lbF9uYW1lGAIgASgJEhQKDGtlcm5lbF9lcG9jaBgDIAEoBBIQCghsYW5ndWFnZRgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEhQKDHF1ZXVlX2xlbmd0aBgGIAEoDSIgCgxSZWNlaXB0QmF0Y2gSEAoIcmVjZWlwdHMYASADKAwi9AEKBUVycm9yEi8KBnJlYXNvbhgBIAEoDjIfLnNwaW5hcGlzLmVycm9ycy52MS5FcnJvclJlYXNvbhIPCgdtZXNzYWdlGAIgASgJEjoKCG1ldGFkYXRhGAMgAygLMiguc3BpbmFwaXMucnVudGltZS52MS5FcnJvci5NZXRhZGF0YUVudHJ5EhIKCnJlcXVlc3RfaWQYBCABKAQSGQoRY2lwaGVydGV4dF9kaWdlc3QYBSABKAwSDQoFZmF0YWwYBiABKAgaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKrIDCgpPdXRwdXRLaW5kEhsKF09VVFBVVF9LSU5EX1VOU1BFQ0lGSUVEEAASFgoST1VUUFVUX0tJTkRfU1RSRUFNEAESHAoYT1VUUFVUX0tJTkRfRElTUExBWV9EQVRBEAISHgoaT1VUUFVUX0tJTkRfRVhFQ1VURV9SRVNVTFQQAxIVChFPVVRQVVRfS0lORF9FUlJPUhAEEhwKGE9VVFBVVF9LSU5EX0NMRUFSX09VVFBVVBAFEiMKH09VVFBVVF9LSU5EX1VQREFURV9ESVNQTEFZX0RBVEEQBhIdChlPVVRQVVRfS0lORF9FWEVDVVRFX0lOUFVUEAcSFgoST1VUUFVUX0tJTkRfU1RBVFVTEAgSGQoVT1VUUFVUX0tJTkRfQ09NTV9PUEVOEAkSGAoUT1VUUFVUX0tJTkRfQ09NTV9NU0cQChIaChZPVVRQVVRfS0lORF9DT01NX0NMT1NFEAsSHQoZT1VUUFVUX0tJTkRfRVhFQ1VURV9SRVBMWRAMEhkKFU9VVFBVVF9LSU5EX1RSVU5DQVRFRBANEhUKEU9VVFBVVF9LSU5EX09USEVSEA4qfwoIUnVuUGhhc2USGQoVUlVOX1BIQVNFX1VOU1BFQ0lGSUVEEAASFAoQUlVOX1BIQVNFX1FVRVVFRBABEhUKEVJVTl9QSEFTRV9SVU5OSU5HEAISEwoPUlVOX1BIQVNFX0VOREVEEAMSFgoSUlVOX1BIQVNFX1JFSkVDVEVEEAQqvAEKC0tlcm5lbFBoYXNlEhwKGEtFUk5FTF9QSEFTRV9VTlNQRUNJRklFRBAAEhUKEUtFUk5FTF9QSEFTRV9OT05FEAESGQoVS0VSTkVMX1BIQVNFX1NUQVJUSU5HEAISFQoRS0VSTkVMX1BIQVNFX0lETEUQAxIVChFLRVJORUxfUEhBU0VfQlVTWRAEEhUKEUtFUk5FTF9QSEFTRV9ERUFEEAUSGAoUS0VSTkVMX1BIQVNFX1NUT1BQRUQQBmIGcHJvdG8z", [file_spinapis_envelope_v1_run, file_spinapis_envelope_v1_receipt, file_spinapis_errors_v1_reasons]);
+  fileDesc("CiBzcGluYXBpcy9ydW50aW1lL3YxL2ZyYW1lcy5wcm90bxITc3BpbmFwaXMucnVudGltZS52MSKpBwoLQ2xpZW50RnJhbWUSOgoNcGFpcmluZ19zdGFydBgBIAEoCzIhLnNwaW5hcGlzLnJ1bnRpbWUudjEuUGFpcmluZ1N0YXJ0SAASPAoOcGFpcmluZ19maW5pc2gYAiABKAsyIi5zcGluYXBpcy5ydW50aW1lLnYxLlBhaXJpbmdGaW5pc2hIABI4CgxjbGllbnRfaGVsbG8YAyABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLkNsaWVudEhlbGxvSAASNgoLY2xpZW50X2F1dGgYBCABKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLkNsaWVudEF1dGhIABIQCgZzZWFsZWQYBSABKAxIABI+Cg90cnVzdF9kb2N1bWVudHMYBiABKAsyIy5zcGluYXBpcy5ydW50aW1lLnYxLlRydXN0RG9jdW1lbnRzSAASFQoLcmVjZWlwdF9hY2sYByABKAxIABItCgZyZXN1bWUYCCABKAsyGy5zcGluYXBpcy5ydW50aW1lLnYxLlJlc3VtZUgAEjgKDHN0YXJ0X2tlcm5lbBgJIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuU3RhcnRLZXJuZWxIABIzCglpbnRlcnJ1cHQYCiABKAsyHi5zcGluYXBpcy5ydW50aW1lLnYxLkludGVycnVwdEgAEjwKDnJlc3RhcnRfa2VybmVsGAsgASgLMiIuc3BpbmFwaXMucnVudGltZS52MS5SZXN0YXJ0S2VybmVsSAASNgoLaW5wdXRfcmVwbHkYDCABKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLklucHV0UmVwbHlIABIxCghjb21wbGV0ZRgNIAEoCzIdLnNwaW5hcGlzLnJ1bnRpbWUudjEuQ29tcGxldGVIABIvCgdpbnNwZWN0GA4gASgLMhwuc3BpbmFwaXMucnVudGltZS52MS5JbnNwZWN0SAASNgoLc3RvcF9rZXJuZWwYDyABKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLlN0b3BLZXJuZWxIABI8Cg5rZXJuZWxfcmVxdWVzdBgQIAEoCzIiLnNwaW5hcGlzLnJ1bnRpbWUudjEuS2VybmVsUmVxdWVzdEgAEjoKDWNhbmNlbF9xdWV1ZWQYESABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkNhbmNlbFF1ZXVlZEgAEhMKC3RyYWNlcGFyZW50GBIgASgJQgYKBGJvZHki2gYKDFJ1bnRpbWVGcmFtZRIQCghwb3NpdGlvbhgBIAEoBBIXCg1lbnJvbF9yZXF1ZXN0GAIgASgMSAASLQoGcGFpcmVkGAMgASgLMhsuc3BpbmFwaXMucnVudGltZS52MS5QYWlyZWRIABIPCgVoZWxsbxgEIAEoDEgAEjEKCGF0dGFjaGVkGAUgASgLMh0uc3BpbmFwaXMucnVudGltZS52MS5BdHRhY2hlZEgAEjMKB291dHB1dHMYBiABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLk91dHB1dEJhdGNoSAASMgoJcnVuX3N0YXRlGAcgASgLMh0uc3BpbmFwaXMucnVudGltZS52MS5SdW5TdGF0ZUgAEjgKDGtlcm5lbF9zdGF0ZRgIIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuS2VybmVsU3RhdGVIABI6Cg1pbnB1dF9yZXF1ZXN0GAkgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5JbnB1dFJlcXVlc3RIABI1CghyZWNlaXB0cxgKIAEoCzIhLnNwaW5hcGlzLnJ1bnRpbWUudjEuUmVjZWlwdEJhdGNoSAASPAoOY29tcGxldGVfcmVwbHkYCyABKAsyIi5zcGluYXBpcy5ydW50aW1lLnYxLkNvbXBsZXRlUmVwbHlIABI6Cg1pbnNwZWN0X3JlcGx5GAwgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5JbnNwZWN0UmVwbHlIABIvCgdyZXN1bWVkGA0gASgLMhwuc3BpbmFwaXMucnVudGltZS52MS5SZXN1bWVkSAASKwoFZXJyb3IYDiABKAsyGi5zcGluYXBpcy5ydW50aW1lLnYxLkVycm9ySAASOAoMa2VybmVsX3JlcGx5GA8gASgLMiAuc3BpbmFwaXMucnVudGltZS52MS5LZXJuZWxSZXBseUgAEjwKDnRydXN0X2FjY2VwdGVkGBAgASgLMiIuc3BpbmFwaXMucnVudGltZS52MS5UcnVzdEFjY2VwdGVkSAASPgoPYnVuZGxlX2FjY2VwdGVkGBEgASgLMiMuc3BpbmFwaXMucnVudGltZS52MS5CdW5kbGVBY2NlcHRlZEgAQgYKBGJvZHkiDgoMUGFpcmluZ1N0YXJ0IjwKDVBhaXJpbmdGaW5pc2gSEwoLZW5yb2xfZ3JhbnQYASABKAwSFgoOcm9vdF9kb2N1bWVudHMYAiADKAwiRwoGUGFpcmVkEhQKDHdvcmtzcGFjZV9pZBgBIAEoDBISCgpydW50aW1lX2lkGAIgASgMEhMKC2ZpbmdlcnByaW50GAMgASgMIo4BCgtDbGllbnRIZWxsbxISCgpjYXBhYmlsaXR5GAEgASgMEhEKCWNoYWxsZW5nZRgCIAEoDBIPCgdub25jZV9iGAMgASgMEhMKC3Nlc3Npb25fa2V5GAQgASgMEjIKBXRydXN0GAUgASgLMiMuc3BpbmFwaXMucnVudGltZS52MS5UcnVzdERvY3VtZW50cyIaCgpDbGllbnRBdXRoEgwKBGF1dGgYASABKAwibwoOVHJ1c3REb2N1bWVudHMSFgoOcm9vdF9kb2N1bWVudHMYASADKAwSEwoLdHJ1c3Rfc3RhdGUYAiABKAwSMAoJbG9nX3Byb29mGAMgASgLMh0uc3BpbmFwaXMucnVudGltZS52MS5Mb2dQcm9vZiI7CghMb2dQcm9vZhIRCglmcm9tX3NpemUYASABKAQSDAoEbm90ZRgCIAEoDBIOCgZoYXNoZXMYAyADKAwiZQoNVHJ1c3RBY2NlcHRlZBIUCgxyb290X3ZlcnNpb24YASABKAQSFQoNdHJ1c3RfdmVyc2lvbhgCIAEoBBIVCg1leHBpcmVzX2F0X21zGAMgASgDEhAKCGxvZ19zaXplGAQgASgEIj8KDkJ1bmRsZUFjY2VwdGVkEhYKDmJ1bmRsZV92ZXJzaW9uGAEgASgEEhUKDWV4cGlyZXNfYXRfbXMYAiABKAMi3QEKCEF0dGFjaGVkEg8KB2Jvb3RfaWQYASABKAwSFgoOZmlyc3RfcG9zaXRpb24YAiABKAQSFQoNbGFzdF9wb3NpdGlvbhgDIAEoBBIwCgZrZXJuZWwYBCABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLktlcm5lbFN0YXRlEjAKB2tlcm5lbHMYBSADKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLktlcm5lbFNwZWMSEAoId2FybmluZ3MYBiADKAkSGwoTdHJ1c3RfZXhwaXJlc19hdF9tcxgHIAEoAyJCCgpLZXJuZWxTcGVjEgwKBG5hbWUYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhAKCGxhbmd1YWdlGAMgASgJIhoKBlJlc3VtZRIQCghwb3NpdGlvbhgBIAEoBCIbCgdSZXN1bWVkEhAKCHBvc2l0aW9uGAEgASgEIiIKC1N0YXJ0S2VybmVsEhMKC2tlcm5lbF9uYW1lGAEgASgJIgwKClN0b3BLZXJuZWwiDwoNUmVzdGFydEtlcm5lbCIgCglJbnRlcnJ1cHQSEwoLY2xlYXJfcXVldWUYASABKAgiPQoMQ2FuY2VsUXVldWVkEi0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2UicwoMSW5wdXRSZXF1ZXN0Ei0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USDgoGcHJvbXB0GAIgASgJEhAKCHBhc3N3b3JkGAMgASgIEhIKCnJlcXVlc3RfaWQYBCABKAkiLwoKSW5wdXRSZXBseRISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBXZhbHVlGAIgASgJIjwKCENvbXBsZXRlEhIKCnJlcXVlc3RfaWQYASABKAQSDAoEY29kZRgCIAEoCRIOCgZjdXJzb3IYAyABKA0idQoNQ29tcGxldGVSZXBseRISCgpyZXF1ZXN0X2lkGAEgASgEEg8KB21hdGNoZXMYAiADKAkSFAoMY3Vyc29yX3N0YXJ0GAMgASgNEhIKCmN1cnNvcl9lbmQYBCABKA0SFQoNbWV0YWRhdGFfanNvbhgFIAEoDCJRCgdJbnNwZWN0EhIKCnJlcXVlc3RfaWQYASABKAQSDAoEY29kZRgCIAEoCRIOCgZjdXJzb3IYAyABKA0SFAoMZGV0YWlsX2xldmVsGAQgASgNIkQKDEluc3BlY3RSZXBseRISCgpyZXF1ZXN0X2lkGAEgASgEEg0KBWZvdW5kGAIgASgIEhEKCWRhdGFfanNvbhgDIAEoDCJLCg1LZXJuZWxSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAQSEAoIbXNnX3R5cGUYAiABKAkSFAoMY29udGVudF9qc29uGAMgASgMIkkKC0tlcm5lbFJlcGx5EhIKCnJlcXVlc3RfaWQYASABKAQSEAoIbXNnX3R5cGUYAiABKAkSFAoMY29udGVudF9qc29uGAMgASgMIlQKBk91dHB1dBINCgVpbmRleBgBIAEoDRItCgRraW5kGAIgASgOMh8uc3BpbmFwaXMucnVudGltZS52MS5PdXRwdXRLaW5kEgwKBGJvZHkYAyABKAwiQAoKT3V0cHV0Qm9keRIPCgdjb250ZW50GAEgASgMEhAKCG1ldGFkYXRhGAIgASgMEg8KB2J1ZmZlcnMYAyADKAwiewoLT3V0cHV0QmF0Y2gSLQoFbm9uY2UYASABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZRIPCgdjZWxsX2lkGAIgASgJEiwKB291dHB1dHMYAyADKAsyGy5zcGluYXBpcy5ydW50aW1lLnYxLk91dHB1dCL6AgoIUnVuU3RhdGUSLQoFbm9uY2UYASABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZRIPCgdjZWxsX2lkGAIgASgJEhkKEWNpcGhlcnRleHRfZGlnZXN0GAMgASgMEiwKBXBoYXNlGAQgASgOMh0uc3BpbmFwaXMucnVudGltZS52MS5SdW5QaGFzZRIvCgZzdGF0dXMYBSABKA4yHy5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5TdGF0dXMSEQoJdHJ1bmNhdGVkGAYgASgIEi8KBnJlYXNvbhgHIAEoDjIfLnNwaW5hcGlzLmVycm9ycy52MS5FcnJvclJlYXNvbhIPCgdtZXNzYWdlGAggASgJEg8KB3RpbWVfbXMYCSABKAMSDwoHdXNlcl9pZBgKIAEoCRIOCgZmcmFtZXMYCyABKA0SFQoNb3V0cHV0X2RpZ2VzdBgMIAEoDBIWCg5wcm9ncmFtX2RpZ2VzdBgNIAEoDCKiAQoLS2VybmVsU3RhdGUSLwoFcGhhc2UYASABKA4yIC5zcGluYXBpcy5ydW50aW1lLnYxLktlcm5lbFBoYXNlEhMKC2tlcm5lbF9uYW1lGAIgASgJEhQKDGtlcm5lbF9lcG9jaBgDIAEoBBIQCghsYW5ndWFnZRgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEhQKDHF1ZXVlX2xlbmd0aBgGIAEoDSIgCgxSZWNlaXB0QmF0Y2gSEAoIcmVjZWlwdHMYASADKAwi9AEKBUVycm9yEi8KBnJlYXNvbhgBIAEoDjIfLnNwaW5hcGlzLmVycm9ycy52MS5FcnJvclJlYXNvbhIPCgdtZXNzYWdlGAIgASgJEjoKCG1ldGFkYXRhGAMgAygLMiguc3BpbmFwaXMucnVudGltZS52MS5FcnJvci5NZXRhZGF0YUVudHJ5EhIKCnJlcXVlc3RfaWQYBCABKAQSGQoRY2lwaGVydGV4dF9kaWdlc3QYBSABKAwSDQoFZmF0YWwYBiABKAgaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKrIDCgpPdXRwdXRLaW5kEhsKF09VVFBVVF9LSU5EX1VOU1BFQ0lGSUVEEAASFgoST1VUUFVUX0tJTkRfU1RSRUFNEAESHAoYT1VUUFVUX0tJTkRfRElTUExBWV9EQVRBEAISHgoaT1VUUFVUX0tJTkRfRVhFQ1VURV9SRVNVTFQQAxIVChFPVVRQVVRfS0lORF9FUlJPUhAEEhwKGE9VVFBVVF9LSU5EX0NMRUFSX09VVFBVVBAFEiMKH09VVFBVVF9LSU5EX1VQREFURV9ESVNQTEFZX0RBVEEQBhIdChlPVVRQVVRfS0lORF9FWEVDVVRFX0lOUFVUEAcSFgoST1VUUFVUX0tJTkRfU1RBVFVTEAgSGQoVT1VUUFVUX0tJTkRfQ09NTV9PUEVOEAkSGAoUT1VUUFVUX0tJTkRfQ09NTV9NU0cQChIaChZPVVRQVVRfS0lORF9DT01NX0NMT1NFEAsSHQoZT1VUUFVUX0tJTkRfRVhFQ1VURV9SRVBMWRAMEhkKFU9VVFBVVF9LSU5EX1RSVU5DQVRFRBANEhUKEU9VVFBVVF9LSU5EX09USEVSEA4qfwoIUnVuUGhhc2USGQoVUlVOX1BIQVNFX1VOU1BFQ0lGSUVEEAASFAoQUlVOX1BIQVNFX1FVRVVFRBABEhUKEVJVTl9QSEFTRV9SVU5OSU5HEAISEwoPUlVOX1BIQVNFX0VOREVEEAMSFgoSUlVOX1BIQVNFX1JFSkVDVEVEEAQqvAEKC0tlcm5lbFBoYXNlEhwKGEtFUk5FTF9QSEFTRV9VTlNQRUNJRklFRBAAEhUKEUtFUk5FTF9QSEFTRV9OT05FEAESGQoVS0VSTkVMX1BIQVNFX1NUQVJUSU5HEAISFQoRS0VSTkVMX1BIQVNFX0lETEUQAxIVChFLRVJORUxfUEhBU0VfQlVTWRAEEhUKEUtFUk5FTF9QSEFTRV9ERUFEEAUSGAoUS0VSTkVMX1BIQVNFX1NUT1BQRUQQBmIGcHJvdG8z", [file_spinapis_envelope_v1_run, file_spinapis_envelope_v1_receipt, file_spinapis_errors_v1_reasons]);
 
 /**
  * From the client. "Signed" fields hold a serialized envelope.v1.SignedMessage, as carried.
@@ -429,6 +429,13 @@ export type TrustDocuments = Message<"spinapis.runtime.v1.TrustDocuments"> & {
    * @generated from field: bytes trust_state = 2;
    */
   trustState: Uint8Array;
+
+  /**
+   * That the log continues the one of Hello.checkpoint. Taken from attached clients; in a ClientHello it is passed over.
+   *
+   * @generated from field: spinapis.runtime.v1.LogProof log_proof = 3;
+   */
+  logProof?: LogProof | undefined;
 };
 
 /**
@@ -437,6 +444,39 @@ export type TrustDocuments = Message<"spinapis.runtime.v1.TrustDocuments"> & {
  */
 export const TrustDocumentsSchema: GenMessage<TrustDocuments> = /*@__PURE__*/
   messageDesc(file_spinapis_runtime_v1_frames, 7);
+
+/**
+ * RFC 9162, section 2.1.4. The log is that of the runtime's home.
+ *
+ * @generated from message spinapis.runtime.v1.LogProof
+ */
+export type LogProof = Message<"spinapis.runtime.v1.LogProof"> & {
+  /**
+   * The size of Hello.checkpoint, from which the proof leads on.
+   *
+   * @generated from field: uint64 from_size = 1;
+   */
+  fromSize: bigint;
+
+  /**
+   * audit's signed note of the larger log.
+   *
+   * @generated from field: bytes note = 2;
+   */
+  note: Uint8Array;
+
+  /**
+   * @generated from field: repeated bytes hashes = 3;
+   */
+  hashes: Uint8Array[];
+};
+
+/**
+ * Describes the message spinapis.runtime.v1.LogProof.
+ * Use `create(LogProofSchema)` to create a new message.
+ */
+export const LogProofSchema: GenMessage<LogProof> = /*@__PURE__*/
+  messageDesc(file_spinapis_runtime_v1_frames, 8);
 
 /**
  * @generated from message spinapis.runtime.v1.TrustAccepted
@@ -456,6 +496,13 @@ export type TrustAccepted = Message<"spinapis.runtime.v1.TrustAccepted"> & {
    * @generated from field: int64 expires_at_ms = 3;
    */
   expiresAtMs: bigint;
+
+  /**
+   * The size of the checkpoint that the runtime holds now.
+   *
+   * @generated from field: uint64 log_size = 4;
+   */
+  logSize: bigint;
 };
 
 /**
@@ -463,7 +510,7 @@ export type TrustAccepted = Message<"spinapis.runtime.v1.TrustAccepted"> & {
  * Use `create(TrustAcceptedSchema)` to create a new message.
  */
 export const TrustAcceptedSchema: GenMessage<TrustAccepted> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 8);
+  messageDesc(file_spinapis_runtime_v1_frames, 9);
 
 /**
  * @generated from message spinapis.runtime.v1.BundleAccepted
@@ -485,7 +532,7 @@ export type BundleAccepted = Message<"spinapis.runtime.v1.BundleAccepted"> & {
  * Use `create(BundleAcceptedSchema)` to create a new message.
  */
 export const BundleAcceptedSchema: GenMessage<BundleAccepted> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 9);
+  messageDesc(file_spinapis_runtime_v1_frames, 10);
 
 /**
  * The handshake is done; the client now sends Resume to receive the stream.
@@ -542,7 +589,7 @@ export type Attached = Message<"spinapis.runtime.v1.Attached"> & {
  * Use `create(AttachedSchema)` to create a new message.
  */
 export const AttachedSchema: GenMessage<Attached> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 10);
+  messageDesc(file_spinapis_runtime_v1_frames, 11);
 
 /**
  * @generated from message spinapis.runtime.v1.KernelSpec
@@ -569,7 +616,7 @@ export type KernelSpec = Message<"spinapis.runtime.v1.KernelSpec"> & {
  * Use `create(KernelSpecSchema)` to create a new message.
  */
 export const KernelSpecSchema: GenMessage<KernelSpec> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 11);
+  messageDesc(file_spinapis_runtime_v1_frames, 12);
 
 /**
  * Starts the stream after `position`: 0 replays all that is kept.
@@ -588,7 +635,7 @@ export type Resume = Message<"spinapis.runtime.v1.Resume"> & {
  * Use `create(ResumeSchema)` to create a new message.
  */
 export const ResumeSchema: GenMessage<Resume> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 12);
+  messageDesc(file_spinapis_runtime_v1_frames, 13);
 
 /**
  * All frames up to the position that was last when Resume came have been sent.
@@ -607,7 +654,7 @@ export type Resumed = Message<"spinapis.runtime.v1.Resumed"> & {
  * Use `create(ResumedSchema)` to create a new message.
  */
 export const ResumedSchema: GenMessage<Resumed> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 13);
+  messageDesc(file_spinapis_runtime_v1_frames, 14);
 
 /**
  * Starts the session's kernel; does nothing when it runs already under that name. Empty name: the runtime's default.
@@ -626,7 +673,7 @@ export type StartKernel = Message<"spinapis.runtime.v1.StartKernel"> & {
  * Use `create(StartKernelSchema)` to create a new message.
  */
 export const StartKernelSchema: GenMessage<StartKernel> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 14);
+  messageDesc(file_spinapis_runtime_v1_frames, 15);
 
 /**
  * @generated from message spinapis.runtime.v1.StopKernel
@@ -639,7 +686,7 @@ export type StopKernel = Message<"spinapis.runtime.v1.StopKernel"> & {
  * Use `create(StopKernelSchema)` to create a new message.
  */
 export const StopKernelSchema: GenMessage<StopKernel> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 15);
+  messageDesc(file_spinapis_runtime_v1_frames, 16);
 
 /**
  * @generated from message spinapis.runtime.v1.RestartKernel
@@ -652,7 +699,7 @@ export type RestartKernel = Message<"spinapis.runtime.v1.RestartKernel"> & {
  * Use `create(RestartKernelSchema)` to create a new message.
  */
 export const RestartKernelSchema: GenMessage<RestartKernel> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 16);
+  messageDesc(file_spinapis_runtime_v1_frames, 17);
 
 /**
  * Interrupts the running run; queued ones stay, unless `clear_queue`.
@@ -671,7 +718,7 @@ export type Interrupt = Message<"spinapis.runtime.v1.Interrupt"> & {
  * Use `create(InterruptSchema)` to create a new message.
  */
 export const InterruptSchema: GenMessage<Interrupt> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 17);
+  messageDesc(file_spinapis_runtime_v1_frames, 18);
 
 /**
  * Takes a run out of the queue before it starts.
@@ -690,7 +737,7 @@ export type CancelQueued = Message<"spinapis.runtime.v1.CancelQueued"> & {
  * Use `create(CancelQueuedSchema)` to create a new message.
  */
 export const CancelQueuedSchema: GenMessage<CancelQueued> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 18);
+  messageDesc(file_spinapis_runtime_v1_frames, 19);
 
 /**
  * @generated from message spinapis.runtime.v1.InputRequest
@@ -724,7 +771,7 @@ export type InputRequest = Message<"spinapis.runtime.v1.InputRequest"> & {
  * Use `create(InputRequestSchema)` to create a new message.
  */
 export const InputRequestSchema: GenMessage<InputRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 19);
+  messageDesc(file_spinapis_runtime_v1_frames, 20);
 
 /**
  * @generated from message spinapis.runtime.v1.InputReply
@@ -746,7 +793,7 @@ export type InputReply = Message<"spinapis.runtime.v1.InputReply"> & {
  * Use `create(InputReplySchema)` to create a new message.
  */
 export const InputReplySchema: GenMessage<InputReply> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 20);
+  messageDesc(file_spinapis_runtime_v1_frames, 21);
 
 /**
  * @generated from message spinapis.runtime.v1.Complete
@@ -775,7 +822,7 @@ export type Complete = Message<"spinapis.runtime.v1.Complete"> & {
  * Use `create(CompleteSchema)` to create a new message.
  */
 export const CompleteSchema: GenMessage<Complete> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 21);
+  messageDesc(file_spinapis_runtime_v1_frames, 22);
 
 /**
  * @generated from message spinapis.runtime.v1.CompleteReply
@@ -814,7 +861,7 @@ export type CompleteReply = Message<"spinapis.runtime.v1.CompleteReply"> & {
  * Use `create(CompleteReplySchema)` to create a new message.
  */
 export const CompleteReplySchema: GenMessage<CompleteReply> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 22);
+  messageDesc(file_spinapis_runtime_v1_frames, 23);
 
 /**
  * @generated from message spinapis.runtime.v1.Inspect
@@ -846,7 +893,7 @@ export type Inspect = Message<"spinapis.runtime.v1.Inspect"> & {
  * Use `create(InspectSchema)` to create a new message.
  */
 export const InspectSchema: GenMessage<Inspect> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 23);
+  messageDesc(file_spinapis_runtime_v1_frames, 24);
 
 /**
  * @generated from message spinapis.runtime.v1.InspectReply
@@ -875,7 +922,7 @@ export type InspectReply = Message<"spinapis.runtime.v1.InspectReply"> & {
  * Use `create(InspectReplySchema)` to create a new message.
  */
 export const InspectReplySchema: GenMessage<InspectReply> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 24);
+  messageDesc(file_spinapis_runtime_v1_frames, 25);
 
 /**
  * Jupyter requests that only read: "kernel_info_request", "history_request", "is_complete_request", "comm_info_request".
@@ -904,7 +951,7 @@ export type KernelRequest = Message<"spinapis.runtime.v1.KernelRequest"> & {
  * Use `create(KernelRequestSchema)` to create a new message.
  */
 export const KernelRequestSchema: GenMessage<KernelRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 25);
+  messageDesc(file_spinapis_runtime_v1_frames, 26);
 
 /**
  * @generated from message spinapis.runtime.v1.KernelReply
@@ -931,7 +978,7 @@ export type KernelReply = Message<"spinapis.runtime.v1.KernelReply"> & {
  * Use `create(KernelReplySchema)` to create a new message.
  */
 export const KernelReplySchema: GenMessage<KernelReply> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 26);
+  messageDesc(file_spinapis_runtime_v1_frames, 27);
 
 /**
  * One message of the kernel. `body` is hashed into the run's output chain as carried.
@@ -964,7 +1011,7 @@ export type Output = Message<"spinapis.runtime.v1.Output"> & {
  * Use `create(OutputSchema)` to create a new message.
  */
 export const OutputSchema: GenMessage<Output> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 27);
+  messageDesc(file_spinapis_runtime_v1_frames, 28);
 
 /**
  * @generated from message spinapis.runtime.v1.OutputBody
@@ -993,7 +1040,7 @@ export type OutputBody = Message<"spinapis.runtime.v1.OutputBody"> & {
  * Use `create(OutputBodySchema)` to create a new message.
  */
 export const OutputBodySchema: GenMessage<OutputBody> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 28);
+  messageDesc(file_spinapis_runtime_v1_frames, 29);
 
 /**
  * @generated from message spinapis.runtime.v1.OutputBatch
@@ -1022,7 +1069,7 @@ export type OutputBatch = Message<"spinapis.runtime.v1.OutputBatch"> & {
  * Use `create(OutputBatchSchema)` to create a new message.
  */
 export const OutputBatchSchema: GenMessage<OutputBatch> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 29);
+  messageDesc(file_spinapis_runtime_v1_frames, 30);
 
 /**
  * @generated from message spinapis.runtime.v1.RunState
@@ -1103,7 +1150,7 @@ export type RunState = Message<"spinapis.runtime.v1.RunState"> & {
  * Use `create(RunStateSchema)` to create a new message.
  */
 export const RunStateSchema: GenMessage<RunState> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 30);
+  messageDesc(file_spinapis_runtime_v1_frames, 31);
 
 /**
  * @generated from message spinapis.runtime.v1.KernelState
@@ -1145,7 +1192,7 @@ export type KernelState = Message<"spinapis.runtime.v1.KernelState"> & {
  * Use `create(KernelStateSchema)` to create a new message.
  */
 export const KernelStateSchema: GenMessage<KernelState> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 31);
+  messageDesc(file_spinapis_runtime_v1_frames, 32);
 
 /**
  * @generated from message spinapis.runtime.v1.ReceiptBatch
@@ -1162,7 +1209,7 @@ export type ReceiptBatch = Message<"spinapis.runtime.v1.ReceiptBatch"> & {
  * Use `create(ReceiptBatchSchema)` to create a new message.
  */
 export const ReceiptBatchSchema: GenMessage<ReceiptBatch> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 32);
+  messageDesc(file_spinapis_runtime_v1_frames, 33);
 
 /**
  * @generated from message spinapis.runtime.v1.Error
@@ -1212,7 +1259,7 @@ export type Error = Message<"spinapis.runtime.v1.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_frames, 33);
+  messageDesc(file_spinapis_runtime_v1_frames, 34);
 
 /**
  * The number is the chain's u8 kind: it never changes its meaning.
