@@ -132,7 +132,7 @@ async def test_adding_a_runtime_shows_its_token_once_with_commands(running: Runn
         await page.get_by_role("button", name="Next").click()
         dialog = page.get_by_role("dialog")
         await dialog.get_by_text(re.compile(r"spin1\.[A-Za-z0-9_-]{60,}")).first.wait_for()
-        for way, command in {"Plain": "spin-runtime", "Docker": "docker run", "Compose": "services:", "Helm": "helm "}.items():
+        for way, command in {"From a checkout": ".venv/bin/spin-runtime", "Docker": "docker run", "Compose": "services:", "Helm": "helm "}.items():
             await dialog.get_by_role("tab", name=way).click()
             assert command in await dialog.inner_text()
         assert await page.evaluate("Object.keys(localStorage).some(key => (localStorage.getItem(key) ?? '').includes('spin1.'))") is False

@@ -30,6 +30,7 @@ function Waiting({ pairing }: { pairing: Pairing }) {
     name: command.name,
     content: (
       <div className="stack">
+        {command.needs && <Notice tone="warn" title={command.needs} />}
         <Copyable label={`${command.name} command`} text={command.text} />
         <p className="field__hint">{command.hint}</p>
       </div>
