@@ -1,4 +1,4 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryClient, QueryClientProvider, notifyManager } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { ApiProvider } from "../shared/api/context";
 import { problemOf } from "../shared/api/problem";
@@ -7,6 +7,9 @@ import { ErrorReason } from "../gen/spinapis/errors/v1/reasons_pb";
 import { Routes } from "./routes";
 
 const PASSING = new Set([ErrorReason.UNAVAILABLE, ErrorReason.RATE_LIMITED]);
+
+// A button must know that its call is under way before a second click of the same hand arrives; the default waits for a timer.
+notifyManager.setScheduler(queueMicrotask);
 
 function newQueryClient(): QueryClient {
   return new QueryClient({

@@ -14,6 +14,7 @@ import { WorkspaceFrame } from "./workspace-frame";
 
 /** The editor is most of the code: it loads when a notebook is opened. */
 const NotebookPage = lazy(() => import("../features/notebook").then((module) => ({ default: module.NotebookPage })));
+const VersionsPage = lazy(() => import("../features/versions").then((module) => ({ default: module.VersionsPage })));
 
 export function Routes() {
   const signedIn = useSignedIn();
@@ -69,6 +70,13 @@ function WorkspaceRoutes() {
         {(params) => (
           <Suspense fallback={<Loading what="the editor" />}>
             <NotebookPage key={params.notebookId} {...params} />
+          </Suspense>
+        )}
+      </Route>
+      <Route path="/w/:workspaceId/notebooks/:notebookId/versions">
+        {(params) => (
+          <Suspense fallback={<Loading what="the versions" />}>
+            <VersionsPage key={params.notebookId} {...params} />
           </Suspense>
         )}
       </Route>

@@ -1,2 +1,3 @@
 export { useMembers } from "./api/list-members";
 export { MembersPage } from "./components/members-page";
+export { usePersonName } from "./use-person-name";

@@ -1,4 +1,4 @@
-import { Link } from "wouter";
+import { Link, useLocation } from "wouter";
 import { Button, Menu, type MenuItem } from "../../../shared/ui";
 import { useExportNotebook } from "../../notebooks";
 import type { Actions } from "../model/keys";
@@ -8,8 +8,16 @@ import { SaveStatus } from "./save-status";
 
 export function Toolbar({ actions, ...props }: EditorProps & { actions: Actions }) {
   const { notebook, store, view, handle, runtimes, runtime } = props;
+  const [, navigate] = useLocation();
   const exporting = useExportNotebook(notebook.workspaceId);
   const more: MenuItem[] = [
+    {
+      label: "Versions",
+      act: () =>
+        void store.flush().then(() => {
+          navigate(`/w/${notebook.workspaceId}/notebooks/${notebook.id}/versions`);
+        }),
+    },
     {
       label: "Clear all outputs",
       act: () => {

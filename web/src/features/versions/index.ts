@@ -1,0 +1,1 @@
+export { VersionsPage } from "./components/versions-page";
