@@ -1,10 +1,13 @@
 """Attacks by code in a kernel on the broker's socket, and on credentials; named for the attack. The processor is the test's own."""
 
 import asyncio
+import base64
+import json
 import os
 import stat
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -50,7 +53,7 @@ def entry(**changes: Any) -> run_pb2.CredentialEntry:
         "kind": "echo",
         "secret_json": b'{"password": "' + PASSWORD.encode() + b'"}',
         "allowed_hosts": ["api.example.org"],
-        "allowed_operations": ["echo.say", "echo.wait", "echo.fail", "echo.crash", "other.say"],
+        "allowed_operations": ["echo.say", "echo.wait", "echo.fail", "echo.crash", "echo.leak", "other.say"],
     }
     return run_pb2.CredentialEntry(**(fields | changes))
 
@@ -207,10 +210,21 @@ async def test_an_operation_of_a_cell_type_that_is_not_installed(seat) -> None:
 
 async def test_a_failure_shows_the_name_and_never_the_credential(seat) -> None:
     run = await seat.run(use(CONNECTION, "echo.fail", "echo.crash"))
-    assert failed(await asked(run.socket_path, run.ticket, "echo.fail"), OPERATION_FAILED) == "the echo answered 500"
+    assert failed(await asked(run.socket_path, run.ticket, "echo.fail"), OPERATION_FAILED) == "the echo answered 500 to [redacted the echo]"
     text = failed(await asked(run.socket_path, run.ticket, "echo.crash"), OPERATION_FAILED)
     assert "the echo" in text
     assert PASSWORD not in text
+
+
+async def test_what_repeats_the_credential_reaches_the_kernel_without_it(seat) -> None:
+    run = await seat.run(use(CONNECTION, "echo.leak"))
+    progress, *rows, end = await asked(run.socket_path, run.ticket, "echo.leak")
+    assert progress.progress.text == "signing in with [redacted the echo]"
+    assert b"".join(reply.arrow for reply in rows) == b"row " + b"*" * len(PASSWORD) + b" row \xe4"
+    shown = end.end.result_json.decode()
+    assert PASSWORD not in shown and quote(PASSWORD) not in shown
+    assert base64.b64encode(f"ann:{PASSWORD}".encode()).decode()[8:-4] not in shown
+    assert json.loads(shown)["user"] == "ann"
 
 
 # The runtime's environment

@@ -1,7 +1,7 @@
 """The broker's half of a REST cell: makes the request with the connection's credential.
 
 - Every hop is checked before a byte is sent: the host by the connection's list, the address by what it resolves to.
-- The answer is read up to a limit. What it repeats of the credential is taken out; that is a help, not a boundary.
+- The answer is read up to a limit. What it repeats of the credential is the broker's to take out.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from spin_cells.api import Arrow, Credential, OperationFailed, Progress, Result
+from spin_cells.api import Arrow, Credential, Progress, Result
 from spin_cells.outbound import AddressRefused, resolve, tls_context
 from spin_cells.rest.kind import OPERATION
 from spin_cells.rest.request import Request, redirected, refused, request, split
@@ -56,7 +56,7 @@ async def _answer(made: Request, credential: Credential) -> dict[str, Any]:
                 raise refused(credential, _fault(error)) from error
             location = response.headers.get("location", "")
             if response.status_code not in _REDIRECTS or not location:
-                return _value(response, content, made, credential)
+                return _value(response, content, made)
             made = redirected(made, response.status_code, location, credential)
     raise refused(credential, f"more than {MAX_REDIRECTS} redirects")
 
@@ -78,18 +78,14 @@ async def _exchange(client: "httpx.AsyncClient", made: Request, credential: Cred
         return response, content
 
 
-def _value(response: "httpx.Response", content: bytes, made: Request, credential: Credential) -> dict[str, Any]:
-    value = {
+def _value(response: "httpx.Response", content: bytes, made: Request) -> dict[str, Any]:
+    return {
         "status": response.status_code,
         "reason": response.reason_phrase,
         "url": made.url,
         "headers": {name: text for name, text in response.headers.items() if name != "set-cookie"},
         **_content(response, content),
     }
-    cleaned = _without(value, _secrets(credential))
-    if not isinstance(cleaned, dict):
-        raise OperationFailed(f"Connection {credential.name}: the answer is not usable")
-    return cleaned
 
 
 def _content(response: "httpx.Response", content: bytes) -> dict[str, Any]:
@@ -104,29 +100,6 @@ def _content(response: "httpx.Response", content: bytes) -> dict[str, Any]:
         except (ValueError, RecursionError):
             return {"text": text}
     return {"text": text}
-
-
-def _secrets(credential: Credential) -> tuple[str, ...]:
-    """What must not come back: secret values that are long enough not to be words, and the pair that basic authentication sends."""
-    secret = credential.secret
-    values = [value for name, value in secret.items() if isinstance(value, str) and len(value) >= 6 and name != "username"]
-    if "password" in secret:
-        user = secret.get("username", credential.config.get("username", ""))
-        values.append(base64.b64encode(f"{user}:{secret['password']}".encode()).decode())
-    return tuple(sorted(values, key=len, reverse=True))
-
-
-def _without(value: Any, secrets: tuple[str, ...]) -> Any:
-    match value:
-        case str():
-            for secret in secrets:
-                value = value.replace(secret, "[redacted]")
-            return value
-        case dict():
-            return {_without(key, secrets): _without(item, secrets) for key, item in value.items()}
-        case list():
-            return [_without(item, secrets) for item in value]
-    return value
 
 
 def _fault(error: Exception) -> str:

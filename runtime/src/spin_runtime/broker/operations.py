@@ -18,6 +18,7 @@ from spin_cells.api import Arrow, Credential, OperationFailed, Processor, Progre
 from spin_envelope.digests import canonical_json, params_digest, read_json
 from spin_envelope.errors import Refused
 from spin_runtime.broker.credentials import Credentials
+from spin_runtime.broker.redaction import Redaction
 from spin_runtime.broker.refusals import Denial, log, reason_name
 from spin_runtime.broker.tickets import Ticket
 from spin_runtime.broker.trust import Trust, check_may_run
@@ -117,12 +118,16 @@ class Operations:
         if processor is None or order.credential is None:
             yield self._runtime_env(order.params)
             return
+        redaction = Redaction(order.credential)
         try:
             async for item in processor.run(order.operation, order.params, order.credential):
-                for reply in replies(item):
-                    yield reply
+                for shown in redaction.item(item):
+                    for reply in replies(shown):
+                        yield reply
+            for held in redaction.rest():
+                yield broker_pb2.UseReply(arrow=held.data)
         except OperationFailed as failed:
-            yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, str(failed))
+            yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, redaction.text(str(failed)))
         except Exception as error:  # a processor is a third party's code: whatever it raises must not reach the kernel
             log.error("processor_failed", operation=order.operation, error=type(error).__name__)
             yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, f"The connection {order.credential.name!r} failed: {type(error).__name__}")
