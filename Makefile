@@ -51,8 +51,17 @@ reset: setup ## Stop the platform and delete its data (var/)
 gen: setup web-setup ## Generate Python and TypeScript from the protos
 	@scripts/gen.sh
 
+OPENID := tests/fakes/oidc_provider
+$(OPENID)/node_modules/.package-lock.json: $(OPENID)/package.json $(OPENID)/package-lock.json | setup
+	@echo "test: installing an OpenID provider"
+	@cd $(OPENID) && npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
+	@touch $@
+
+.PHONY: openid-setup
+openid-setup: $(OPENID)/node_modules/.package-lock.json
+
 .PHONY: test-setup
-test-setup: setup web/dist/index.html
+test-setup: setup web/dist/index.html openid-setup
 	@scripts/test_needs.sh
 
 .PHONY: test

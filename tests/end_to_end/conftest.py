@@ -10,6 +10,7 @@ import pytest
 from scripts.platform.apart import RunningPlatform, start_apart
 from spin_client.sdk import MemoryStore, Platform, every_page
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from tests.fakes import installation
 from tests.fakes.extra_runtime import ExtraRuntime
 from tests.fakes.hand_client import HandClient, new_session
 from tests.fakes.otlp_sink import OtlpSink, collecting
@@ -24,11 +25,19 @@ def collector() -> Iterator[OtlpSink]:
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory, confidential: set[str], collector: OtlpSink) -> Iterator[RunningPlatform]:
+def openid_port() -> int:
+    """Where a test may start an OpenID provider that the platform knows."""
+    return installation.free_ports(1)[0]
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, confidential: set[str], collector: OtlpSink, openid_port: int) -> Iterator[RunningPlatform]:
     # Whoever goes missing is missed soon; in production it takes a quarter of an hour.
     hasty = {"SPIN_END_GRACE_S": "5", "SPIN_AUDIT_SWEEP_S": "1"}
     traced = {"SPIN_OTLP_ENDPOINT": collector.endpoint, "SPIN_TRACE_RATIO": "1"}
-    platform = start_apart(tmp_path_factory.mktemp("platform"), **hasty, **traced)
+    corporate = {"ISSUER": f"http://127.0.0.1:{openid_port}", "CLIENT_ID": "spin-public", "DISPLAY_NAME": "Corporate"}
+    openid = {f"SPIN_OIDC_CORP_{name}": value for name, value in corporate.items()}
+    platform = start_apart(tmp_path_factory.mktemp("platform"), **hasty, **traced, **openid)
     yield platform
     assert platform.stop() == 0
     assert leaks(platform.settings, confidential) == []

@@ -7,11 +7,12 @@ our nonce; whatever goes wrong is OIDC_FAILED to the caller, and the cause is lo
 
 import base64
 import hashlib
+import re
 import secrets
 import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 import httpx
 import jwt
@@ -24,7 +25,6 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 TIMEOUT_S = 8.0
 ANSWER_MAXIMUM = 512 * 1024
 METADATA_KEPT_S = 3600
-KEYS_AGAIN_S = 60
 LEEWAY_S = 60
 # OpenID Connect Core, section 2.
 SUBJECT_MAXIMUM = 255
@@ -66,7 +66,7 @@ class OidcClient:
         self.provider = provider
         self._http = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, headers={"accept": "application/json"})
         self._metadata: tuple[float, dict[str, Any]] = (0.0, {})
-        self._keys: tuple[float, jwt.PyJWKSet | None] = (0.0, None)
+        self._keys: jwt.PyJWKSet | None = None
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -121,7 +121,8 @@ class OidcClient:
         methods = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         basic: httpx.Auth | None = None
         if provider.client_secret and "client_secret_basic" in methods:
-            basic = httpx.BasicAuth(provider.client_id, provider.client_secret)
+            # RFC 6749, section 2.3.1: both are form-encoded first.
+            basic = httpx.BasicAuth(quote_plus(provider.client_id), quote_plus(provider.client_secret))
         else:
             form |= {"client_id": provider.client_id} | ({"client_secret": provider.client_secret} if provider.client_secret else {})
         answer = await self._http.post(metadata["token_endpoint"], data=form, auth=basic or httpx.USE_CLIENT_DEFAULT)
@@ -147,13 +148,13 @@ class OidcClient:
         return claims
 
     async def _key(self, kid: str) -> jwt.PyJWK:
-        """The provider's key; the set is read again when it lacks one, at most once a minute."""
-        read_at, keys = self._keys
-        found = _find(keys, kid)
-        if found is None and (keys is None or time.monotonic() - read_at > KEYS_AGAIN_S):
-            keys = jwt.PyJWKSet.from_dict(await self._get_json((await self._discovered())["jwks_uri"]))
-            self._keys = (time.monotonic(), keys)
-            found = _find(keys, kid)
+        """The provider's key. The set is read again when it lacks one, and for a token that names none: the provider itself gave out that
+        token a moment ago, so nobody else can make us ask more often than people sign in.
+        """
+        found = _find(self._keys, kid) if kid else None
+        if found is None:
+            self._keys = jwt.PyJWKSet.from_dict(await self._get_json((await self._discovered())["jwks_uri"]))
+            found = _find(self._keys, kid)
         if found is None:
             raise ProviderFailed("an ID token by a key that it does not publish")
         return found
@@ -179,7 +180,9 @@ class OidcClient:
 
 def _json_object(answer: httpx.Response) -> dict[str, Any]:
     if answer.status_code != 200:
-        raise ProviderFailed(f"it answered {answer.status_code}")
+        # Such as invalid_grant; what else an answer may say is not for a log.
+        code = re.search(r'"error"\s*:\s*"(\w{1,60})"', answer.text[:ANSWER_MAXIMUM])
+        raise ProviderFailed(f"it answered {answer.status_code}{f' {code[1]}' if code else ''}")
     if len(answer.content) > ANSWER_MAXIMUM:
         raise ProviderFailed("it answered too much")
     value = answer.json()

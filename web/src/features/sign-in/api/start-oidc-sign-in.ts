@@ -5,7 +5,7 @@ import { useClient } from "../../../shared/api/context";
 /** The state that the provider must send back; it lives in this tab alone. */
 const STATE = "spin.oidc-state";
 
-export const OIDC_PATH = "/sign-in/oidc";
+export const OIDC_PATH = "/sign-in/callback";
 
 export function useStartOidcSignIn() {
   const client = useClient(SignInService);
