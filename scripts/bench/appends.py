@@ -52,7 +52,9 @@ def on_postgresql(database_url: str) -> dict[str, Figure]:
 
 
 async def _appends(folder: Path, database_url: str) -> tuple[float, float, list[float]]:
-    keys = KeyStore(folder / "keys", FileKek(folder / "kek"), system_clock)
+    kek = FileKek(folder / "kek")
+    kek.create()
+    keys = KeyStore(folder / "keys", kek, system_clock)
     keys.init()
     base = free_ports()["SPIN_SERVICE_PORT_BASE"]
     environment = {"PATH": os.environ["PATH"], "SPIN_DATA": str(folder), "SPIN_SERVICE_PORT_BASE": base, "SPIN_METRICS_PORT": "0"}

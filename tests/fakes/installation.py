@@ -10,6 +10,7 @@ import grpc
 
 from spin_services.database import Database, notifier_for
 from spin_services.keys import FileKek, KeyStore
+from spin_services.keys.providers import open_provider
 from spin_services.platform import SERVICES, Platform
 from spin_services.rpc.errors import ErrorReason, ServiceError, from_rpc_error
 from spin_services.rpc.identity import ACCESS_TOKEN_S, AUDIENCE, SERVICE_METADATA, SERVICE_ROLES, SERVICE_TOKEN_S, USER_METADATA
@@ -45,7 +46,7 @@ class Installation:
             addresses=addresses,
             database_url=database_url if database_url.startswith("postgresql") else "",
             keys_dir=folder / "keys",
-            kek_file=folder / "kek",
+            kek=f"file://{folder.absolute()}/kek",
             public_url=ORIGIN,
             allowed_origins=(ORIGIN,),
             trace_ratio=0.0,
@@ -60,12 +61,24 @@ class Installation:
     @staticmethod
     def keys_of(platform: Platform, clock: Callable[[], int]) -> KeyStore:
         """Another view of the same keys, as another process has it."""
-        return KeyStore(platform.keys_dir, FileKek(platform.kek_file), clock)
+        kek = FileKek(Path(platform.kek.removeprefix("file://")))
+        kek.create()
+        return KeyStore(platform.keys_dir, kek, clock)
 
     def wiring(self, service: str, environment: Mapping[str, str] | None = None) -> Wiring:
         database = Database.of(self.platform, service)
         peers = Peers(self.platform, service, lambda: self.keys.role_key(SERVICE_ROLES[service]), self.clock)
-        return Wiring(service, self.platform, self.keys, peers, notifier_for(database), database, environment or {}, self.clock)
+        return Wiring(
+            service,
+            self.platform,
+            self.keys,
+            open_provider(self.platform.kek, {}),
+            peers,
+            notifier_for(database),
+            database,
+            environment or {},
+            self.clock,
+        )
 
     async def start(self, app: App, wiring: Wiring) -> Server:
         server = Server(app, wiring)

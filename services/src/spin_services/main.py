@@ -7,16 +7,18 @@ import asyncio
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 import uvloop
 
 from spin_envelope.errors import Refused
 from spin_services.environment import SettingsInvalid
-from spin_services.keys import FileKek, KeyStore, KeysUnusable
+from spin_services.keys import KeyStore, KeysUnusable, keys_exist
+from spin_services.keys.installation_kek import installation_kek
+from spin_services.keys.providers import KekProvider, open_provider
 from spin_services.platform import SERVICES, Platform, from_environment
 from spin_services.rpc.wiring import Wiring, system_clock
 from spin_services.ui import app as ui_app
@@ -27,44 +29,51 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 keys_app = typer.Typer(no_args_is_help=True, help="The installation's own keys.")
 app.add_typer(keys_app, name="keys")
 KEYS_WAIT_S = 30
+T = TypeVar("T")
 
 
-def wire(platform: Platform, service: str) -> Wiring:
+def wire(platform: Platform, service: str, keys: KeyStore, kek: KekProvider) -> Wiring:
     """The collaborators of one service."""
     from spin_services.database import Database, notifier_for
     from spin_services.rpc.identity import SERVICE_ROLES
     from spin_services.rpc.peers import Peers
 
-    keys, database = key_store(platform), Database.of(platform, service)
+    database = Database.of(platform, service)
     peers = Peers(platform, service, lambda: keys.role_key(SERVICE_ROLES[service]), system_clock)
-    return Wiring(service, platform, keys, peers, notifier_for(database), database, os.environ)
+    return Wiring(service, platform, keys, kek, peers, notifier_for(database), database, os.environ)
 
 
-def key_store(platform: Platform) -> KeyStore:
-    return KeyStore(platform.keys_dir, FileKek(platform.kek_file), system_clock)
+async def key_store(platform: Platform, kek: KekProvider, *, create: bool = False) -> KeyStore:
+    """Raises KeysUnusable. With `create`, makes the keys unless they are there."""
+    store = KeyStore(platform.keys_dir, await installation_kek(kek, platform.keys_dir, create=create), system_clock)
+    if create:
+        store.init()
+    return store
 
 
 async def run(platform: Platform, services: Sequence[str]) -> None:
     """Builds and serves until a signal; several services share the process and the event loop."""
     from spin_services.rpc.server import Server, serve
 
+    kek = open_provider(platform.kek, os.environ)
     await _wait_for_keys(platform, services)
+    keys = await key_store(platform, kek, create="auth" in services)
     ui = ui_settings.from_environment(os.environ)
     if ui.folder is not None and len(services) > 1:
         await ui_app.serve(ui.folder, ui.address)
-    wirings = [wire(platform, service) for service in services]
+    wirings = [wire(platform, service, keys, kek) for service in services]
     builds = [importlib.import_module(f"spin_services.{service}.app").build for service in services]
-    apps = await asyncio.gather(*(build(wiring) for build, wiring in zip(builds, wirings, strict=True)))
-    await serve([Server(built, wiring) for built, wiring in zip(apps, wirings, strict=True)])
+    try:
+        apps = await asyncio.gather(*(build(wiring) for build, wiring in zip(builds, wirings, strict=True)))
+        await serve([Server(built, wiring) for built, wiring in zip(apps, wirings, strict=True)])
+    finally:
+        await kek.close()
 
 
 async def _wait_for_keys(platform: Platform, services: Sequence[str]) -> None:
     """auth makes the keys at its first start; the others wait for them."""
-    store = key_store(platform)
-    if "auth" in services:
-        store.init()
     for _ in range(KEYS_WAIT_S * 10):
-        if store.exists():
+        if "auth" in services or keys_exist(platform.keys_dir):
             return
         await asyncio.sleep(0.1)
     raise KeysUnusable(f"there are no keys in {platform.keys_dir}: start auth, or run `spin-service keys init`")
@@ -94,11 +103,9 @@ def run_ui() -> None:
         ui = ui_settings.from_environment(os.environ)
     except SettingsInvalid as error:
         _refuse(error)
-        raise
     if ui.folder is None:
         _refuse(SettingsInvalid(["SPIN_UI_FOLDER names no folder: set it to the built web client"]))
-    else:
-        uvloop.run(ui_app.serve_forever(ui.folder, ui.address))
+    uvloop.run(ui_app.serve_forever(ui.folder, ui.address))
 
 
 for _name in SERVICES:
@@ -110,8 +117,9 @@ app.command("all")(_serving("all", SERVICES))
 def keys_init() -> None:
     """Make all keys and the first root document; does nothing when they are there."""
     platform = _platform()
-    made = _guarded(key_store(platform).init)
-    typer.echo(f"made the keys in {platform.keys_dir}" if made else f"keys are in {platform.keys_dir} already")
+    there = keys_exist(platform.keys_dir)
+    _with_keys(platform, lambda _keys: None, create=True)
+    typer.echo(f"keys are in {platform.keys_dir} already" if there else f"made the keys in {platform.keys_dir}")
 
 
 @keys_app.command("rotate")
@@ -121,7 +129,7 @@ def keys_rotate(
 ) -> None:
     """Make the role's next key its current one. Running services follow without a restart."""
     number = _role(role, ("root", *SERVICES))
-    root = _guarded(lambda: key_store(_platform()).rotate(number, compromised=compromised))
+    root = _with_keys(_platform(), lambda keys: keys.rotate(number, compromised=compromised))
     typer.echo(f"root document {root.version}: {role} signs with {root.keys(number)[0].key_id.hex()}")
 
 
@@ -133,16 +141,14 @@ def keys_propose(
 ) -> None:
     """Write a rotation as a root document to be signed elsewhere, with `spinctl root sign`. Nothing changes until it is installed."""
     number = _role(role, SERVICES)
-    document = _guarded(lambda: key_store(_platform()).propose(number, compromised=compromised))
-    _guarded(lambda: file.write_bytes(document))
+    _with_keys(_platform(), lambda keys: file.write_bytes(keys.propose(number, compromised=compromised)))
     typer.echo(f"wrote {file}: have it signed with `spinctl root sign`, then `spin-service keys install {file}`")
 
 
 @keys_app.command("sign-as-root")
 def keys_sign_as_root(file: Annotated[Path, typer.Argument(help="A proposal of `spinctl root propose`; the signature is added to it.")]) -> None:
     """Sign a root document with the root key that this installation holds."""
-    document = _guarded(lambda: key_store(_platform()).sign_as_root(file.read_bytes()))
-    _guarded(lambda: file.write_bytes(document))
+    _with_keys(_platform(), lambda keys: file.write_bytes(keys.sign_as_root(file.read_bytes())))
     typer.echo(f"signed {file}; `spin-service keys install {file}` puts it in force and deletes the root key here, if it drops it")
 
 
@@ -152,7 +158,7 @@ def keys_install(
     compromised: Annotated[bool, typer.Option(help="Revoke the current keys that it drops.")] = False,
 ) -> None:
     """Put a root document in force. Running services follow without a restart."""
-    root = _guarded(lambda: key_store(_platform()).install(file.read_bytes(), compromised=compromised))
+    root = _with_keys(_platform(), lambda keys: keys.install(file.read_bytes(), compromised=compromised))
     typer.echo(
         f"root document {root.version} is in force: {root.threshold(Role.ROLE_ROOT)} of {len(root.keys(Role.ROLE_ROOT))} root keys must sign the next"
     )
@@ -161,7 +167,7 @@ def keys_install(
 @keys_app.command("list")
 def keys_list() -> None:
     """Show each role's keys: current, next, previous."""
-    root = _guarded(key_store(_platform()).root)
+    root = _with_keys(_platform(), lambda keys: keys.root())
     typer.echo(f"root document {root.version}, SHA-256 {root.digest.hex()}")
     for role in (Role.ROLE_ROOT, *(Role.Value(f"ROLE_{name.upper()}") for name in SERVICES)):
         for state, key in zip(("current", "next", "previous"), root.keys(role), strict=False):
@@ -174,8 +180,11 @@ def sign_in_link(email: Annotated[str, typer.Option(help="Whose; the first owner
     from spin_services.auth.first_sign_in import new_link
 
     platform = _platform()
-    wiring = wire(platform, "auth")
-    typer.echo(_guarded(lambda: asyncio.run(new_link(wiring, email))))
+
+    async def made(keys: KeyStore, kek: KekProvider) -> str:
+        return await new_link(wire(platform, "auth", keys, kek), email)
+
+    typer.echo(_opened(platform, made))
 
 
 def _role(name: str, known: Sequence[str]) -> Role.ValueType:
@@ -189,12 +198,27 @@ def _platform() -> Platform:
         return from_environment(os.environ)
     except SettingsInvalid as error:
         _refuse(error)
-        raise
 
 
-def _guarded(action: Callable[[], Any]) -> Any:
+def _with_keys(platform: Platform, action: Callable[[KeyStore], T], *, create: bool = False) -> T:
+    async def act(keys: KeyStore, _kek: KekProvider) -> T:
+        return action(keys)
+
+    return _opened(platform, act, create=create)
+
+
+def _opened(platform: Platform, action: Callable[[KeyStore, KekProvider], Awaitable[T]], *, create: bool = False) -> T:
+    """What the action returns; the key service is asked at most once, and let go of."""
+
+    async def act() -> T:
+        kek = open_provider(platform.kek, os.environ)
+        try:
+            return await action(await key_store(platform, kek, create=create), kek)
+        finally:
+            await kek.close()
+
     try:
-        return action()
+        return asyncio.run(act())
     except (KeysUnusable, LookupError) as error:
         _refuse(error)
     except Refused:
@@ -203,7 +227,7 @@ def _guarded(action: Callable[[], Any]) -> Any:
         _refuse(RuntimeError(f"{error.filename}: {error.strerror}"))
 
 
-def _refuse(error: Exception) -> None:
+def _refuse(error: Exception) -> NoReturn:
     for line in error.faults if isinstance(error, SettingsInvalid) else [str(error)]:
         sys.stderr.write(f"spin-service: {line}\n")
     raise typer.Exit(2)

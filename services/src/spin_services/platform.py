@@ -29,7 +29,8 @@ class Platform:
     database_url: str = ""
     listen_host: str = "127.0.0.1"
     keys_dir: Path = Path()
-    kek_file: Path = Path()
+    # The address of the key-encryption key, see spin_services.keys.providers.
+    kek: str = ""
     public_url: str = "http://localhost:8080"
     allowed_origins: tuple[str, ...] = ("http://localhost:8080",)
     otlp_endpoint: str = ""
@@ -62,7 +63,7 @@ def from_environment(values: Mapping[str, str]) -> Platform:
             database_url=_database_url(env),
             listen_host=env.text("SPIN_LISTEN_HOST", "127.0.0.1"),
             keys_dir=keys_dir,
-            kek_file=env.path("SPIN_KEK_FILE") or data_dir / "kek",
+            kek=env.text("SPIN_KEK", f"file://{data_dir.absolute()}/kek"),
             public_url=public_url,
             allowed_origins=tuple(_origin(env, "SPIN_ALLOWED_ORIGINS", origin) for origin in origins),
             otlp_endpoint=env.text("SPIN_OTLP_ENDPOINT"),

@@ -25,6 +25,8 @@ def open_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenStore:
     """Each call opens the same folder, as another process would; what is on disk is looked at every time."""
     monkeypatch.setattr(store_module, "LOOK_AGAIN_S", -1.0)
 
+    FileKek(tmp_path / "kek").create()
+
     def opened() -> KeyStore:
         return KeyStore(tmp_path / "keys", FileKek(tmp_path / "kek"), system_clock)
 

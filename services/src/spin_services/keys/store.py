@@ -19,7 +19,7 @@ from spin_envelope.keys import SigningKey, VerifyKey
 from spin_envelope.root import TrustedRoot, build_root_document
 from spin_envelope.signing import countersigned, sign, unverified
 from spin_services.keys.files import locked, write_durably
-from spin_services.keys.kek import FileKek, KeysUnusable
+from spin_services.keys.kek import Kek, KeysUnusable
 from spinapis.envelope.v1.trust_pb2 import Role, RootDocument
 
 ROOT_LIFE_MS = 5 * 365 * 24 * 3600 * 1000
@@ -37,7 +37,7 @@ class _Loaded:
 
 
 class KeyStore:
-    def __init__(self, folder: Path, kek: FileKek, clock: Callable[[], int]) -> None:
+    def __init__(self, folder: Path, kek: Kek, clock: Callable[[], int]) -> None:
         self.kek = kek
         self._folder = folder
         self._clock = clock
@@ -46,14 +46,13 @@ class KeyStore:
         self._private: dict[bytes, SigningKey] = {}
 
     def exists(self) -> bool:
-        return (self._documents / _file_name(1)).exists()
+        return keys_exist(self._folder)
 
     def init(self) -> bool:
-        """Makes the KEK, all keys and RootDocument 1; False when they are there already."""
+        """Makes all keys and RootDocument 1; False when they are there already."""
         with locked(self._folder):
             if self.exists():
                 return False
-            self.kek.create()
             root = self._new_key(Role.ROLE_ROOT)
             roles: Listing = {Role.ROLE_ROOT: [root.public]}
             for role in ROTATING_ROLES:
@@ -218,6 +217,10 @@ class KeyStore:
 
     def _key_path(self, role: Role.ValueType, key_id: bytes) -> Path:
         return self._folder / _name(role) / f"{key_id.hex()}.key"
+
+
+def keys_exist(folder: Path) -> bool:
+    return (folder / "root-documents" / _file_name(1)).exists()
 
 
 def version_of(document: bytes) -> int:

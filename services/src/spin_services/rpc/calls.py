@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from spin_envelope.errors import Refused
+from spin_services.keys import KeysUnusable
 from spin_services.rpc.errors import ErrorReason, ServiceError, abort, internal
 from spin_services.rpc.identity import SERVICE_METADATA, USER_METADATA, Caller, TokenVerifier, bearer, set_caller
 from spin_services.rpc.limits import DEFAULT_DEADLINE_S
@@ -179,6 +180,9 @@ def _as_answer(method: str, error: Exception) -> ServiceError:
     if isinstance(error, TimeoutError):
         log.warning("deadline_passed", method=method)
         return ServiceError(ErrorReason.ERROR_REASON_UNAVAILABLE, "The call took longer than its deadline: try again.")
+    if isinstance(error, KeysUnusable):
+        log.error("keys_unusable", method=method, why=str(error))
+        return ServiceError(ErrorReason.ERROR_REASON_UNAVAILABLE, "A key that is needed cannot be used now: the service's log says which and why.")
     trace = current_trace()
     # A statement's parameters may be somebody's data, so a database error is logged without them.
     shown = error.orig if isinstance(error, DBAPIError) and error.orig else error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from spin_services.database import Database, Notifier
 from spin_services.keys import KeyStore
+from spin_services.keys.providers import KekProvider
 from spin_services.platform import Platform
 from spin_services.rpc.peers import Peers
 
@@ -20,6 +21,7 @@ class Wiring:
     service: str
     platform: Platform
     keys: KeyStore
+    kek: KekProvider
     peers: Peers
     notifier: Notifier
     database: Database

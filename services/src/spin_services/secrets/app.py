@@ -8,7 +8,6 @@ from spin_services.database import upgrade
 from spin_services.rpc.server import App
 from spin_services.rpc.wiring import Wiring
 from spin_services.secrets.bundle_store import BundleStore
-from spin_services.secrets.kek import FileKekProvider
 from spin_services.secrets.kinds import Kinds
 from spin_services.secrets.service import ConnectionService
 from spin_services.secrets.settings import from_environment
@@ -20,7 +19,7 @@ async def build(wiring: Wiring, kinds: Mapping[str, ConnectionKind] | None = Non
     """`kinds` stand in for those of the installed cell types. Raises SettingsInvalid."""
     settings = from_environment(wiring.environment)
     await upgrade(wiring.database, "spin_services.secrets.migrations")
-    store = ConnectionStore(wiring.database, FileKekProvider(wiring.keys.kek))
+    store = ConnectionStore(wiring.database, wiring.kek)
     known = Kinds(connection_kinds(installed()) if kinds is None else kinds)
     service = ConnectionService(store, BundleStore(wiring.database), known, wiring.peers, wiring.keys, settings, wiring.clock)
     return App(name="secrets", servicers=((add_ConnectionServiceServicer_to_server, service, "spinapis.secrets.v1.ConnectionService"),))

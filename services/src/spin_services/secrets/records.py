@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from spin_envelope.digests import pae
-from spin_services.secrets.kek import KekProvider
+from spin_services.keys.providers import KekProvider
 
 KIND = "application/vnd.spin.credential-record.v1"
 KEY = 32

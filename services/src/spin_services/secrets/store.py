@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from spin_services.database import Database
+from spin_services.keys.providers import KekProvider
 from spin_services.secrets.domain import Changes, Connection, NewConnection
-from spin_services.secrets.kek import KekProvider
 from spin_services.secrets.records import Place, Record, read_record, write_record
 from spin_services.secrets.tables import ConnectionRow, CreationRow, CredentialRow, StateRow, TombstoneRow
 
