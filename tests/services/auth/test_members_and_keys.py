@@ -196,6 +196,24 @@ async def test_members_of_another_workspace_see_and_change_nothing(auth: Any) ->
         assert refusal.reason == "NOT_FOUND"
 
 
+async def test_an_organisation_admin_alone_learns_which_workspaces_exist(auth: Any) -> None:
+    admin = await auth.owner()
+    stranger = await auth.invite(await auth.found(admin), admin, "owner")
+    theirs, nowhere = await auth.found(stranger), "ef" * 16
+
+    async def reason(who: Any, workspace_id: str) -> str:
+        with refused() as refusal:
+            await auth.members.CreateApiKey(pb.CreateApiKeyRequest(workspace_id=workspace_id, name="k", role=VIEWER), metadata=who.metadata)
+        return refusal.reason
+
+    assert (await reason(admin, theirs), await reason(admin, nowhere)) == ("PERMISSION_DENIED", "NOT_FOUND")
+    outsider = await auth.invite(await auth.found(admin), admin, "owner")
+    assert (await reason(outsider, theirs), await reason(outsider, nowhere)) == ("NOT_FOUND", "NOT_FOUND")
+    with refused() as refusal:
+        await listed(auth, nowhere, admin)
+    assert refusal.reason == "NOT_FOUND"
+
+
 async def test_an_organisation_admin_manages_members_everywhere(auth: Any) -> None:
     admin = await auth.owner()
     other = await auth.invite(await auth.found(admin), admin, "viewer")

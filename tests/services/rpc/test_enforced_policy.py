@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spinapis.auth.v1.members_pb2 import MEMBER_ROLE_AGENT, MEMBER_ROLE_VIEWER
+from spinapis.auth.v1.members_pb2 import MEMBER_ROLE_AGENT, MEMBER_ROLE_UNSPECIFIED, MEMBER_ROLE_VIEWER
 from spinapis.compiler.v1.compiler_pb2 import ValidateCellRequest
 from tests.fakes.installation import Installation, refused
 
@@ -27,6 +27,20 @@ async def test_another_workspace_looks_as_if_it_did_not_exist(served: Any, insta
     with refused() as refusal:
         await served.validate(installation.as_user(USER), OTHER)
     assert refusal.reason == "NOT_FOUND"
+
+
+async def test_an_organisation_admin_is_told_which_workspaces_do_not_exist(served: Any, installation: Installation) -> None:
+    admin = installation.as_user("ad" * 16, adm=True)
+    with refused() as refusal:
+        await served.validate(admin, OTHER)
+    assert refusal.reason == "NOT_FOUND"
+    served.access.roles["ad" * 16, OTHER] = MEMBER_ROLE_UNSPECIFIED
+    with refused() as refusal:
+        await served.validate(admin, OTHER)
+    assert refusal.reason == "PERMISSION_DENIED"
+    # Nothing of that is kept: a membership counts at once.
+    served.access.roles["ad" * 16, OTHER] = MEMBER_ROLE_VIEWER
+    await served.validate(admin, OTHER)
 
 
 async def test_a_workspace_id_of_another_form(served: Any, installation: Installation) -> None:

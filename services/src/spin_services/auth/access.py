@@ -75,6 +75,8 @@ class LocalAccess:
             role = await self._role_now(caller, workspace_id)
             if role is not None:
                 self._roles.put(key, role)
+            elif caller.is_admin and caller.kind == "person" and await self._members.anyone(workspace_id):
+                role = MemberRole.MEMBER_ROLE_UNSPECIFIED
         return role
 
     async def changed(self) -> None:

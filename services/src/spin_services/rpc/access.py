@@ -10,7 +10,7 @@ from spin_services.rpc.errors import ErrorReason, ServiceError
 from spin_services.rpc.identity import Caller, set_caller
 from spin_services.rpc.peers import Peers
 from spin_services.rpc.policy import RoleValue
-from spinapis.auth.v1.members_pb2 import GetAccessRequest
+from spinapis.auth.v1.members_pb2 import GetAccessRequest, MemberRole
 from spinapis.auth.v1.members_pb2_grpc import AccessServiceStub
 
 KEPT_MS = 5_000
@@ -40,5 +40,6 @@ class RemoteAccess:
             raise
         if len(self._roles) >= CACHE_SIZE:
             self._roles.clear()
-        self._roles[key] = (now + KEPT_MS, answer.role)
+        if answer.role != MemberRole.MEMBER_ROLE_UNSPECIFIED:
+            self._roles[key] = (now + KEPT_MS, answer.role)
         return answer.role

@@ -206,7 +206,10 @@ class AccessLookup(Protocol):
     """Where roles come from: auth's own tables in auth, AccessService elsewhere."""
 
     async def role(self, caller: Caller, workspace_id: str) -> RoleValue | None:
-        """The caller's role in the workspace; None when there is none."""
+        """The caller's role in the workspace; None where the caller may not know that there is such a workspace.
+
+        An organisation admin who is no member has the role UNSPECIFIED where there is one.
+        """
 
 
 def permissions_of(caller: Caller, role: RoleValue) -> frozenset[str]:
@@ -255,13 +258,12 @@ async def enforce(rule: Rule, caller: Caller, workspace_id: str, access: AccessL
     if caller.bound_workspace_id not in ("", workspace_id):
         raise not_found("workspace", workspace_id)
     role = await access.role(caller, workspace_id)
-    granted = permissions_of(caller, role or MemberRole.MEMBER_ROLE_UNSPECIFIED)
-    if not granted:
+    granted = permissions_of(caller, role) if role is not None else frozenset()
+    if role is None or not granted:
         raise not_found("workspace", workspace_id)
     if granted.isdisjoint(needed):
-        name = MemberRole.Name(role or MemberRole.MEMBER_ROLE_UNSPECIFIED)
-        raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, permission=" or ".join(needed), role=name)
-    return caller.at(workspace_id, role or MemberRole.MEMBER_ROLE_UNSPECIFIED)
+        raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, permission=" or ".join(needed), role=MemberRole.Name(role))
+    return caller.at(workspace_id, role)
 
 
 def check_workspace_id(value: str) -> None:

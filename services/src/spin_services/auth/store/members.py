@@ -50,8 +50,7 @@ class MemberChange:
         return [row.user_id for row in await self._session.scalars(query.with_for_update())]
 
     async def anyone(self, workspace_id: str) -> bool:
-        query = select(col(MemberRow.user_id)).where(col(MemberRow.workspace_id) == workspace_id)
-        return await self._session.scalar(query.limit(1)) is not None
+        return await _anyone(self._session, workspace_id)
 
     async def add(self, row: MemberRow | UserRow | ApiKeyRow) -> None:
         self._session.add(row)
@@ -89,6 +88,11 @@ class Members:
         async with self._database.reading() as session:
             row = await session.get(MemberRow, (workspace_id, user_id))
             return MemberRole.ValueType(row.role) if row is not None else None
+
+    async def anyone(self, workspace_id: str) -> bool:
+        """Whether there is such a workspace: each has an owner at least."""
+        async with self._database.reading() as session:
+            return await _anyone(session, workspace_id)
 
     async def members(self, workspace_id: str, after: tuple[int, str] | None, limit: int) -> list[Member]:
         """In order of joining."""
@@ -143,3 +147,8 @@ class Members:
 
 def key_lives(row: ApiKeyRow, now_ms: int) -> bool:
     return row.revoked_at_ms == 0 and (row.expires_at_ms == 0 or row.expires_at_ms > now_ms)
+
+
+async def _anyone(session: AsyncSession, workspace_id: str) -> bool:
+    query = select(col(MemberRow.user_id)).where(col(MemberRow.workspace_id) == workspace_id)
+    return await session.scalar(query.limit(1)) is not None

@@ -389,7 +389,8 @@ class AccessServiceServicer:
     """
 
     def GetAccess(self, request, context):
-        """The caller's role in a workspace; NOT_FOUND when there is none. Services cache it for at most 5 s.
+        """The caller's role in a workspace; NOT_FOUND when there is none. An organisation admin who is no member gets UNSPECIFIED where there is
+        such a workspace. Services cache a role for at most 5 s.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

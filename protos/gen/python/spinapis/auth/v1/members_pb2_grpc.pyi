@@ -116,7 +116,9 @@ class AccessServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccessServiceAsyncStub: ...
     GetAccess: _grpc.UnaryUnaryMultiCallable[_members_pb2.GetAccessRequest, _members_pb2.GetAccessResponse]
-    """The caller's role in a workspace; NOT_FOUND when there is none. Services cache it for at most 5 s."""
+    """The caller's role in a workspace; NOT_FOUND when there is none. An organisation admin who is no member gets UNSPECIFIED where there is
+    such a workspace. Services cache a role for at most 5 s.
+    """
     ListAccess: _grpc.UnaryUnaryMultiCallable[_members_pb2.ListAccessRequest, _members_pb2.ListAccessResponse]
     """The workspaces the caller is a member of."""
     FoundWorkspace: _grpc.UnaryUnaryMultiCallable[_members_pb2.FoundWorkspaceRequest, _members_pb2.FoundWorkspaceResponse]
@@ -128,7 +130,9 @@ class AccessServiceAsyncStub(AccessServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetAccess: _aio.UnaryUnaryMultiCallable[_members_pb2.GetAccessRequest, _members_pb2.GetAccessResponse]  # type: ignore[assignment]
-    """The caller's role in a workspace; NOT_FOUND when there is none. Services cache it for at most 5 s."""
+    """The caller's role in a workspace; NOT_FOUND when there is none. An organisation admin who is no member gets UNSPECIFIED where there is
+    such a workspace. Services cache a role for at most 5 s.
+    """
     ListAccess: _aio.UnaryUnaryMultiCallable[_members_pb2.ListAccessRequest, _members_pb2.ListAccessResponse]  # type: ignore[assignment]
     """The workspaces the caller is a member of."""
     FoundWorkspace: _aio.UnaryUnaryMultiCallable[_members_pb2.FoundWorkspaceRequest, _members_pb2.FoundWorkspaceResponse]  # type: ignore[assignment]
@@ -143,7 +147,9 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _members_pb2.GetAccessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_members_pb2.GetAccessResponse, _abc.Awaitable[_members_pb2.GetAccessResponse]]:
-        """The caller's role in a workspace; NOT_FOUND when there is none. Services cache it for at most 5 s."""
+        """The caller's role in a workspace; NOT_FOUND when there is none. An organisation admin who is no member gets UNSPECIFIED where there is
+        such a workspace. Services cache a role for at most 5 s.
+        """
 
     @_abc_1.abstractmethod
     def ListAccess(

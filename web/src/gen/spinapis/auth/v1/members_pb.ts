@@ -703,7 +703,8 @@ export const MemberService: GenService<{
  */
 export const AccessService: GenService<{
   /**
-   * The caller's role in a workspace; NOT_FOUND when there is none. Services cache it for at most 5 s.
+   * The caller's role in a workspace; NOT_FOUND when there is none. An organisation admin who is no member gets UNSPECIFIED where there is
+   * such a workspace. Services cache a role for at most 5 s.
    *
    * @generated from rpc spinapis.auth.v1.AccessService.GetAccess
    */
