@@ -141,6 +141,16 @@ class Refusal:
         assert self.error is not None
         return ErrorReason.Name(self.error.reason).removeprefix("ERROR_REASON_")
 
+    @property
+    def text(self) -> str:
+        assert self.error is not None
+        return self.error.text
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        assert self.error is not None
+        return self.error.metadata
+
     def __enter__(self) -> "Refusal":
         return self
 

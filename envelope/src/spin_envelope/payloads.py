@@ -12,7 +12,7 @@ from spin_envelope.errors import Refused
 from spinapis.envelope.v1.attach_pb2 import CapabilityToken, Challenge, ClientAuth, Hello
 from spinapis.envelope.v1.enrol_pb2 import EnrolGrant, EnrolRequest, PairRegistration, RuntimeConfirmation
 from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptAck
-from spinapis.envelope.v1.run_pb2 import CredentialBundle, Program, RunGrant
+from spinapis.envelope.v1.run_pb2 import Approval, CredentialBundle, Program, RunGrant
 from spinapis.envelope.v1.trust_pb2 import RootDocument, TrustState
 
 
@@ -46,6 +46,7 @@ SPECS: dict[type[Message], PayloadSpec] = {
     EnrolGrant: _spec("enrol-grant", Signer.AUTH),
     RuntimeConfirmation: _spec("runtime-confirmation", Signer.AUTH),
     RunGrant: _spec("run-grant", Signer.AUTH),
+    Approval: _spec("approval", Signer.AUTH),
     TrustState: _spec("trust-state", Signer.AUTH),
     Program: _spec("program", Signer.COMPILER),
     CredentialBundle: _spec("credential-bundle", Signer.SECRETS),

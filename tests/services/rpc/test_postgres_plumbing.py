@@ -25,7 +25,7 @@ async def test_replicas_that_start_together_migrate_once(url: str) -> None:
     replicas = [Database(url, "auth") for _ in range(4)]
     await asyncio.gather(*(upgrade(database, MIGRATIONS) for database in replicas))
     async with replicas[0].reading() as session:
-        assert list(await session.scalars(text("SELECT version_num FROM alembic_version"))) == ["0001"]
+        assert len(list(await session.scalars(text("SELECT version_num FROM alembic_version")))) == 1
     for database in replicas:
         await database.close()
 

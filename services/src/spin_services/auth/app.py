@@ -4,6 +4,7 @@ import asyncio
 
 from spin_services.auth.access import LocalAccess
 from spin_services.auth.access_service import AccessService
+from spin_services.auth.approval_service import ApprovalService
 from spin_services.auth.documents import Documents
 from spin_services.auth.enrolment import Enrolment
 from spin_services.auth.enrolment_service import EnrolmentService
@@ -18,12 +19,12 @@ from spin_services.auth.places import Places
 from spin_services.auth.settings import from_environment
 from spin_services.auth.sign_in import SignIn
 from spin_services.auth.sign_in_service import SignInService
-from spin_services.auth.store import Accounts, Members, Runtimes
+from spin_services.auth.store import Accounts, Approvals, Members, Runtimes
 from spin_services.database import upgrade
 from spin_services.rpc.audit_log import AuditLog
 from spin_services.rpc.server import App
 from spin_services.rpc.wiring import Wiring
-from spinapis.auth.v1 import members_pb2_grpc, sign_in_pb2_grpc, trust_pb2_grpc
+from spinapis.auth.v1 import approvals_pb2_grpc, members_pb2_grpc, sign_in_pb2_grpc, trust_pb2_grpc
 
 SWEEP_S = 3600
 
@@ -33,6 +34,7 @@ async def build(wiring: Wiring) -> App:
     settings = from_environment(wiring.environment, platform.public_url)
     await upgrade(wiring.database, MIGRATIONS)
     accounts, members, runtimes = Accounts(wiring.database), Members(wiring.database), Runtimes(wiring.database)
+    approvals = Approvals(wiring.database)
     issuer = Issuer(accounts, keys, settings, platform.public_url, clock)
     await ensure_owner(accounts, issuer, settings, platform.data_dir, clock())
     access = LocalAccess(accounts, members, wiring.notifier, clock)
@@ -41,7 +43,7 @@ async def build(wiring: Wiring) -> App:
     oidc = {provider.id: OidcClient(provider) for provider in settings.oidc}
     sign_in = SignIn(accounts, issuer, Passwords(), access, clock)
     enrolment = Enrolment(runtimes, documents, log, platform.allowed_origins, settings.min_suite, clock)
-    grants = Grants(runtimes, places, documents, keys, platform.allowed_origins, clock)
+    grants = Grants(runtimes, approvals, places, documents, keys, platform.allowed_origins, clock)
 
     async def sweep() -> None:
         while True:
@@ -66,6 +68,11 @@ async def build(wiring: Wiring) -> App:
             (members_pb2_grpc.add_AccessServiceServicer_to_server, AccessService(members, access, log, clock), "spinapis.auth.v1.AccessService"),
             (trust_pb2_grpc.add_EnrolmentServiceServicer_to_server, enrolment_service, "spinapis.auth.v1.EnrolmentService"),
             (trust_pb2_grpc.add_GrantServiceServicer_to_server, GrantService(grants), "spinapis.auth.v1.GrantService"),
+            (
+                approvals_pb2_grpc.add_ApprovalServiceServicer_to_server,
+                ApprovalService(approvals, documents, log, clock),
+                "spinapis.auth.v1.ApprovalService",
+            ),
         ],
         background=[access.follow, sweep],
         close=close,

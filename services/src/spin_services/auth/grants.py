@@ -9,10 +9,11 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from spin_services.auth import approval_rules
 from spin_services.auth.access import Kept
 from spin_services.auth.documents import Documents
 from spin_services.auth.places import Places
-from spin_services.auth.store import Runtimes
+from spin_services.auth.store import Approvals, Runtimes
 from spin_services.auth.tables import RuntimeRow
 from spin_services.keys import KeyStore
 from spin_services.rpc.errors import ErrorReason, ServiceError, invalid
@@ -22,7 +23,7 @@ from spin_services.runtime_trust import VerifiedHello, VerifiedRuntime, verified
 from spinapis.auth.v1.trust_pb2 import GetRuntimeTrustResponse, GrantRunRequest, IssueCapabilityRequest
 from spinapis.envelope.v1.attach_pb2 import CapabilityToken, Challenge, Scope
 from spinapis.envelope.v1.enrol_pb2 import EnrolGrant, RuntimeConfirmation
-from spinapis.envelope.v1.run_pb2 import RunGrant, RunNonce
+from spinapis.envelope.v1.run_pb2 import Approval, RunGrant, RunNonce
 from spinapis.envelope.v1.trust_pb2 import RuntimeStatus
 
 CAPABILITY_LIFE_MS = 5 * 60 * 1000
@@ -42,9 +43,17 @@ class _Runtime:
 
 class Grants:
     def __init__(
-        self, runtimes: Runtimes, places: Places, documents: Documents, keys: KeyStore, served_origins: Sequence[str], clock: Callable[[], int]
+        self,
+        runtimes: Runtimes,
+        approvals: Approvals,
+        places: Places,
+        documents: Documents,
+        keys: KeyStore,
+        served_origins: Sequence[str],
+        clock: Callable[[], int],
     ) -> None:
         self._runtimes = runtimes
+        self._approvals = approvals
         self._places = places
         self._documents = documents
         self._keys = keys
@@ -105,13 +114,32 @@ class Grants:
             now_ms=now,
             revoked=self._keys.revoked_key_ids(),
         )
+        approval_id = await self._approval(caller, request, now) if request.needs_approval else ""
         row, boot_id = runtime.row, hello.hello.boot_id.hex()
         seq = await self._runtimes.allocate_seq(row.workspace_id, row.runtime_id, row.grant_digest, boot_id, request.kernel_epoch, now)
         if seq is None:
             self._kept.clear()
             await self._runtime(request.workspace_id, request.runtime_id)
             raise ServiceError(ErrorReason.ERROR_REASON_HELLO_STALE)
-        return self._documents.sign(_grant(caller, request, runtime.verified, hello, seq, now))
+        # Last, so that nothing that can still fail uses an approval up.
+        approvals = [await self._used(approval_id, now)] if approval_id else []
+        return self._documents.sign(_grant(caller, request, runtime.verified, hello, seq, approvals, now))
+
+    async def _approval(self, caller: Caller, request: GrantRunRequest, now_ms: int) -> str:
+        """The id of an unused approval of just this run. Raises APPROVAL_REQUIRED, with the id of one that nobody has decided yet."""
+        subject = approval_rules.subject(
+            caller.user_id, caller.actor_chain, request.notebook_id, request.cell_id, request.source_digest, request.connections
+        )
+        row = await self._approvals.open_one(request.workspace_id, subject, now_ms)
+        if row is None or row.state != approval_rules.APPROVED:
+            raise ServiceError(ErrorReason.ERROR_REASON_APPROVAL_REQUIRED, approval_id="" if row is None else row.id)
+        return row.id
+
+    async def _used(self, approval_id: str, now_ms: int) -> bytes:
+        document = await self._approvals.use(approval_id, now_ms)
+        if document is None:
+            raise ServiceError(ErrorReason.ERROR_REASON_APPROVAL_REQUIRED, approval_id="")
+        return self._documents.of_today(document, Approval)
 
     async def _runtime(self, workspace_id: str, runtime_id: str) -> _Runtime:
         """Confirmed and verified, or refused with the reason."""
@@ -130,7 +158,9 @@ class Grants:
         return known
 
 
-def _grant(caller: Caller, request: GrantRunRequest, runtime: VerifiedRuntime, hello: VerifiedHello, seq: int, now_ms: int) -> RunGrant:
+def _grant(
+    caller: Caller, request: GrantRunRequest, runtime: VerifiedRuntime, hello: VerifiedHello, seq: int, approvals: list[bytes], now_ms: int
+) -> RunGrant:
     return RunGrant(
         workspace_id=runtime.workspace_id,
         user_id=caller.user_id,
@@ -145,4 +175,5 @@ def _grant(caller: Caller, request: GrantRunRequest, runtime: VerifiedRuntime, h
         connections=request.connections,
         issued_at_ms=now_ms,
         expires_at_ms=now_ms + GRANT_LIFE_MS,
+        approvals=approvals,
     )

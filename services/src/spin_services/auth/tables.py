@@ -152,3 +152,28 @@ class RunCounterRow(Table, table=True):
     kernel_epoch: int = Field(primary_key=True, sa_type=BigInteger)
     last_seq: int = Field(sa_type=BigInteger)
     used_at_ms: int = _time()
+
+
+class ApprovalRow(Table, table=True):
+    """A request for the approval of one run, and what became of it."""
+
+    __tablename__ = "approvals"
+    id: str = Field(primary_key=True)
+    workspace_id: str = Field(index=True)
+    # ApprovalState; that a time is over is not written.
+    state: int
+    requested_by: str = Field(foreign_key="users.id")
+    # JSON array.
+    actor_chain: str = "[]"
+    # SHA-256 over all that is approved: who, which cell, which uses.
+    subject: str = Field(index=True)
+    # The serialized RequestApprovalRequest: the cell and its uses as they were asked for.
+    request: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    source_digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    decided_by: str = ""
+    decision_note: str = ""
+    # Signed Approval; empty until approved.
+    document: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+    requested_at_ms: int = _time()
+    decided_at_ms: int = _time()
+    expires_at_ms: int = _time()

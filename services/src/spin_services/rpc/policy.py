@@ -54,8 +54,17 @@ Rule: TypeAlias = Public | SignedIn | InWorkspace | ForService
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _VIEW = {"notebook.read", "session.view", "runtime.read", "connection.names", "member.read", "workspace.read", "receipts.upload"}
-_RUN = _VIEW | {"run", "session.open", "outputs.save"}
-_EDIT = _RUN | {"notebook.edit", "runtime.add", "connection.read", "connection.manage", "member.manage", "apikey.manage", "log.read"}
+_RUN = _VIEW | {"approval.request", "run", "session.open", "outputs.save"}
+_EDIT = _RUN | {
+    "approval.decide",
+    "notebook.edit",
+    "runtime.add",
+    "connection.read",
+    "connection.manage",
+    "member.manage",
+    "apikey.manage",
+    "log.read",
+}
 _OWN = _EDIT | {"runtime.confirm", "runtime.manage", "workspace.manage"}
 
 ROLE_PERMISSIONS: dict[RoleValue, frozenset[str]] = {
@@ -72,8 +81,8 @@ ADMIN_PERMISSIONS = frozenset(
     | {"connection.names", "connection.read", "connection.manage"}
 )
 
-# What a machine may not do, whatever its role: hand out access, or say that it compared fingerprints.
-PERSON_ONLY = frozenset({"member.manage", "apikey.manage", "runtime.confirm", "workspace.manage"})
+# What a machine may not do, whatever its role: hand out access, be the second pair of eyes, or say that it compared fingerprints.
+PERSON_ONLY = frozenset({"approval.decide", "member.manage", "apikey.manage", "runtime.confirm", "workspace.manage"})
 
 _ALL_SERVICES = {"workspace", "compiler", "secrets", "audit"}
 
@@ -118,6 +127,13 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
     "auth.v1.GrantService": {
         "IssueCapability": InWorkspace("session.view"),
         "GrantRun": ForService({"compiler"}, "run"),
+    },
+    "auth.v1.ApprovalService": {
+        "RequestApproval": ForService({"compiler"}, "approval.request"),
+        "GetApproval": InWorkspace("session.view", "log.read"),
+        "ListApprovals": InWorkspace("session.view", "log.read"),
+        "DecideApproval": InWorkspace("approval.decide"),
+        "CancelApproval": InWorkspace("approval.request"),
     },
     "workspace.v1.WorkspaceService": {
         "CreateWorkspace": SignedIn(),

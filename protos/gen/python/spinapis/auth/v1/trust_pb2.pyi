@@ -421,6 +421,7 @@ class GrantRunRequest(_message.Message):
     KERNEL_EPOCH_FIELD_NUMBER: _builtins.int
     SOURCE_DIGEST_FIELD_NUMBER: _builtins.int
     CONNECTIONS_FIELD_NUMBER: _builtins.int
+    NEEDS_APPROVAL_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     session_id: _builtins.str
     notebook_id: _builtins.str
@@ -430,6 +431,8 @@ class GrantRunRequest(_message.Message):
     challenge: _builtins.bytes
     kernel_epoch: _builtins.int
     source_digest: _builtins.bytes
+    needs_approval: _builtins.bool
+    """Some of the uses are guarded: grant the run only with an approval of it, which is used up."""
     @_builtins.property
     def connections(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.ConnectionUse]: ...
     def __init__(
@@ -445,10 +448,11 @@ class GrantRunRequest(_message.Message):
         kernel_epoch: _builtins.int = ...,
         source_digest: _builtins.bytes = ...,
         connections: _abc.Iterable[_run_pb2.ConnectionUse] | None = ...,
+        needs_approval: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell_id", b"cell_id", "challenge", b"challenge", "connections", b"connections", "hello", b"hello", "kernel_epoch", b"kernel_epoch", "notebook_id", b"notebook_id", "runtime_id", b"runtime_id", "session_id", b"session_id", "source_digest", b"source_digest", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell_id", b"cell_id", "challenge", b"challenge", "connections", b"connections", "hello", b"hello", "kernel_epoch", b"kernel_epoch", "needs_approval", b"needs_approval", "notebook_id", b"notebook_id", "runtime_id", b"runtime_id", "session_id", b"session_id", "source_digest", b"source_digest", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

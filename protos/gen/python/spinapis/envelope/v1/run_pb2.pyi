@@ -76,6 +76,61 @@ class ConnectionUse(_message.Message):
 Global___ConnectionUse: _TypeAlias = ConnectionUse  # noqa: Y015
 
 @_typing.final
+class Approval(_message.Message):
+    """Signed by auth when a second person approved one run: of this source, by this user, with these uses of connections."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_ID_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_CHAIN_FIELD_NUMBER: _builtins.int
+    NOTEBOOK_ID_FIELD_NUMBER: _builtins.int
+    CELL_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_DIGEST_FIELD_NUMBER: _builtins.int
+    USES_FIELD_NUMBER: _builtins.int
+    APPROVER_ID_FIELD_NUMBER: _builtins.int
+    ISSUED_AT_MS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    workspace_id: _builtins.bytes
+    """The session's workspace, which may lie below the runtime's home."""
+    approval_id: _builtins.bytes
+    user_id: _builtins.str
+    notebook_id: _builtins.bytes
+    cell_id: _builtins.str
+    source_digest: _builtins.bytes
+    approver_id: _builtins.str
+    """Who approved: neither the user nor the owner of an agent in the chain."""
+    issued_at_ms: _builtins.int
+    expires_at_ms: _builtins.int
+    @_builtins.property
+    def actor_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectionUse]: ...
+    def __init__(
+        self,
+        *,
+        workspace_id: _builtins.bytes = ...,
+        approval_id: _builtins.bytes = ...,
+        user_id: _builtins.str = ...,
+        actor_chain: _abc.Iterable[_builtins.str] | None = ...,
+        notebook_id: _builtins.bytes = ...,
+        cell_id: _builtins.str = ...,
+        source_digest: _builtins.bytes = ...,
+        uses: _abc.Iterable[Global___ConnectionUse] | None = ...,
+        approver_id: _builtins.str = ...,
+        issued_at_ms: _builtins.int = ...,
+        expires_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "approval_id", b"approval_id", "approver_id", b"approver_id", "cell_id", b"cell_id", "expires_at_ms", b"expires_at_ms", "issued_at_ms", b"issued_at_ms", "notebook_id", b"notebook_id", "source_digest", b"source_digest", "user_id", b"user_id", "uses", b"uses", "workspace_id", b"workspace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Approval: _TypeAlias = Approval  # noqa: Y015
+
+@_typing.final
 class RunGrant(_message.Message):
     """Signed by auth: this user may run this source here, once."""
 
@@ -94,6 +149,7 @@ class RunGrant(_message.Message):
     CONNECTIONS_FIELD_NUMBER: _builtins.int
     ISSUED_AT_MS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    APPROVALS_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.bytes
     user_id: _builtins.str
     session_id: _builtins.bytes
@@ -114,6 +170,10 @@ class RunGrant(_message.Message):
     def nonce(self) -> Global___RunNonce: ...
     @_builtins.property
     def connections(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectionUse]: ...
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The SignedMessages of the Approvals that the run needs, as carried."""
+
     def __init__(
         self,
         *,
@@ -130,10 +190,11 @@ class RunGrant(_message.Message):
         connections: _abc.Iterable[Global___ConnectionUse] | None = ...,
         issued_at_ms: _builtins.int = ...,
         expires_at_ms: _builtins.int = ...,
+        approvals: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "cell_id", b"cell_id", "connections", b"connections", "expires_at_ms", b"expires_at_ms", "hello_digest", b"hello_digest", "issued_at_ms", b"issued_at_ms", "nonce", b"nonce", "notebook_id", b"notebook_id", "runtime_id", b"runtime_id", "session_id", b"session_id", "source_digest", b"source_digest", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "approvals", b"approvals", "cell_id", b"cell_id", "connections", b"connections", "expires_at_ms", b"expires_at_ms", "hello_digest", b"hello_digest", "issued_at_ms", b"issued_at_ms", "nonce", b"nonce", "notebook_id", b"notebook_id", "runtime_id", b"runtime_id", "session_id", b"session_id", "source_digest", b"source_digest", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -301,6 +362,7 @@ class CredentialEntry(_message.Message):
     ALLOWED_HOSTS_FIELD_NUMBER: _builtins.int
     ALLOWED_OPERATIONS_FIELD_NUMBER: _builtins.int
     EXPOSABLE_FIELD_NUMBER: _builtins.int
+    APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.bytes
     name: _builtins.str
     """The name shown in errors."""
@@ -317,6 +379,10 @@ class CredentialEntry(_message.Message):
 
     @_builtins.property
     def allowed_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def approval_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of the allowed operations that need an Approval for each run."""
+
     def __init__(
         self,
         *,
@@ -329,10 +395,11 @@ class CredentialEntry(_message.Message):
         allowed_hosts: _abc.Iterable[_builtins.str] | None = ...,
         allowed_operations: _abc.Iterable[_builtins.str] | None = ...,
         exposable: _builtins.bool = ...,
+        approval_operations: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "connection_id", b"connection_id", "exposable", b"exposable", "kind", b"kind", "name", b"name", "secret_json", b"secret_json", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "connection_id", b"connection_id", "exposable", b"exposable", "kind", b"kind", "name", b"name", "secret_json", b"secret_json", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -83,6 +83,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The connection does not exist or the caller may not use it. Metadata: connection."""
     ERROR_REASON_NOTEBOOK_INVALID: _ErrorReason.ValueType  # 64
     """The notebook file cannot be read. Metadata: where."""
+    ERROR_REASON_APPROVAL_REQUIRED: _ErrorReason.ValueType  # 65
+    """The run needs somebody else's approval. Metadata: approval_id, when one is pending already."""
+    ERROR_REASON_APPROVAL_CLOSED: _ErrorReason.ValueType  # 66
+    """The request is decided, used or over. Metadata: state."""
     ERROR_REASON_RECEIPT_CONFLICT: _ErrorReason.ValueType  # 80
     """A receipt or output does not fit the chain. Metadata: receipt_seq."""
     ERROR_REASON_OUTPUT_CHAIN_MISMATCH: _ErrorReason.ValueType  # 81
@@ -193,6 +197,10 @@ ERROR_REASON_CONNECTION_UNUSABLE: ErrorReason.ValueType  # 63
 """The connection does not exist or the caller may not use it. Metadata: connection."""
 ERROR_REASON_NOTEBOOK_INVALID: ErrorReason.ValueType  # 64
 """The notebook file cannot be read. Metadata: where."""
+ERROR_REASON_APPROVAL_REQUIRED: ErrorReason.ValueType  # 65
+"""The run needs somebody else's approval. Metadata: approval_id, when one is pending already."""
+ERROR_REASON_APPROVAL_CLOSED: ErrorReason.ValueType  # 66
+"""The request is decided, used or over. Metadata: state."""
 ERROR_REASON_RECEIPT_CONFLICT: ErrorReason.ValueType  # 80
 """A receipt or output does not fit the chain. Metadata: receipt_seq."""
 ERROR_REASON_OUTPUT_CHAIN_MISMATCH: ErrorReason.ValueType  # 81

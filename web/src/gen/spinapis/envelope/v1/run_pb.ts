@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/envelope/v1/run.proto.
  */
 export const file_spinapis_envelope_v1_run: GenFile = /*@__PURE__*/
-  fileDesc("Ch5zcGluYXBpcy9lbnZlbG9wZS92MS9ydW4ucHJvdG8SFHNwaW5hcGlzLmVudmVsb3BlLnYxIj4KCFJ1bk5vbmNlEg8KB2Jvb3RfaWQYASABKAwSFAoMa2VybmVsX2Vwb2NoGAIgASgEEgsKA3NlcRgDIAEoBCJRCg1Db25uZWN0aW9uVXNlEhUKDWNvbm5lY3Rpb25faWQYASABKAwSEgoKb3BlcmF0aW9ucxgCIAMoCRIVCg1wYXJhbXNfZGlnZXN0GAMgASgMItcCCghSdW5HcmFudBIUCgx3b3Jrc3BhY2VfaWQYASABKAwSDwoHdXNlcl9pZBgCIAEoCRITCgthY3Rvcl9jaGFpbhgDIAMoCRISCgpzZXNzaW9uX2lkGAQgASgMEhMKC25vdGVib29rX2lkGAUgASgMEg8KB2NlbGxfaWQYBiABKAkSEgoKcnVudGltZV9pZBgHIAEoDBItCgVub25jZRgIIAEoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bk5vbmNlEhQKDGhlbGxvX2RpZ2VzdBgJIAEoDBIVCg1zb3VyY2VfZGlnZXN0GAogASgMEjgKC2Nvbm5lY3Rpb25zGAsgAygLMiMuc3BpbmFwaXMuZW52ZWxvcGUudjEuQ29ubmVjdGlvblVzZRIUCgxpc3N1ZWRfYXRfbXMYDCABKAMSFQoNZXhwaXJlc19hdF9tcxgNIAEoAyJFCgZMaW1pdHMSDwoHd2FsbF9tcxgBIAEoBBIUCgxtZW1vcnlfYnl0ZXMYAiABKAQSFAoMb3V0cHV0X2J5dGVzGAMgASgEIr4FCgdQcm9ncmFtEhQKDHdvcmtzcGFjZV9pZBgBIAEoDBIPCgd1c2VyX2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAwSEwoLbm90ZWJvb2tfaWQYBCABKAwSDwoHY2VsbF9pZBgFIAEoCRISCgpydW50aW1lX2lkGAYgASgMEi0KBW5vbmNlGAcgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USDQoFZ3JhbnQYCCABKAwSFQoNc291cmNlX2RpZ2VzdBgJIAEoDBIMCgRjb2RlGAogASgJEiwKBmxpbWl0cxgLIAEoCzIcLnNwaW5hcGlzLmVudmVsb3BlLnYxLkxpbWl0cxIaChJtaW5fYnVuZGxlX3ZlcnNpb24YDCABKAQSGAoQY29tcGlsZXJfdmVyc2lvbhgNIAEoCRIVCg1ub3RfYmVmb3JlX21zGA4gASgDEhUKDWV4cGlyZXNfYXRfbXMYDyABKAMSEQoJY2VsbF90eXBlGBAgASgJEjgKC2Nvbm5lY3Rpb25zGBEgAygLMiMuc3BpbmFwaXMuZW52ZWxvcGUudjEuQ29ubmVjdGlvblVzZRJMChB1c2VyX2V4cHJlc3Npb25zGBIgAygLMjIuc3BpbmFwaXMuZW52ZWxvcGUudjEuUHJvZ3JhbS5Vc2VyRXhwcmVzc2lvbnNFbnRyeRIPCgdwYWRkaW5nGBMgASgMEg4KBnNpbGVudBgUIAEoCBIVCg1zdG9yZV9oaXN0b3J5GBUgASgIEhMKC2FsbG93X3N0ZGluGBYgASgIEhUKDXN0b3Bfb25fZXJyb3IYFyABKAgSEgoKb3V0cHV0c190bxgYIAMoCRo2ChRVc2VyRXhwcmVzc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsUBCg9DcmVkZW50aWFsRW50cnkSFQoNY29ubmVjdGlvbl9pZBgBIAEoDBIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAQSDAoEa2luZBgEIAEoCRITCgtjb25maWdfanNvbhgFIAEoDBITCgtzZWNyZXRfanNvbhgGIAEoDBIVCg1hbGxvd2VkX2hvc3RzGAcgAygJEhoKEmFsbG93ZWRfb3BlcmF0aW9ucxgIIAMoCRIRCglleHBvc2FibGUYCSABKAgi4gEKEENyZWRlbnRpYWxCdW5kbGUSFAoMd29ya3NwYWNlX2lkGAEgASgMEhIKCnJ1bnRpbWVfaWQYAiABKAwSFgoOYnVuZGxlX3ZlcnNpb24YAyABKAQSEwoLcHJldl9kaWdlc3QYBCABKAwSFAoMaXNzdWVkX2F0X21zGAUgASgDEhUKDWV4cGlyZXNfYXRfbXMYBiABKAMSNgoHZW50cmllcxgHIAMoCzIlLnNwaW5hcGlzLmVudmVsb3BlLnYxLkNyZWRlbnRpYWxFbnRyeRISCgp0b21ic3RvbmVzGAggAygMYgZwcm90bzM");
+  fileDesc("Ch5zcGluYXBpcy9lbnZlbG9wZS92MS9ydW4ucHJvdG8SFHNwaW5hcGlzLmVudmVsb3BlLnYxIj4KCFJ1bk5vbmNlEg8KB2Jvb3RfaWQYASABKAwSFAoMa2VybmVsX2Vwb2NoGAIgASgEEgsKA3NlcRgDIAEoBCJRCg1Db25uZWN0aW9uVXNlEhUKDWNvbm5lY3Rpb25faWQYASABKAwSEgoKb3BlcmF0aW9ucxgCIAMoCRIVCg1wYXJhbXNfZGlnZXN0GAMgASgMIo0CCghBcHByb3ZhbBIUCgx3b3Jrc3BhY2VfaWQYASABKAwSEwoLYXBwcm92YWxfaWQYAiABKAwSDwoHdXNlcl9pZBgDIAEoCRITCgthY3Rvcl9jaGFpbhgEIAMoCRITCgtub3RlYm9va19pZBgFIAEoDBIPCgdjZWxsX2lkGAYgASgJEhUKDXNvdXJjZV9kaWdlc3QYByABKAwSMQoEdXNlcxgIIAMoCzIjLnNwaW5hcGlzLmVudmVsb3BlLnYxLkNvbm5lY3Rpb25Vc2USEwoLYXBwcm92ZXJfaWQYCSABKAkSFAoMaXNzdWVkX2F0X21zGAogASgDEhUKDWV4cGlyZXNfYXRfbXMYCyABKAMi6gIKCFJ1bkdyYW50EhQKDHdvcmtzcGFjZV9pZBgBIAEoDBIPCgd1c2VyX2lkGAIgASgJEhMKC2FjdG9yX2NoYWluGAMgAygJEhIKCnNlc3Npb25faWQYBCABKAwSEwoLbm90ZWJvb2tfaWQYBSABKAwSDwoHY2VsbF9pZBgGIAEoCRISCgpydW50aW1lX2lkGAcgASgMEi0KBW5vbmNlGAggASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USFAoMaGVsbG9fZGlnZXN0GAkgASgMEhUKDXNvdXJjZV9kaWdlc3QYCiABKAwSOAoLY29ubmVjdGlvbnMYCyADKAsyIy5zcGluYXBpcy5lbnZlbG9wZS52MS5Db25uZWN0aW9uVXNlEhQKDGlzc3VlZF9hdF9tcxgMIAEoAxIVCg1leHBpcmVzX2F0X21zGA0gASgDEhEKCWFwcHJvdmFscxgOIAMoDCJFCgZMaW1pdHMSDwoHd2FsbF9tcxgBIAEoBBIUCgxtZW1vcnlfYnl0ZXMYAiABKAQSFAoMb3V0cHV0X2J5dGVzGAMgASgEIr4FCgdQcm9ncmFtEhQKDHdvcmtzcGFjZV9pZBgBIAEoDBIPCgd1c2VyX2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAwSEwoLbm90ZWJvb2tfaWQYBCABKAwSDwoHY2VsbF9pZBgFIAEoCRISCgpydW50aW1lX2lkGAYgASgMEi0KBW5vbmNlGAcgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USDQoFZ3JhbnQYCCABKAwSFQoNc291cmNlX2RpZ2VzdBgJIAEoDBIMCgRjb2RlGAogASgJEiwKBmxpbWl0cxgLIAEoCzIcLnNwaW5hcGlzLmVudmVsb3BlLnYxLkxpbWl0cxIaChJtaW5fYnVuZGxlX3ZlcnNpb24YDCABKAQSGAoQY29tcGlsZXJfdmVyc2lvbhgNIAEoCRIVCg1ub3RfYmVmb3JlX21zGA4gASgDEhUKDWV4cGlyZXNfYXRfbXMYDyABKAMSEQoJY2VsbF90eXBlGBAgASgJEjgKC2Nvbm5lY3Rpb25zGBEgAygLMiMuc3BpbmFwaXMuZW52ZWxvcGUudjEuQ29ubmVjdGlvblVzZRJMChB1c2VyX2V4cHJlc3Npb25zGBIgAygLMjIuc3BpbmFwaXMuZW52ZWxvcGUudjEuUHJvZ3JhbS5Vc2VyRXhwcmVzc2lvbnNFbnRyeRIPCgdwYWRkaW5nGBMgASgMEg4KBnNpbGVudBgUIAEoCBIVCg1zdG9yZV9oaXN0b3J5GBUgASgIEhMKC2FsbG93X3N0ZGluGBYgASgIEhUKDXN0b3Bfb25fZXJyb3IYFyABKAgSEgoKb3V0cHV0c190bxgYIAMoCRo2ChRVc2VyRXhwcmVzc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIuIBCg9DcmVkZW50aWFsRW50cnkSFQoNY29ubmVjdGlvbl9pZBgBIAEoDBIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAQSDAoEa2luZBgEIAEoCRITCgtjb25maWdfanNvbhgFIAEoDBITCgtzZWNyZXRfanNvbhgGIAEoDBIVCg1hbGxvd2VkX2hvc3RzGAcgAygJEhoKEmFsbG93ZWRfb3BlcmF0aW9ucxgIIAMoCRIRCglleHBvc2FibGUYCSABKAgSGwoTYXBwcm92YWxfb3BlcmF0aW9ucxgKIAMoCSLiAQoQQ3JlZGVudGlhbEJ1bmRsZRIUCgx3b3Jrc3BhY2VfaWQYASABKAwSEgoKcnVudGltZV9pZBgCIAEoDBIWCg5idW5kbGVfdmVyc2lvbhgDIAEoBBITCgtwcmV2X2RpZ2VzdBgEIAEoDBIUCgxpc3N1ZWRfYXRfbXMYBSABKAMSFQoNZXhwaXJlc19hdF9tcxgGIAEoAxI2CgdlbnRyaWVzGAcgAygLMiUuc3BpbmFwaXMuZW52ZWxvcGUudjEuQ3JlZGVudGlhbEVudHJ5EhIKCnRvbWJzdG9uZXMYCCADKAxiBnByb3RvMw");
 
 /**
  * (boot_id, kernel_epoch, seq) names a run once and for ever: replay safety needs no clock and no disk.
@@ -77,6 +77,79 @@ export type ConnectionUse = Message<"spinapis.envelope.v1.ConnectionUse"> & {
  */
 export const ConnectionUseSchema: GenMessage<ConnectionUse> = /*@__PURE__*/
   messageDesc(file_spinapis_envelope_v1_run, 1);
+
+/**
+ * Signed by auth when a second person approved one run: of this source, by this user, with these uses of connections.
+ *
+ * @generated from message spinapis.envelope.v1.Approval
+ */
+export type Approval = Message<"spinapis.envelope.v1.Approval"> & {
+  /**
+   * The session's workspace, which may lie below the runtime's home.
+   *
+   * @generated from field: bytes workspace_id = 1;
+   */
+  workspaceId: Uint8Array;
+
+  /**
+   * @generated from field: bytes approval_id = 2;
+   */
+  approvalId: Uint8Array;
+
+  /**
+   * @generated from field: string user_id = 3;
+   */
+  userId: string;
+
+  /**
+   * @generated from field: repeated string actor_chain = 4;
+   */
+  actorChain: string[];
+
+  /**
+   * @generated from field: bytes notebook_id = 5;
+   */
+  notebookId: Uint8Array;
+
+  /**
+   * @generated from field: string cell_id = 6;
+   */
+  cellId: string;
+
+  /**
+   * @generated from field: bytes source_digest = 7;
+   */
+  sourceDigest: Uint8Array;
+
+  /**
+   * @generated from field: repeated spinapis.envelope.v1.ConnectionUse uses = 8;
+   */
+  uses: ConnectionUse[];
+
+  /**
+   * Who approved: neither the user nor the owner of an agent in the chain.
+   *
+   * @generated from field: string approver_id = 9;
+   */
+  approverId: string;
+
+  /**
+   * @generated from field: int64 issued_at_ms = 10;
+   */
+  issuedAtMs: bigint;
+
+  /**
+   * @generated from field: int64 expires_at_ms = 11;
+   */
+  expiresAtMs: bigint;
+};
+
+/**
+ * Describes the message spinapis.envelope.v1.Approval.
+ * Use `create(ApprovalSchema)` to create a new message.
+ */
+export const ApprovalSchema: GenMessage<Approval> = /*@__PURE__*/
+  messageDesc(file_spinapis_envelope_v1_run, 2);
 
 /**
  * Signed by auth: this user may run this source here, once.
@@ -154,6 +227,13 @@ export type RunGrant = Message<"spinapis.envelope.v1.RunGrant"> & {
    * @generated from field: int64 expires_at_ms = 13;
    */
   expiresAtMs: bigint;
+
+  /**
+   * The SignedMessages of the Approvals that the run needs, as carried.
+   *
+   * @generated from field: repeated bytes approvals = 14;
+   */
+  approvals: Uint8Array[];
 };
 
 /**
@@ -161,7 +241,7 @@ export type RunGrant = Message<"spinapis.envelope.v1.RunGrant"> & {
  * Use `create(RunGrantSchema)` to create a new message.
  */
 export const RunGrantSchema: GenMessage<RunGrant> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 2);
+  messageDesc(file_spinapis_envelope_v1_run, 3);
 
 /**
  * @generated from message spinapis.envelope.v1.Limits
@@ -190,7 +270,7 @@ export type Limits = Message<"spinapis.envelope.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 3);
+  messageDesc(file_spinapis_envelope_v1_run, 4);
 
 /**
  * Signed by the compiler.
@@ -336,7 +416,7 @@ export type Program = Message<"spinapis.envelope.v1.Program"> & {
  * Use `create(ProgramSchema)` to create a new message.
  */
 export const ProgramSchema: GenMessage<Program> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 4);
+  messageDesc(file_spinapis_envelope_v1_run, 5);
 
 /**
  * @generated from message spinapis.envelope.v1.CredentialEntry
@@ -394,6 +474,13 @@ export type CredentialEntry = Message<"spinapis.envelope.v1.CredentialEntry"> & 
    * @generated from field: bool exposable = 9;
    */
   exposable: boolean;
+
+  /**
+   * Those of the allowed operations that need an Approval for each run.
+   *
+   * @generated from field: repeated string approval_operations = 10;
+   */
+  approvalOperations: string[];
 };
 
 /**
@@ -401,7 +488,7 @@ export type CredentialEntry = Message<"spinapis.envelope.v1.CredentialEntry"> & 
  * Use `create(CredentialEntrySchema)` to create a new message.
  */
 export const CredentialEntrySchema: GenMessage<CredentialEntry> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 5);
+  messageDesc(file_spinapis_envelope_v1_run, 6);
 
 /**
  * Signed by secrets; sealed to the boot key.
@@ -457,5 +544,5 @@ export type CredentialBundle = Message<"spinapis.envelope.v1.CredentialBundle"> 
  * Use `create(CredentialBundleSchema)` to create a new message.
  */
 export const CredentialBundleSchema: GenMessage<CredentialBundle> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 6);
+  messageDesc(file_spinapis_envelope_v1_run, 7);
 
