@@ -51,11 +51,11 @@ async def test_a_rotation_that_nobody_notices(running: RunningPlatform, owner: P
 
 
 async def test_a_new_access_token_passes_the_gateway_at_once(running: RunningPlatform, owner: Platform, tmp_path: Path) -> None:
-    """Envoy keeps auth's key set for a while; the next key is in it before it signs."""
+    """Envoy keeps auth's key set for a while; the next key is in it before it signs, however fast an operator repeats the rotation."""
     async with await Platform.connect(running.settings.public_url, store=MemoryStore(), pins=tmp_path) as person:
         await person.sign_in_with_link(running.new_token())
         old = await person.tokens.access_token()
-        for _ in range(2):
+        for _ in range(3):
             rotate(running.settings, "auth")
             await asyncio.sleep(NOTICED_S)
             # The token that the old key signed still counts, and so does the refresh token.
@@ -64,9 +64,7 @@ async def test_a_new_access_token_passes_the_gateway_at_once(running: RunningPla
             await person.tokens.adopt(fresh)
             assert jwt.get_unverified_header(fresh.access_token)["kid"] != jwt.get_unverified_header(old)["kid"]
             assert (await person.current_user()).id
-            # A key must not sign before it was shown for as long as the gateway keeps the set.
             old = fresh.access_token
-            await asyncio.sleep(FETCHED_S)
 
 
 async def test_a_compromised_key_is_out_at_once(running: RunningPlatform, owner: Platform, session: notebooks_pb2.Session) -> None:

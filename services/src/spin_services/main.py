@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -19,6 +20,7 @@ from spin_services.environment import SettingsInvalid
 from spin_services.keys import KeyStore, KeysUnusable, keys_exist
 from spin_services.keys.installation_kek import installation_kek
 from spin_services.keys.providers import KekProvider, open_provider
+from spin_services.keys.store import SHOWN_S, NotShownYet
 from spin_services.platform import SERVICES, Platform, from_environment
 from spin_services.rpc.wiring import Wiring, system_clock
 from spin_services.ui import app as ui_app
@@ -129,7 +131,7 @@ def keys_rotate(
 ) -> None:
     """Make the role's next key its current one. Running services follow without a restart."""
     number = _role(role, ("root", *SERVICES))
-    root = _with_keys(_platform(), lambda keys: keys.rotate(number, compromised=compromised))
+    root = _with_keys(_platform(), lambda keys: _once_shown(lambda: keys.rotate(number, compromised=compromised, shown_s=shown_s)))
     typer.echo(f"root document {root.version}: {role} signs with {root.keys(number)[0].key_id.hex()}")
 
 
@@ -158,7 +160,10 @@ def keys_install(
     compromised: Annotated[bool, typer.Option(help="Revoke the current keys that it drops.")] = False,
 ) -> None:
     """Put a root document in force. Running services follow without a restart."""
-    root = _with_keys(_platform(), lambda keys: keys.install(file.read_bytes(), compromised=compromised))
+    root = _with_keys(
+        _platform(),
+        lambda keys: _once_shown(lambda: keys.install(file.read_bytes(), compromised=compromised, shown_s=shown_s)),
+    )
     typer.echo(
         f"root document {root.version} is in force: {root.threshold(Role.ROLE_ROOT)} of {len(root.keys(Role.ROLE_ROOT))} root keys must sign the next"
     )
@@ -205,6 +210,16 @@ def _with_keys(platform: Platform, action: Callable[[KeyStore], T], *, create: b
         return action(keys)
 
     return _opened(platform, act, create=create)
+
+
+def _once_shown(change: Callable[[], T]) -> T:
+    """The change, as soon as every verifier knows the keys that it makes current."""
+    while True:
+        try:
+            return change()
+        except NotShownYet as early:
+            sys.stderr.write(f"spin-service: waiting {early.wait_s:.0f} s, until every verifier knows the next key\n")
+            time.sleep(early.wait_s)
 
 
 def _opened(platform: Platform, action: Callable[[KeyStore, KekProvider], Awaitable[T]], *, create: bool = False) -> T:

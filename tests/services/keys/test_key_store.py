@@ -1,6 +1,8 @@
 """The installation's keys: made once, encrypted at rest, rotated without anyone losing trust who should keep it."""
 
+import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from spin_envelope.root import TrustedRoot, build_root_document
 from spin_envelope.signing import countersigned, sign
 from spin_services.keys import FileKek, KeyStore, KeysUnusable
 from spin_services.keys import store as store_module
+from spin_services.keys.store import NotShownYet
 from spin_services.rpc.wiring import system_clock
 from spinapis.envelope.v1.attach_pb2 import Challenge
 from spinapis.envelope.v1.trust_pb2 import Role, RootDocument
@@ -97,6 +100,29 @@ def test_the_old_key_stays_accepted_until_the_rotation_after(open_store: OpenSto
         store.rotate(AUTH).verify(message, Challenge, system_clock())
 
 
+def test_a_key_does_not_sign_before_it_was_shown_long_enough(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store()
+    # Of the first document everybody knows both keys.
+    store.rotate(AUTH, shown_s=7)
+    before = sorted((tmp_path / "keys/auth").iterdir())
+    with pytest.raises(NotShownYet) as early:
+        store.rotate(AUTH, shown_s=7)
+    assert 0 < early.value.wait_s <= 7
+    assert sorted((tmp_path / "keys/auth").iterdir()) == before and len(store.root_documents()) == 2
+    # Another role's keys are known since the first document, and a key that was stolen is not waited for.
+    store.rotate(Role.ROLE_COMPILER, shown_s=7)
+    assert store.rotate(AUTH, compromised=True).version == 4
+
+
+@pytest.mark.parametrize("age_s", [8, -3600], ids=["shown long enough", "installed before the clock was set back"])
+def test_a_key_that_was_shown_signs(open_store: OpenStore, tmp_path: Path, age_s: int) -> None:
+    store = open_store()
+    store.rotate(AUTH)
+    installed = time.time() - age_s
+    os.utime(tmp_path / "keys/root-documents/00000002.bin", (installed, installed))
+    assert store.rotate(AUTH, shown_s=7).version == 3
+
+
 def test_a_compromised_key_is_refused_at_once(open_store: OpenStore) -> None:
     store = open_store()
     message, old = signed_by_auth(store), store.role_key(AUTH).key_id
@@ -179,6 +205,13 @@ def test_a_rotation_counts_when_enough_roots_signed_it(open_store: OpenStore, of
     assert after.version == 3
     assert store.role_key(AUTH).key_id == before.keys(AUTH)[1].key_id
     before.verify(signed_by_auth(store), Challenge, system_clock())
+
+
+def test_an_installed_document_waits_for_the_key_that_it_makes_current(open_store: OpenStore, offline: list[SigningKey]) -> None:
+    store = open_store()
+    store.install(countersigned(store.propose(AUTH), RootDocument, *offline), shown_s=0)
+    with pytest.raises(NotShownYet):
+        store.install(countersigned(store.propose(AUTH), RootDocument, *offline), shown_s=7)
 
 
 def test_an_installed_document_that_drops_a_compromised_key_revokes_it(open_store: OpenStore, offline: list[SigningKey]) -> None:

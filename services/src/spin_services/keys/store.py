@@ -5,8 +5,9 @@
     revoked                        key ids that must not be trusted any more, one per line
 
 Rules: the newest root document says which key is current, so there is no other state to disagree with it; a document lists each role's
-current key, its next one, and after a rotation the one before, so that every verifier knows a key before it signs; key files are
-written before the document that names them; a running process sees a rotation within a second.
+current key, its next one, and after a rotation the one before, so that every verifier knows a key before it signs, and a key that was not
+shown for long enough does not become current; key files are written before the document that names them; a running process sees a rotation
+within a second.
 """
 
 import time
@@ -24,6 +25,8 @@ from spinapis.envelope.v1.trust_pb2 import Role, RootDocument
 
 ROOT_LIFE_MS = 5 * 365 * 24 * 3600 * 1000
 LOOK_AGAIN_S = 1.0
+# How long verifiers may go without looking: the gateway keeps auth's key set for 5 s, and auth itself sees a rotation within a second.
+SHOWN_S = 7.0
 ROTATING_ROLES = (Role.ROLE_AUTH, Role.ROLE_COMPILER, Role.ROLE_SECRETS, Role.ROLE_AUDIT, Role.ROLE_WORKSPACE)
 Listing = dict[Role.ValueType, list[bytes]]
 
@@ -34,6 +37,14 @@ class _Loaded:
     root: TrustedRoot
     history: tuple[TrustedRoot, ...]
     revoked: frozenset[bytes]
+
+
+class NotShownYet(KeysUnusable):
+    """A key that is to become current was listed so short a time ago that verifiers may not know it: wait."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"verifiers may not know the next key yet: repeat this in {wait_s:.0f} s")
+        self.wait_s = wait_s
 
 
 class KeyStore:
@@ -84,13 +95,15 @@ class KeyStore:
         found = {key.key_id: key for root in loaded.history for key in root.keys(role)}
         return [key for key_id, key in found.items() if key_id not in loaded.revoked]
 
-    def rotate(self, role: Role.ValueType, *, compromised: bool = False) -> TrustedRoot:
+    def rotate(self, role: Role.ValueType, *, compromised: bool = False, shown_s: float = 0.0) -> TrustedRoot:
         """Makes the next key current, and a new next one. The old key stays accepted until the rotation after, unless it is compromised.
 
-        Raises KeysUnusable when the root is kept elsewhere.
+        Raises KeysUnusable when the root is kept elsewhere, NotShownYet when the next key was not listed for `shown_s`.
         """
         with locked(self._folder):
             loaded = self._newest_first()
+            if role != Role.ROLE_ROOT:
+                self._check_shown(loaded, {loaded.root.keys(role)[1].key_id}, shown_s)
             signers = [self._root_key(loaded.root)]
             roles = _listing(loaded.root)
             if role == Role.ROLE_ROOT:
@@ -113,10 +126,26 @@ class KeyStore:
         """The document with this installation's root signature: the step with which the root leaves it. Raises Refused and KeysUnusable."""
         return countersigned(document, RootDocument, self.role_key(Role.ROLE_ROOT))
 
-    def install(self, document: bytes, *, compromised: bool = False) -> TrustedRoot:
-        """Puts a document in force that the roots signed elsewhere. Raises KeysUnusable for one that does not count, or names absent keys."""
+    def install(self, document: bytes, *, compromised: bool = False, shown_s: float = 0.0) -> TrustedRoot:
+        """Puts a document in force that the roots signed elsewhere.
+
+        Raises KeysUnusable for one that does not count, or names absent keys, NotShownYet as `rotate` does.
+        """
         with locked(self._folder):
-            return self._install(self._newest_first(), document, compromised)
+            loaded = self._newest_first()
+            self._check_shown(loaded, _current_keys(self._counted(loaded.root, document)), shown_s)
+            return self._install(loaded, document, compromised)
+
+    def _check_shown(self, loaded: _Loaded, key_ids: set[bytes], shown_s: float) -> None:
+        """Keys of the first document were shown from the beginning on. Files from the future, of a clock that was set back, count as old."""
+        newer = [root for root in loaded.history[1:] if 0 <= time.time() - self._installed_at(root) < shown_s]
+        known = {key.key_id for root in loaded.history if root not in newer for role in ROTATING_ROLES for key in root.keys(role)}
+        late = [root for root in newer for role in ROTATING_ROLES for key in root.keys(role) if key.key_id in key_ids - known]
+        if late:
+            raise NotShownYet(min(shown_s, self._installed_at(late[0]) + shown_s - time.time()))
+
+    def _installed_at(self, root: TrustedRoot) -> float:
+        return (self._documents / _file_name(root.version)).stat().st_mtime
 
     def _rotated(self, root: TrustedRoot, role: Role.ValueType, compromised: bool) -> list[bytes]:
         old = root.keys(role)
@@ -225,6 +254,10 @@ def keys_exist(folder: Path) -> bool:
 
 def version_of(document: bytes) -> int:
     return unverified(document, RootDocument).version
+
+
+def _current_keys(root: TrustedRoot) -> set[bytes]:
+    return {root.keys(role)[0].key_id for role in ROTATING_ROLES}
 
 
 def _listing(root: TrustedRoot) -> Listing:
