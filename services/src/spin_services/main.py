@@ -131,6 +131,7 @@ def keys_rotate(
 ) -> None:
     """Make the role's next key its current one. Running services follow without a restart."""
     number = _role(role, ("root", *SERVICES))
+    shown_s = 0.0 if compromised else SHOWN_S
     root = _with_keys(_platform(), lambda keys: _once_shown(lambda: keys.rotate(number, compromised=compromised, shown_s=shown_s)))
     typer.echo(f"root document {root.version}: {role} signs with {root.keys(number)[0].key_id.hex()}")
 
@@ -160,6 +161,7 @@ def keys_install(
     compromised: Annotated[bool, typer.Option(help="Revoke the current keys that it drops.")] = False,
 ) -> None:
     """Put a root document in force. Running services follow without a restart."""
+    shown_s = 0.0 if compromised else SHOWN_S
     root = _with_keys(
         _platform(),
         lambda keys: _once_shown(lambda: keys.install(file.read_bytes(), compromised=compromised, shown_s=shown_s)),
