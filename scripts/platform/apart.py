@@ -65,9 +65,10 @@ class RunningPlatform:
         return done.stdout.strip().rpartition("token=")[2]
 
     def child(self, name: str) -> psutil.Process:
-        """The supervised process of that name: services, gateway or runtime."""
+        """The process of that name: services, gateway or runtime, or the runtime's own broker or server."""
         marks = {"services": "spin-service", "gateway": "envoy.yaml", "runtime": "spin-runtime"}
-        for child in psutil.Process(self.process.pid).children():
+        marks |= {"broker": "spin_runtime.broker.process", "server": "spin_runtime.serve"}
+        for child in psutil.Process(self.process.pid).children(recursive=True):
             if any(marks[name] in part for part in child.cmdline()):
                 return child
         raise LookupError(name)

@@ -128,7 +128,7 @@ async def poured(writer: asyncio.StreamWriter, amount: int) -> int:
 
 
 async def test_a_1_gib_frame_of_a_stranger(running: RunningPlatform) -> None:
-    runtime = running.child("runtime")
+    runtime = running.child("server")
     before = runtime.memory_info().rss
     _, writer = await raw_socket(running)
     writer.write(head(GIGABYTE))
@@ -139,7 +139,7 @@ async def test_a_1_gib_frame_of_a_stranger(running: RunningPlatform) -> None:
 
 
 async def test_a_1_gib_frame_of_a_member(running: RunningPlatform, client: HandClient) -> None:
-    runtime = running.child("runtime")
+    runtime = running.child("server")
     before = runtime.memory_info().rss
     transport = client.wire._ws._writer.transport
     transport.write(head(GIGABYTE))
@@ -156,7 +156,7 @@ async def test_a_1_gib_frame_of_a_member(running: RunningPlatform, client: HandC
 
 async def test_a_message_in_endless_fragments(running: RunningPlatform) -> None:
     """No frame is large; the message that they make is."""
-    runtime = running.child("runtime")
+    runtime = running.child("server")
     before = runtime.memory_info().rss
     _, writer = await raw_socket(running)
     writer.write(head(1 << 16, final=False) + os.urandom(1 << 16))

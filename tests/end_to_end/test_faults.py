@@ -6,7 +6,7 @@ It comes back by itself, what was acknowledged is still there, the log verifies,
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import psutil
@@ -24,6 +24,10 @@ LINES = 4000
 PRINTING = f"import time\nfor i in range({LINES}):\n    print(f'line {{i:06d}}', flush=True)\n    time.sleep(0.0005)"
 EVERY_LINE = "".join(f"line {i:06d}\n" for i in range(LINES))
 COMES_BACK_S = 40.0
+
+
+async def all_gone(processes: Iterable[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
 
 
 def cell(source: str) -> notebooks_pb2.Cell:
@@ -111,13 +115,19 @@ async def test_the_control_plane_is_killed_in_the_middle_of_a_run(
     await calm(owner, fresh)
 
 
-async def test_the_runtime_is_killed_in_the_middle_of_a_run(running: RunningPlatform, owner: Platform, fresh: notebooks_pb2.Session) -> None:
+@pytest.mark.parametrize("name", ["runtime", "broker", "server"])
+async def test_a_process_of_the_runtime_is_killed_in_the_middle_of_a_run(
+    running: RunningPlatform, owner: Platform, fresh: notebooks_pb2.Session, name: str
+) -> None:
+    """Its supervisor, its broker or its server alone: none of them goes on without the others."""
     async with await RuntimeSession.of(owner, fresh) as session:
         await works(session)
-        before, victim = await exported(owner, fresh.workspace_id), running.child("runtime")
+        before, victim = await exported(owner, fresh.workspace_id), running.child(name)
+        family = [running.child("runtime"), *running.child("runtime").children(recursive=True)]
 
         async def strike() -> None:
             victim.kill()
+            await until(lambda: all_gone(family))
 
         printed, end = await followed(await session.start(cell(PRINTING)), 500, strike)
         assert end.status is Status.LOST

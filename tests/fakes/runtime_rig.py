@@ -16,8 +16,9 @@ import aiohttp
 from spin_envelope.digests import signed_digest
 from spin_envelope.signing import sign, unverified
 from spin_runtime.app import Runtime, build
+from spin_runtime.broker.local import open_broker
 from spin_runtime.session.sessions import Sessions
-from spin_runtime.settings import Settings, from_environment
+from spin_runtime.settings import Settings, from_environment, readable
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
 from tests.fakes.control_plane import MINUTE_MS, ORIGIN, Client, ControlPlane
@@ -227,7 +228,8 @@ async def running(home: Path, plane: ControlPlane | None = None, *, paired: bool
     plane = plane or ControlPlane(clock=wall_clock_ms)  # type: ignore[arg-type]
     variables = variables_of(home, plane) | environment
     settings = from_environment(variables)
-    runtime = await build(settings, variables)
+    broker = open_broker(settings.home, plane.token.text, environment=readable(variables))
+    runtime = build(settings, variables, broker)
     await runtime.start()
     try:
         rig = Rig(plane, runtime.port, runtime, settings)

@@ -1,4 +1,4 @@
-"""The composition root: settings in, a runtime that can be started and stopped out."""
+"""The composition root of the server: settings and a broker in, a runtime that can be started and stopped out."""
 
 import asyncio
 import time
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import structlog
 
 from spin_runtime.broker.api import Broker, Status
-from spin_runtime.broker.local import open_broker
 from spin_runtime.kernels.pool import JupyterPool
 from spin_runtime.server.client import Services
 from spin_runtime.server.endpoint import Endpoint
@@ -64,9 +63,8 @@ class Runtime:
         await self._broker.close()
 
 
-async def build(settings: Settings, environment: Mapping[str, str]) -> Runtime:
-    """Raises DiskError of the broker when SPIN_HOME does not belong to this token."""
-    broker = open_broker(settings.home, settings.token, clock=wall_clock_ms, environment=settings.readable)
+def build(settings: Settings, environment: Mapping[str, str], broker: Broker) -> Runtime:
+    """`environment` is what kernels get their share of. The broker may be in another process."""
     var = settings.home / "var"
     pool = JupyterPool(environment, var / "work", settings.spare_kernels, settings.kernel_memory_bytes, settings.default_kernel)
     metrics = Metrics()

@@ -1,81 +1,156 @@
-"""`spin-runtime`: configuration from the environment, exit status 0 after an orderly stop, 2 when the configuration is wrong."""
+"""`spin-runtime`: starts the broker and the server, each a process of its own, and ends with them.
+
+- The exit status is 0 after an orderly stop, 2 when the configuration or the disk is wrong, 1 when a process ended that should not have.
+- The first SIGTERM or SIGINT asks for an orderly stop, the second one does not wait. No process outlives this one.
+- This process imports the standard library alone: it is small, and may be the only one that runs as root.
+"""
 
 import asyncio
-import ctypes
+import json
 import os
 import signal
+import socket
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from spin_runtime.settings import Settings, SettingsInvalid, from_environment
+from spin_runtime.hardening import BROKER_GONE, dying_with_parent, hide, scrub_environment
 
-PR_SET_DUMPABLE = 4
+INVALID = 2
+# How long a process may take to end by itself once the other has gone.
+PATIENCE_S = 10.0
+PASSED_ON = ("SPIN_", "LC_", "JUPYTER", "IPYTHON", "XDG_", "PYTHON", "OTEL_", "GRPC_", "SSL_CERT_")
+ALSO_PASSED_ON = frozenset(
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "REQUESTS_CA_BUNDLE"]
+)
+SECRET = frozenset(["SPIN_TOKEN"])
 
 
 def main() -> None:
+    environment = scrub_environment()
+    hide()
+    status = _checked(environment)
+    sys.exit(status or asyncio.run(_supervise(environment)))
+
+
+def _checked(environment: Mapping[str, str]) -> int:
+    """Says what is wrong with the configuration: in a process of its own, so that what it imports does not stay."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    from spin_runtime.settings import SettingsInvalid, from_environment
+
+    status = 0
     try:
-        settings = from_environment(os.environ)
+        from_environment(environment)
     except SettingsInvalid as error:
-        for fault in error.faults:
-            sys.stderr.write(f"spin-runtime: {fault}\n")
-        sys.exit(2)
-    environment = dict(os.environ)
-    _hide_from_neighbours()
-    sys.exit(_run(settings, environment))
+        sys.stderr.writelines(f"spin-runtime: {fault}\n" for fault in error.faults)
+        sys.stderr.flush()
+        status = INVALID
+    os._exit(status)
 
 
-def _hide_from_neighbours() -> None:
-    """What runs beside this process, kernels above all, must not read its token or its memory through /proc."""
-    libc = ctypes.CDLL(None)
-    libc.getenv.restype = ctypes.c_void_p
-    # os.environ is a copy: the block that the process was started with, and that /proc shows, has to be overwritten itself.
-    if address := libc.getenv(b"SPIN_TOKEN"):
-        ctypes.memset(address, 0, len(os.environ["SPIN_TOKEN"]))
-    os.environ.pop("SPIN_TOKEN", None)
-    libc.prctl(PR_SET_DUMPABLE, 0)
+def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the server needs: settings that are no secrets, where programs and kernels are, the language."""
+    return {name: value for name, value in environment.items() if (name.startswith(PASSED_ON) or name in ALSO_PASSED_ON) and name not in SECRET}
 
 
-def _run(settings: Settings, environment: dict[str, str]) -> int:
-    import uvloop
-
-    from spin_runtime.broker.disk import DiskError
-    from spin_runtime.telemetry import configure_logs
-
-    configure_logs(settings.log_format, settings.log_level)
-    try:
-        return uvloop.run(_serve(settings, environment))
-    except DiskError as error:
-        sys.stderr.write(f"spin-runtime: {error}\n")
-        return 2
-    except OSError as error:
-        sys.stderr.write(
-            f"spin-runtime: cannot listen on {settings.listen}:{settings.port}: {error.strerror or error}. Choose another SPIN_RUNTIME_PORT.\n"
-        )
-        return 2
+def broker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the interpreter needs; the rest comes over standard input."""
+    return {name: value for name, value in environment.items() if name in ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH")}
 
 
-async def _serve(settings: Settings, environment: dict[str, str]) -> int:
-    from spin_runtime.app import build
+@dataclass(frozen=True)
+class Children:
+    broker: asyncio.subprocess.Process
+    server: asyncio.subprocess.Process
 
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    def kill(self) -> None:
+        for process in (self.broker, self.server):
+            if process.returncode is None:
+                process.kill()
 
-    def on_signal() -> None:
-        if stopping.is_set():
-            # Asked twice: now. Kernels die with this process, and the next boot records what was lost.
-            os._exit(1)
-        stopping.set()
 
+async def _supervise(environment: Mapping[str, str]) -> int:
+    stopping = _on_signals()
+    brokers_end, servers_end = socket.socketpair()
+    with brokers_end, servers_end:
+        broker = await _spawn("spin_runtime.broker.process", brokers_end, broker_environment(environment))
+        server = await _spawn("spin_runtime.serve", servers_end, server_environment(environment))
+    children = Children(broker, server)
+    stopping.children = children
+    await _hand_over(broker, environment)
+    return await _until_end(children, stopping)
+
+
+class Stopping:
+    """What the signals ask for."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.children: Children | None = None
+
+    def on_signal(self) -> None:
+        if not self.asked.is_set():
+            self.asked.set()
+            return
+        # Asked twice: now. Kernels die with the server, and the next boot records what was lost.
+        if self.children is not None:
+            self.children.kill()
+        os._exit(1)
+
+
+def _on_signals() -> Stopping:
+    stopping = Stopping()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    runtime = await build(settings, environment)
+        asyncio.get_running_loop().add_signal_handler(number, stopping.on_signal)
+    return stopping
+
+
+async def _spawn(module: str, end: socket.socket, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """A process that has this end of the socket pair, whose standard input is held here, and which a terminal's Ctrl-C does not reach."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", module, str(end.fileno())),
+        env=dict(environment),
+        stdin=asyncio.subprocess.PIPE,
+        pass_fds=(end.fileno(),),
+        process_group=0,
+        preexec_fn=dying_with_parent(os.getpid()),
+    )
+
+
+async def _hand_over(broker: asyncio.subprocess.Process, environment: Mapping[str, str]) -> None:
+    assert broker.stdin is not None
     try:
-        await runtime.start()
-    except BaseException:
-        await runtime.close()
-        raise
-    await stopping.wait()
-    await runtime.stop()
-    return 0
+        broker.stdin.write(json.dumps(dict(environment)).encode())
+        await broker.stdin.drain()
+    except ConnectionError:
+        pass  # it has ended; who waits for it sees how
+    broker.stdin.close()
+
+
+async def _until_end(children: Children, stopping: Stopping) -> int:
+    asked = asyncio.create_task(stopping.asked.wait())
+    ends = asyncio.create_task(children.broker.wait()), asyncio.create_task(children.server.wait())
+    await asyncio.wait((asked, *ends), return_when=asyncio.FIRST_COMPLETED)
+    if asked.done():
+        assert children.server.stdin is not None
+        children.server.stdin.close()
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    # The other one notices, and ends by itself.
+    await asyncio.wait(ends, timeout=PATIENCE_S)
+    children.kill()
+    broker, server = await asyncio.gather(*ends)
+    return exit_status(broker, server)
+
+
+def exit_status(broker: int, server: int) -> int:
+    """Of the runtime, from those of its processes; negative ones are signals."""
+    told = [status for status in (server, broker) if status != BROKER_GONE]
+    if INVALID in told:
+        return INVALID
+    return 0 if told == [0, 0] else 1
 
 
 if __name__ == "__main__":

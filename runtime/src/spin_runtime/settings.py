@@ -3,7 +3,7 @@
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from spin_envelope.pairing import SpinToken, TokenInvalid
@@ -25,7 +25,8 @@ class SettingsInvalid(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    token: str = field(repr=False)
+    """Everything but secrets: those are the broker's alone."""
+
     home: Path
     listen: str
     port: int
@@ -48,8 +49,6 @@ class Settings:
     stream_bytes: int
     queue: int
     stop_grace_s: int
-    # What cells may read as {{runtime_env:NAME}}.
-    readable: Mapping[str, str] = field(repr=False)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -92,25 +91,39 @@ class _Reader:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Raises SettingsInvalid with every fault."""
+    """Checks all that can be checked before anything starts. Raises SettingsInvalid with every fault."""
     read = _Reader(environment)
-    token = read.text("SPIN_TOKEN")
-    read.checked(lambda: _token_fault(token))
+    read.checked(lambda: _token_fault(read.text("SPIN_TOKEN")))
+    settings = _settings(read)
+    read.checked(lambda: _home_fault(settings.home))
+    read.checked(lambda: _tls_fault(settings.tls_cert, settings.tls_key))
+    read.checked(lambda: _ca_fault(settings.ca_bundle))
+    if read.faults:
+        raise SettingsInvalid(read.faults)
+    return settings
+
+
+def checked_before(environment: Mapping[str, str]) -> Settings:
+    """The same, in a process of a runtime that was started after `from_environment` had found no fault. It may know no token."""
+    return _settings(_Reader(environment))
+
+
+def readable(environment: Mapping[str, str]) -> dict[str, str]:
+    """What cells may read as {{runtime_env:NAME}}."""
+    return {name: value for name, value in environment.items() if not name.upper().startswith("SPIN_")}
+
+
+def _settings(read: _Reader) -> Settings:
     home = Path(read.text("SPIN_HOME", "/opt/spin"))
-    read.checked(lambda: _home_fault(home))
     cert, key = _tls_files(read, home)
-    read.checked(lambda: _tls_fault(cert, key))
-    ca_bundle = Path(read.text("REQUESTS_CA_BUNDLE")) if read.text("REQUESTS_CA_BUNDLE") else None
-    read.checked(lambda: _ca_fault(ca_bundle))
-    settings = Settings(
-        token=token,
+    return Settings(
         home=home,
         listen=read.text("SPIN_LISTEN", "0.0.0.0"),  # noqa: S104 (browsers reach the runtime from elsewhere; the protocol authenticates them)
         port=read.number("SPIN_RUNTIME_PORT", 8888, 0, 65535),
         metrics_port=read.number("SPIN_RUNTIME_METRICS_PORT", 0, 0, 65535),
         tls_cert=cert,
         tls_key=key,
-        ca_bundle=ca_bundle,
+        ca_bundle=Path(bundle) if (bundle := read.text("REQUESTS_CA_BUNDLE")) else None,
         log_format=read.choice("SPIN_LOG_FORMAT", "json", "json", "console"),
         log_level=read.choice("SPIN_LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR"),
         otlp_endpoint=read.text("SPIN_OTLP_ENDPOINT"),
@@ -126,11 +139,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         stream_bytes=read.number("SPIN_STREAM_BYTES", 4 << 30, 64 << 20),
         queue=read.number("SPIN_QUEUE", 256, 1, 100_000),
         stop_grace_s=read.number("SPIN_STOP_GRACE_S", 10, 0, 3600),
-        readable={name: value for name, value in environment.items() if not name.upper().startswith("SPIN_")},
     )
-    if read.faults:
-        raise SettingsInvalid(read.faults)
-    return settings
 
 
 def _token_fault(token: str) -> str | None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from spin_envelope.pairing import SpinToken
-from spin_runtime.settings import SettingsInvalid, from_environment
+from spin_runtime.settings import SettingsInvalid, from_environment, readable
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
 from tests.fakes.control_plane import Client, ControlPlane
@@ -80,10 +80,8 @@ def test_half_of_a_certificate_is_a_fault(tmp_path: Path) -> None:
     assert cert.exists()
 
 
-def test_cells_read_the_environment_without_the_runtimes_own(tmp_path: Path) -> None:
-    settings = from_environment({"SPIN_TOKEN": TOKEN, "SPIN_HOME": str(tmp_path), "REGION": "north", "spin_lower": "x"})
-    assert settings.readable == {"REGION": "north"}
-    assert TOKEN not in repr(settings)
+def test_cells_read_the_environment_without_the_runtimes_own() -> None:
+    assert readable({"SPIN_TOKEN": TOKEN, "SPIN_HOME": "/opt/spin", "REGION": "north", "spin_lower": "x"}) == {"REGION": "north"}
 
 
 async def test_https_with_a_mounted_certificate(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""The server's process: network, sessions and kernels; no token, no keys, no credentials.
+
+- It stops in order when its standard input ends: that is how the supervisor asks, and how its death shows.
+- Without its broker it can do nothing, and ends at once: its kernels die with it, and the next boot records what was lost.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+from spin_runtime.hardening import BROKER_GONE, hide
+from spin_runtime.settings import Settings
+
+
+def main() -> None:
+    hide()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    sys.exit(_run(socket.socket(fileno=int(sys.argv[1]))))
+
+
+def _run(broker: socket.socket) -> int:
+    import uvloop
+
+    from spin_runtime.logs import configure_logs
+    from spin_runtime.settings import checked_before
+
+    settings = checked_before(os.environ)
+    configure_logs(settings.log_format, settings.log_level)
+    try:
+        return uvloop.run(_serve(settings, broker))
+    except OSError as error:
+        reason = error.strerror or error
+        sys.stderr.write(f"spin-runtime: cannot listen on {settings.listen}:{settings.port}: {reason}. Choose another SPIN_RUNTIME_PORT.\n")
+        return 2
+
+
+async def _serve(settings: Settings, end: socket.socket) -> int:
+    from spin_runtime.app import build
+    from spin_runtime.broker.api import BrokerError
+    from spin_runtime.broker.remote import RemoteBroker
+
+    broker = await RemoteBroker.connect(end)
+    try:
+        await broker.status()
+    except BrokerError:
+        return BROKER_GONE  # it has said why
+    watch = asyncio.create_task(_end_with(broker.lost))
+    stopping = _input_ended()
+    runtime = build(settings, os.environ, broker)
+    try:
+        await runtime.start()
+    except BaseException:
+        await runtime.close()
+        raise
+    await stopping.wait()
+    await runtime.stop()
+    watch.cancel()
+    return 0
+
+
+async def _end_with(lost: asyncio.Event) -> None:
+    await lost.wait()
+    os._exit(BROKER_GONE)
+
+
+def _input_ended() -> asyncio.Event:
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def read() -> None:
+        if not os.read(0, 1):
+            loop.remove_reader(0)
+            ended.set()
+
+    loop.add_reader(0, read)
+    return ended
+
+
+if __name__ == "__main__":
+    main()
