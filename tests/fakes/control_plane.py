@@ -170,6 +170,23 @@ class ControlPlane:
         )
         return changed(grant, changes)
 
+    def approval(self, grant: run_pb2.RunGrant, **changes: Any) -> bytes:
+        """A second person's approval of just what the grant says."""
+        approval = run_pb2.Approval(
+            workspace_id=grant.workspace_id,
+            approval_id=os.urandom(16),
+            user_id=grant.user_id,
+            actor_chain=grant.actor_chain,
+            notebook_id=grant.notebook_id,
+            cell_id=grant.cell_id,
+            source_digest=grant.source_digest,
+            uses=grant.connections,
+            approver_id="somebody else",
+            issued_at_ms=self.clock(),
+            expires_at_ms=self.clock() + 15 * MINUTE_MS,
+        )
+        return sign(changed(approval, changes), self.keys[trust_pb2.ROLE_AUTH])
+
     def program(self, grant: run_pb2.RunGrant, code: str = "x = 1", signed_grant: bytes | None = None, **changes: Any) -> bytes:
         """A signed Program that repeats what the grant says."""
         program = run_pb2.Program(

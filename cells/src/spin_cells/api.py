@@ -120,6 +120,8 @@ class Credential:
     secret: Mapping[str, Any] = field(repr=False)
     allowed_hosts: tuple[str, ...] = ()
     allowed_operations: frozenset[str] = frozenset()
+    # Those that somebody else has to approve for each run.
+    approval_operations: frozenset[str] = frozenset()
 
 
 class OperationFailed(Exception):

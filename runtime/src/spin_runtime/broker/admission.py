@@ -17,6 +17,7 @@ from spin_envelope.payloads import payload_type
 from spin_envelope.sealing import Opened, header_of, open_sealed
 from spin_envelope.signing import Verified
 from spin_runtime.broker.api import Attachment
+from spin_runtime.broker.approvals import check_approvals
 from spin_runtime.broker.kernels import KernelLedger
 from spin_runtime.broker.refusals import Denial, open_failed
 from spin_runtime.broker.trust import SKEW_MS, Trust, check_may_run, check_not_revoked, clocks
@@ -54,6 +55,8 @@ class Facts:
 class Admitted:
     program: Verified[run_pb2.Program]
     grant: Verified[run_pb2.RunGrant]
+    # By a second person.
+    approved: bool
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def decide(program: Verified[run_pb2.Program], attachment: Attachment, facts: Fa
         return Refusal(program, b"", open_failed(refused.why))
     try:
         _check_repeated(program.message, grant.message, attachment, facts)
+        approved = check_approvals(grant.message, facts.trust, facts.now_ms)
         check_may_run(facts.trust, facts.now_ms)
         check_not_revoked(facts.trust, program.key_ids, grant.key_ids)
         check_proved(facts.trust.log, attachment.log_size)
@@ -99,7 +103,7 @@ def decide(program: Verified[run_pb2.Program], attachment: Attachment, facts: Fa
         _check_policy(program.message, facts.policy)
     except Denial as denial:
         return Refusal(program, grant.digest, denial)
-    return Admitted(program, grant)
+    return Admitted(program, grant, approved)
 
 
 def _check_repeated(program: run_pb2.Program, grant: run_pb2.RunGrant, attachment: Attachment, facts: Facts) -> None:

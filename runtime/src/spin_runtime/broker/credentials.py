@@ -119,6 +119,7 @@ def _credential(entry: run_pb2.CredentialEntry) -> Credential:
         secret=_object(entry.secret_json),
         allowed_hosts=tuple(entry.allowed_hosts),
         allowed_operations=frozenset(entry.allowed_operations),
+        approval_operations=frozenset(entry.approval_operations),
     )
 
 

@@ -68,6 +68,8 @@ def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Crede
     credential = credentials.usable(request.connection_id, trust, now_ms)
     if request.operation not in credential.allowed_operations:
         raise _denied(f"The connection {credential.name!r} does not allow {request.operation}.", "not an operation of the connection")
+    if request.operation in credential.approval_operations and not ticket.approved:
+        raise _denied(f"{credential.name!r} needs the approval of a second person for {request.operation}.", "guarded, and not approved")
     check_host(params, credential)
     return Order(request.operation, params, credential)
 

@@ -55,7 +55,7 @@ class OpenRuns:
 
     def admit(self, admitted: Admitted, ciphertext_digest: bytes, socket_path: str) -> Run:
         program = admitted.program.message
-        secret, ticket = self._tickets.issue(program.nonce, list(program.connections))
+        secret, ticket = self._tickets.issue(program.nonce, list(program.connections), admitted.approved)
         digests = admitted.program.digest, ciphertext_digest, admitted.grant.digest
         run = OpenRun(program.nonce, program.session_id, *digests, secret, ticket)
         self._runs[_key(program.nonce)] = run

@@ -25,6 +25,8 @@ class Count:
 class Ticket:
     nonce: run_pb2.RunNonce
     uses: Sequence[run_pb2.ConnectionUse]
+    # Whether a second person approved this run.
+    approved: bool = False
     valid: bool = False
     counts: dict[tuple[bytes, str], Count] = field(default_factory=dict)
     _users: set["asyncio.Task[object]"] = field(default_factory=set)
@@ -73,10 +75,10 @@ class TicketBook:
     def __init__(self) -> None:
         self._tickets: dict[bytes, Ticket] = {}
 
-    def issue(self, nonce: run_pb2.RunNonce, uses: Sequence[run_pb2.ConnectionUse]) -> tuple[bytes, Ticket]:
+    def issue(self, nonce: run_pb2.RunNonce, uses: Sequence[run_pb2.ConnectionUse], approved: bool = False) -> tuple[bytes, Ticket]:
         """A new ticket, which is not valid yet."""
         secret = os.urandom(32)
-        ticket = Ticket(nonce, uses)
+        ticket = Ticket(nonce, uses, approved)
         self._tickets[sha256(secret).digest()] = ticket
         return secret, ticket
 
