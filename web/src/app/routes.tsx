@@ -1,5 +1,6 @@
 import { Suspense, lazy } from "react";
 import { Redirect, Route, Switch } from "wouter";
+import { ApiKeysPage } from "../features/api-keys";
 import { ConnectionsPage } from "../features/connections";
 import { HistoryPage, SessionHistoryPage } from "../features/history";
 import { MembersPage } from "../features/members";
@@ -83,6 +84,7 @@ function WorkspaceRoutes() {
       <Route path="/w/:workspaceId/runtimes">{(params) => <RuntimesPage {...params} />}</Route>
       <Route path="/w/:workspaceId/connections">{(params) => <ConnectionsPage {...params} />}</Route>
       <Route path="/w/:workspaceId/members">{(params) => <MembersPage {...params} />}</Route>
+      <Route path="/w/:workspaceId/api-keys">{(params) => <ApiKeysPage {...params} />}</Route>
       <Route path="/w/:workspaceId/history">{(params) => <HistoryPage {...params} />}</Route>
       <Route path="/w/:workspaceId/history/:sessionId">{(params) => <SessionHistoryPage {...params} />}</Route>
       <Route path="/w/:workspaceId">{(params) => <Redirect to={`/w/${params.workspaceId}/notebooks`} replace />}</Route>

@@ -9,6 +9,7 @@ const PARTS = [
   { path: "runtimes", name: "Runtimes" },
   { path: "connections", name: "Connections" },
   { path: "members", name: "Members" },
+  { path: "api-keys", name: "API keys" },
   { path: "history", name: "History" },
 ];
 

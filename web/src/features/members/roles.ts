@@ -10,3 +10,7 @@ export const ROLES: readonly { role: MemberRole; name: string; may: string }[] =
 ];
 
 export const ROLE_OPTIONS = ROLES.map(({ role, name, may }) => ({ value: String(role), label: `${name}: ${may}` }));
+
+export function roleName(role: MemberRole): string {
+  return ROLES.find((one) => one.role === role)?.name ?? "Unknown role";
+}
