@@ -4,6 +4,7 @@ import subprocess
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 import pytest
 
 from spinapis.secrets.v1 import secrets_pb2 as pb
@@ -11,6 +12,17 @@ from tests.fakes.installation import refused
 from tests.fakes.secrets_bench import OTHER, PARENT, SECRET, WORKSPACE, SecretsBench
 
 A_QUEUE = {"kind": "queue", "config_json": "{}", "credential_json": "", "allowed_operations": []}
+
+
+async def test_the_kinds_come_with_the_forms_that_connections_are_checked_by(bench: SecretsBench) -> None:
+    token, found = "", []
+    while not found or token:
+        request = pb.ListConnectionKindsRequest(page_size=1, page_token=token)
+        answer = await bench.stub.ListConnectionKinds(request, metadata=bench.by("viewer"))
+        token, found = answer.next_page_token, [*found, *answer.kinds]
+    queue, rest = found
+    assert (queue.name, list(queue.operations), rest.name, list(rest.operations)) == ("queue", ["queue.get", "queue.put"], "rest", ["rest.request"])
+    assert "base_url" in orjson.loads(rest.config_schema_json)["properties"] and "token" in orjson.loads(rest.credential_schema_json)["properties"]
 
 
 async def test_a_connection_shows_which_fields_are_set_and_no_value(bench: SecretsBench) -> None:

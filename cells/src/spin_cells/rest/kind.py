@@ -13,14 +13,17 @@ KIND = ConnectionKind(
     config_schema=form(
         {
             "base_url": {"type": "string", "pattern": r"^https?://[^\s@/]+", "description": "The API's address, with http:// or https://."},
-            "auth": {"enum": ["bearer", "basic", "header", "none"], "description": "One of bearer, basic, header and none."},
-            "header_name": {"type": "string", "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+" + _END, "description": "The name of a header."},
-            "username": {"type": "string", "pattern": _TEXT, "description": "A text of one line."},
+            "auth": {"enum": ["bearer", "basic", "header", "none"], "description": "One of bearer, basic, header and none; without it, what the credential is for."},
+            "header_name": {"type": "string", "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+" + _END, "description": "For header: the name of a header, which carries the credential."},
+            "username": {"type": "string", "pattern": _TEXT, "description": "For basic, where it is no secret: a text of one line."},
         },
         **{"if": {"properties": {"auth": {"const": "header"}}, "required": ["auth"]}, "then": {"required": ["header_name"]}},
     ),
     credential_schema=form(
-        {name: {"type": "string", "pattern": _TEXT, "description": "A text of one line."} for name in ("token", "username", "password", "value")}
+        {
+            name: {"type": "string", "pattern": _TEXT, "description": f"For {auth}: a text of one line."}
+            for name, auth in (("token", "bearer"), ("username", "basic"), ("password", "basic"), ("value", "header"))
+        }
     ),
     operations=frozenset({OPERATION}),
 )

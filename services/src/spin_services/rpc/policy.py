@@ -176,6 +176,7 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
         "CompileCell": InWorkspace("run"),
     },
     "secrets.v1.ConnectionService": {
+        "ListConnectionKinds": SignedIn(),
         "CreateConnection": InWorkspace("connection.manage"),
         "GetConnection": InWorkspace("connection.names"),
         "ListConnections": InWorkspace("connection.names"),

@@ -18,6 +18,10 @@ class Kinds:
     def __init__(self, known: Mapping[str, ConnectionKind]) -> None:
         self._known = known
 
+    def all(self) -> list[ConnectionKind]:
+        """By name."""
+        return [self._known[name] for name in sorted(self._known)]
+
     def checked(self, new: NewConnection) -> NewConnection:
         """The connection, with all of its kind's operations where it names none. Raises FieldInvalid."""
         kind = self._named(new.kind)

@@ -47,6 +47,12 @@ class ConnectionService(ConnectionServiceServicer):
         self._settings = settings
         self._clock = clock
 
+    async def ListConnectionKinds(self, request: pb.ListConnectionKindsRequest, context: Any) -> pb.ListConnectionKindsResponse:
+        size, position = pages.clamp(request.page_size), pages.decode("connection-kinds", request.page_token)
+        kinds, start = self._kinds.all(), int(position[0]) if position else 0
+        token = pages.encode("connection-kinds", start + size) if start + size < len(kinds) else ""
+        return pb.ListConnectionKindsResponse(kinds=[wire.to_kind(kind) for kind in kinds[start : start + size]], next_page_token=token)
+
     async def CreateConnection(self, request: pb.CreateConnectionRequest, context: Any) -> pb.CreateConnectionResponse:
         new, key = wire.new_connection(request, self._kinds), wire.check_key(request.idempotency_key)
         logged = self._logged("connection.created", ["credential"] if new.credential else [])

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import orjson
 
+from spin_cells.api import ConnectionKind
 from spin_services.rpc.errors import invalid
 from spin_services.secrets import domain
 from spin_services.secrets.domain import Changes, Connection, FieldInvalid, NewConnection
@@ -14,6 +15,15 @@ from spinapis.audit.v1.audit_pb2 import NewEntry
 from spinapis.secrets.v1 import secrets_pb2 as pb
 
 T = TypeVar("T")
+
+
+def to_kind(kind: ConnectionKind) -> pb.ConnectionKind:
+    return pb.ConnectionKind(
+        name=kind.name,
+        config_schema_json=orjson.dumps(dict(kind.config_schema)).decode(),
+        credential_schema_json=orjson.dumps(dict(kind.credential_schema)).decode(),
+        operations=sorted(kind.operations),
+    )
 
 
 def new_connection(request: pb.CreateConnectionRequest, kinds: Kinds) -> NewConnection:

@@ -25,13 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!spinapis/secrets/v1/secrets.proto\x12\x13spinapis.secrets.v1\x1a\x1cgoogle/api/annotations.proto\"\xa1\x02\n\nConnection\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x05 \x01(\t\x12\x15\n\rallowed_hosts\x18\x06 \x03(\t\x12\x1a\n\x12\x61llowed_operations\x18\x07 \x03(\t\x12\x19\n\x11\x63redential_fields\x18\x08 \x03(\t\x12\x0f\n\x07version\x18\t \x01(\x04\x12\x0c\n\x04\x65tag\x18\n \x01(\t\x12\x15\n\rcreated_at_ms\x18\x0b \x01(\x03\x12\x15\n\rupdated_at_ms\x18\x0c \x01(\x03\x12\x11\n\tinherited\x18\r \x01(\x08\x12\x12\n\nis_default\x18\x0e \x01(\x08\"\xd9\x01\n\x17\x43reateConnectionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x05 \x01(\t\x12\x17\n\x0f\x63redential_json\x18\x06 \x01(\t\x12\x15\n\rallowed_hosts\x18\x07 \x03(\t\x12\x1a\n\x12\x61llowed_operations\x18\x08 \x03(\t\x12\x12\n\nis_default\x18\t \x01(\x08\"O\n\x18\x43reateConnectionResponse\x12\x33\n\nconnection\x18\x01 \x01(\x0b\x32\x1f.spinapis.secrets.v1.Connection\"C\n\x14GetConnectionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\"L\n\x15GetConnectionResponse\x12\x33\n\nconnection\x18\x01 \x01(\x0b\x32\x1f.spinapis.secrets.v1.Connection\"c\n\x16ListConnectionsRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\"h\n\x17ListConnectionsResponse\x12\x34\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x1f.spinapis.secrets.v1.Connection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc0\x02\n\x17UpdateConnectionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\x04name\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x63onfig_json\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0f\x63redential_json\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x15\n\rallowed_hosts\x18\x07 \x03(\t\x12\x1a\n\x12\x61llowed_operations\x18\x08 \x03(\t\x12\x17\n\x0freplace_allowed\x18\t \x01(\x08\x12\x17\n\nis_default\x18\n \x01(\x08H\x03\x88\x01\x01\x42\x07\n\x05_nameB\x0e\n\x0c_config_jsonB\x12\n\x10_credential_jsonB\r\n\x0b_is_default\"O\n\x18UpdateConnectionResponse\x12\x33\n\nconnection\x18\x01 \x01(\x0b\x32\x1f.spinapis.secrets.v1.Connection\"T\n\x17\x44\x65leteConnectionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"\x1a\n\x18\x44\x65leteConnectionResponse\"Y\n\x19ResolveConnectionsRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x12\n\nreferences\x18\x02 \x03(\t\x12\x12\n\nruntime_id\x18\x03 \x01(\t\"j\n\x1aResolveConnectionsResponse\x12\x34\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x1f.spinapis.secrets.v1.Connection\x12\x16\n\x0e\x62undle_version\x18\x02 \x01(\x04\"d\n\x16SyncCredentialsRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x12\n\nruntime_id\x18\x02 \x01(\t\x12\r\n\x05hello\x18\x03 \x01(\x0c\x12\x11\n\tchallenge\x18\x04 \x01(\x0c\"A\n\x17SyncCredentialsResponse\x12\x0e\n\x06sealed\x18\x01 \x01(\x0c\x12\x16\n\x0e\x62undle_version\x18\x02 \x01(\x04\x32\xc5\t\n\x11\x43onnectionService\x12\xa5\x01\n\x10\x43reateConnection\x12,.spinapis.secrets.v1.CreateConnectionRequest\x1a-.spinapis.secrets.v1.CreateConnectionResponse\"4\x82\xd3\xe4\x93\x02.\")/v1/workspaces/{workspace_id}/connections:\x01*\x12\xa9\x01\n\rGetConnection\x12).spinapis.secrets.v1.GetConnectionRequest\x1a*.spinapis.secrets.v1.GetConnectionResponse\"A\x82\xd3\xe4\x93\x02;\x12\x39/v1/workspaces/{workspace_id}/connections/{connection_id}\x12\x9f\x01\n\x0fListConnections\x12+.spinapis.secrets.v1.ListConnectionsRequest\x1a,.spinapis.secrets.v1.ListConnectionsResponse\"1\x82\xd3\xe4\x93\x02+\x12)/v1/workspaces/{workspace_id}/connections\x12\xb5\x01\n\x10UpdateConnection\x12,.spinapis.secrets.v1.UpdateConnectionRequest\x1a-.spinapis.secrets.v1.UpdateConnectionResponse\"D\x82\xd3\xe4\x93\x02>29/v1/workspaces/{workspace_id}/connections/{connection_id}:\x01*\x12\xb2\x01\n\x10\x44\x65leteConnection\x12,.spinapis.secrets.v1.DeleteConnectionRequest\x1a-.spinapis.secrets.v1.DeleteConnectionResponse\"A\x82\xd3\xe4\x93\x02;*9/v1/workspaces/{workspace_id}/connections/{connection_id}\x12\xa2\x01\n\x12ResolveConnections\x12..spinapis.secrets.v1.ResolveConnectionsRequest\x1a/.spinapis.secrets.v1.ResolveConnectionsResponse\"+\x82\xd3\xe4\x93\x02%\" /v1/internal/connections:resolve:\x01*\x12\xa7\x01\n\x0fSyncCredentials\x12+.spinapis.secrets.v1.SyncCredentialsRequest\x1a,.spinapis.secrets.v1.SyncCredentialsResponse\"9\x82\xd3\xe4\x93\x02\x33\"./v1/workspaces/{workspace_id}/credentials:sync:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!spinapis/secrets/v1/secrets.proto\x12\x13spinapis.secrets.v1\x1a\x1cgoogle/api/annotations.proto\"n\n\x0e\x43onnectionKind\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12\x63onfig_schema_json\x18\x02 \x01(\t\x12\x1e\n\x16\x63redential_schema_json\x18\x03 \x01(\t\x12\x12\n\noperations\x18\x04 \x03(\t\"C\n\x1aListConnectionKindsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"j\n\x1bListConnectionKindsResponse\x12\x32\n\x05kinds\x18\x01 \x03(\x0b\x32#.spinapis.secrets.v1.ConnectionKind\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x02\n\nConnection\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x05 \x01(\t\x12\x15\n\rallowed_hosts\x18\x06 \x03(\t\x12\x1a\n\x12\x61llowed_operations\x18\x07 \x03(\t\x12\x19\n\x11\x63redential_fields\x18\x08 \x03(\t\x12\x0f\n\x07version\x18\t \x01(\x04\x12\x0c\n\x04\x65tag\x18\n \x01(\t\x12\x15\n\rcreated_at_ms\x18\x0b \x01(\x03\x12\x15\n\rupdated_at_ms\x18\x0c \x01(\x03\x12\x11\n\tinherited\x18\r \x01(\x08\x12\x12\n\nis_default\x18\x0e \x01(\x08\"\xd9\x01\n\x17\x43reateConnectionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x05 \x01(\t\x12\x17\n\x0f\x63redential_json\x18\x06 \x01(\t\x12\x15\n\rallowed_hosts\x18\x07 \x03(\t\x12\x1a\n\x12\x61llowed_operations\x18\x08 \x03(\t\x12\x12\n\nis_default\x18\t \x01(\x08\"O\n\x18\x43reateConnectionResponse\x12\x33\n\nconnection\x18\x01 \x01(\x0b\x32\x1f.spinapis.secrets.v1.Connection\"C\n\x14GetConnectionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\"L\n\x15GetConnectionResponse\x12\x33\n\nconnection\x18\x01 \x01(\x0b\x32\x1f.spinapis.secrets.v1.Connection\"c\n\x16ListConnectionsRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\"h\n\x17ListConnectionsResponse\x12\x34\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x1f.spinapis.secrets.v1.Connection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc0\x02\n\x17UpdateConnectionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\x04name\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x63onfig_json\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0f\x63redential_json\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x15\n\rallowed_hosts\x18\x07 \x03(\t\x12\x1a\n\x12\x61llowed_operations\x18\x08 \x03(\t\x12\x17\n\x0freplace_allowed\x18\t \x01(\x08\x12\x17\n\nis_default\x18\n \x01(\x08H\x03\x88\x01\x01\x42\x07\n\x05_nameB\x0e\n\x0c_config_jsonB\x12\n\x10_credential_jsonB\r\n\x0b_is_default\"O\n\x18UpdateConnectionResponse\x12\x33\n\nconnection\x18\x01 \x01(\x0b\x32\x1f.spinapis.secrets.v1.Connection\"T\n\x17\x44\x65leteConnectionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x15\n\rconnection_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"\x1a\n\x18\x44\x65leteConnectionResponse\"Y\n\x19ResolveConnectionsRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x12\n\nreferences\x18\x02 \x03(\t\x12\x12\n\nruntime_id\x18\x03 \x01(\t\"j\n\x1aResolveConnectionsResponse\x12\x34\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x1f.spinapis.secrets.v1.Connection\x12\x16\n\x0e\x62undle_version\x18\x02 \x01(\x04\"d\n\x16SyncCredentialsRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x12\n\nruntime_id\x18\x02 \x01(\t\x12\r\n\x05hello\x18\x03 \x01(\x0c\x12\x11\n\tchallenge\x18\x04 \x01(\x0c\"A\n\x17SyncCredentialsResponse\x12\x0e\n\x06sealed\x18\x01 \x01(\x0c\x12\x16\n\x0e\x62undle_version\x18\x02 \x01(\x04\x32\xde\n\n\x11\x43onnectionService\x12\x96\x01\n\x13ListConnectionKinds\x12/.spinapis.secrets.v1.ListConnectionKindsRequest\x1a\x30.spinapis.secrets.v1.ListConnectionKindsResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/connection-kinds\x12\xa5\x01\n\x10\x43reateConnection\x12,.spinapis.secrets.v1.CreateConnectionRequest\x1a-.spinapis.secrets.v1.CreateConnectionResponse\"4\x82\xd3\xe4\x93\x02.\")/v1/workspaces/{workspace_id}/connections:\x01*\x12\xa9\x01\n\rGetConnection\x12).spinapis.secrets.v1.GetConnectionRequest\x1a*.spinapis.secrets.v1.GetConnectionResponse\"A\x82\xd3\xe4\x93\x02;\x12\x39/v1/workspaces/{workspace_id}/connections/{connection_id}\x12\x9f\x01\n\x0fListConnections\x12+.spinapis.secrets.v1.ListConnectionsRequest\x1a,.spinapis.secrets.v1.ListConnectionsResponse\"1\x82\xd3\xe4\x93\x02+\x12)/v1/workspaces/{workspace_id}/connections\x12\xb5\x01\n\x10UpdateConnection\x12,.spinapis.secrets.v1.UpdateConnectionRequest\x1a-.spinapis.secrets.v1.UpdateConnectionResponse\"D\x82\xd3\xe4\x93\x02>29/v1/workspaces/{workspace_id}/connections/{connection_id}:\x01*\x12\xb2\x01\n\x10\x44\x65leteConnection\x12,.spinapis.secrets.v1.DeleteConnectionRequest\x1a-.spinapis.secrets.v1.DeleteConnectionResponse\"A\x82\xd3\xe4\x93\x02;*9/v1/workspaces/{workspace_id}/connections/{connection_id}\x12\xa2\x01\n\x12ResolveConnections\x12..spinapis.secrets.v1.ResolveConnectionsRequest\x1a/.spinapis.secrets.v1.ResolveConnectionsResponse\"+\x82\xd3\xe4\x93\x02%\" /v1/internal/connections:resolve:\x01*\x12\xa7\x01\n\x0fSyncCredentials\x12+.spinapis.secrets.v1.SyncCredentialsRequest\x1a,.spinapis.secrets.v1.SyncCredentialsResponse\"9\x82\xd3\xe4\x93\x02\x33\"./v1/workspaces/{workspace_id}/credentials:sync:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spinapis.secrets.v1.secrets_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CONNECTIONSERVICE'].methods_by_name['ListConnectionKinds']._loaded_options = None
+  _globals['_CONNECTIONSERVICE'].methods_by_name['ListConnectionKinds']._serialized_options = b'\202\323\344\223\002\026\022\024/v1/connection-kinds'
   _globals['_CONNECTIONSERVICE'].methods_by_name['CreateConnection']._loaded_options = None
   _globals['_CONNECTIONSERVICE'].methods_by_name['CreateConnection']._serialized_options = b'\202\323\344\223\002.\")/v1/workspaces/{workspace_id}/connections:\001*'
   _globals['_CONNECTIONSERVICE'].methods_by_name['GetConnection']._loaded_options = None
@@ -46,36 +48,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONNECTIONSERVICE'].methods_by_name['ResolveConnections']._serialized_options = b'\202\323\344\223\002%\" /v1/internal/connections:resolve:\001*'
   _globals['_CONNECTIONSERVICE'].methods_by_name['SyncCredentials']._loaded_options = None
   _globals['_CONNECTIONSERVICE'].methods_by_name['SyncCredentials']._serialized_options = b'\202\323\344\223\0023\"./v1/workspaces/{workspace_id}/credentials:sync:\001*'
-  _globals['_CONNECTION']._serialized_start=89
-  _globals['_CONNECTION']._serialized_end=378
-  _globals['_CREATECONNECTIONREQUEST']._serialized_start=381
-  _globals['_CREATECONNECTIONREQUEST']._serialized_end=598
-  _globals['_CREATECONNECTIONRESPONSE']._serialized_start=600
-  _globals['_CREATECONNECTIONRESPONSE']._serialized_end=679
-  _globals['_GETCONNECTIONREQUEST']._serialized_start=681
-  _globals['_GETCONNECTIONREQUEST']._serialized_end=748
-  _globals['_GETCONNECTIONRESPONSE']._serialized_start=750
-  _globals['_GETCONNECTIONRESPONSE']._serialized_end=826
-  _globals['_LISTCONNECTIONSREQUEST']._serialized_start=828
-  _globals['_LISTCONNECTIONSREQUEST']._serialized_end=927
-  _globals['_LISTCONNECTIONSRESPONSE']._serialized_start=929
-  _globals['_LISTCONNECTIONSRESPONSE']._serialized_end=1033
-  _globals['_UPDATECONNECTIONREQUEST']._serialized_start=1036
-  _globals['_UPDATECONNECTIONREQUEST']._serialized_end=1356
-  _globals['_UPDATECONNECTIONRESPONSE']._serialized_start=1358
-  _globals['_UPDATECONNECTIONRESPONSE']._serialized_end=1437
-  _globals['_DELETECONNECTIONREQUEST']._serialized_start=1439
-  _globals['_DELETECONNECTIONREQUEST']._serialized_end=1523
-  _globals['_DELETECONNECTIONRESPONSE']._serialized_start=1525
-  _globals['_DELETECONNECTIONRESPONSE']._serialized_end=1551
-  _globals['_RESOLVECONNECTIONSREQUEST']._serialized_start=1553
-  _globals['_RESOLVECONNECTIONSREQUEST']._serialized_end=1642
-  _globals['_RESOLVECONNECTIONSRESPONSE']._serialized_start=1644
-  _globals['_RESOLVECONNECTIONSRESPONSE']._serialized_end=1750
-  _globals['_SYNCCREDENTIALSREQUEST']._serialized_start=1752
-  _globals['_SYNCCREDENTIALSREQUEST']._serialized_end=1852
-  _globals['_SYNCCREDENTIALSRESPONSE']._serialized_start=1854
-  _globals['_SYNCCREDENTIALSRESPONSE']._serialized_end=1919
-  _globals['_CONNECTIONSERVICE']._serialized_start=1922
-  _globals['_CONNECTIONSERVICE']._serialized_end=3143
+  _globals['_CONNECTIONKIND']._serialized_start=88
+  _globals['_CONNECTIONKIND']._serialized_end=198
+  _globals['_LISTCONNECTIONKINDSREQUEST']._serialized_start=200
+  _globals['_LISTCONNECTIONKINDSREQUEST']._serialized_end=267
+  _globals['_LISTCONNECTIONKINDSRESPONSE']._serialized_start=269
+  _globals['_LISTCONNECTIONKINDSRESPONSE']._serialized_end=375
+  _globals['_CONNECTION']._serialized_start=378
+  _globals['_CONNECTION']._serialized_end=667
+  _globals['_CREATECONNECTIONREQUEST']._serialized_start=670
+  _globals['_CREATECONNECTIONREQUEST']._serialized_end=887
+  _globals['_CREATECONNECTIONRESPONSE']._serialized_start=889
+  _globals['_CREATECONNECTIONRESPONSE']._serialized_end=968
+  _globals['_GETCONNECTIONREQUEST']._serialized_start=970
+  _globals['_GETCONNECTIONREQUEST']._serialized_end=1037
+  _globals['_GETCONNECTIONRESPONSE']._serialized_start=1039
+  _globals['_GETCONNECTIONRESPONSE']._serialized_end=1115
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_start=1117
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_end=1216
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_start=1218
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_end=1322
+  _globals['_UPDATECONNECTIONREQUEST']._serialized_start=1325
+  _globals['_UPDATECONNECTIONREQUEST']._serialized_end=1645
+  _globals['_UPDATECONNECTIONRESPONSE']._serialized_start=1647
+  _globals['_UPDATECONNECTIONRESPONSE']._serialized_end=1726
+  _globals['_DELETECONNECTIONREQUEST']._serialized_start=1728
+  _globals['_DELETECONNECTIONREQUEST']._serialized_end=1812
+  _globals['_DELETECONNECTIONRESPONSE']._serialized_start=1814
+  _globals['_DELETECONNECTIONRESPONSE']._serialized_end=1840
+  _globals['_RESOLVECONNECTIONSREQUEST']._serialized_start=1842
+  _globals['_RESOLVECONNECTIONSREQUEST']._serialized_end=1931
+  _globals['_RESOLVECONNECTIONSRESPONSE']._serialized_start=1933
+  _globals['_RESOLVECONNECTIONSRESPONSE']._serialized_end=2039
+  _globals['_SYNCCREDENTIALSREQUEST']._serialized_start=2041
+  _globals['_SYNCCREDENTIALSREQUEST']._serialized_end=2141
+  _globals['_SYNCCREDENTIALSRESPONSE']._serialized_start=2143
+  _globals['_SYNCCREDENTIALSRESPONSE']._serialized_end=2208
+  _globals['_CONNECTIONSERVICE']._serialized_start=2211
+  _globals['_CONNECTIONSERVICE']._serialized_end=3585
 # @@protoc_insertion_point(module_scope)

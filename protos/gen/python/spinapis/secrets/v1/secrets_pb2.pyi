@@ -19,6 +19,87 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class ConnectionKind(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONFIG_SCHEMA_JSON_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_SCHEMA_JSON_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What Connection.kind says: "rest"."""
+    config_schema_json: _builtins.str
+    """JSON Schema (2020-12) of `config_json`: an object whose every property has a description."""
+    credential_schema_json: _builtins.str
+    """The same of `credential_json`."""
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a connection of the kind may be used for."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        config_schema_json: _builtins.str = ...,
+        credential_schema_json: _builtins.str = ...,
+        operations: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_schema_json", b"config_schema_json", "credential_schema_json", b"credential_schema_json", "name", b"name", "operations", b"operations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectionKind: _TypeAlias = ConnectionKind  # noqa: Y015
+
+@_typing.final
+class ListConnectionKindsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConnectionKindsRequest: _TypeAlias = ListConnectionKindsRequest  # noqa: Y015
+
+@_typing.final
+class ListConnectionKindsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KINDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectionKind]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        kinds: _abc.Iterable[Global___ConnectionKind] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kinds", b"kinds", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConnectionKindsResponse: _TypeAlias = ListConnectionKindsResponse  # noqa: Y015
+
+@_typing.final
 class Connection(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

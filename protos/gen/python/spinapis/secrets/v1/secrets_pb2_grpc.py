@@ -34,6 +34,11 @@ class ConnectionServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ListConnectionKinds = channel.unary_unary(
+                '/spinapis.secrets.v1.ConnectionService/ListConnectionKinds',
+                request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionKindsRequest.SerializeToString,
+                response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionKindsResponse.FromString,
+                _registered_method=True)
         self.CreateConnection = channel.unary_unary(
                 '/spinapis.secrets.v1.ConnectionService/CreateConnection',
                 request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CreateConnectionRequest.SerializeToString,
@@ -73,6 +78,13 @@ class ConnectionServiceStub:
 
 class ConnectionServiceServicer:
     """Missing associated documentation comment in .proto file."""
+
+    def ListConnectionKinds(self, request, context):
+        """What a connection may be to: the kinds of the installed cell types, each with the forms of its configuration and its credential.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def CreateConnection(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -124,6 +136,11 @@ class ConnectionServiceServicer:
 
 def add_ConnectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ListConnectionKinds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConnectionKinds,
+                    request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionKindsRequest.FromString,
+                    response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionKindsResponse.SerializeToString,
+            ),
             'CreateConnection': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateConnection,
                     request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CreateConnectionRequest.FromString,
@@ -169,6 +186,33 @@ def add_ConnectionServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ConnectionService:
     """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def ListConnectionKinds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.secrets.v1.ConnectionService/ListConnectionKinds',
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionKindsRequest.SerializeToString,
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionKindsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def CreateConnection(request,

@@ -31,6 +31,8 @@ class ConnectionServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConnectionServiceAsyncStub: ...
+    ListConnectionKinds: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ListConnectionKindsRequest, _secrets_pb2.ListConnectionKindsResponse]
+    """What a connection may be to: the kinds of the installed cell types, each with the forms of its configuration and its credential."""
     CreateConnection: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.CreateConnectionRequest, _secrets_pb2.CreateConnectionResponse]
     GetConnection: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.GetConnectionRequest, _secrets_pb2.GetConnectionResponse]
     """Agents and viewers see names and kinds alone."""
@@ -48,6 +50,8 @@ class ConnectionServiceStub:
 @_typing.type_check_only
 class ConnectionServiceAsyncStub(ConnectionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ListConnectionKinds: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ListConnectionKindsRequest, _secrets_pb2.ListConnectionKindsResponse]  # type: ignore[assignment]
+    """What a connection may be to: the kinds of the installed cell types, each with the forms of its configuration and its credential."""
     CreateConnection: _aio.UnaryUnaryMultiCallable[_secrets_pb2.CreateConnectionRequest, _secrets_pb2.CreateConnectionResponse]  # type: ignore[assignment]
     GetConnection: _aio.UnaryUnaryMultiCallable[_secrets_pb2.GetConnectionRequest, _secrets_pb2.GetConnectionResponse]  # type: ignore[assignment]
     """Agents and viewers see names and kinds alone."""
@@ -63,6 +67,14 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     """
 
 class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
+    @_abc_1.abstractmethod
+    def ListConnectionKinds(
+        self,
+        request: _secrets_pb2.ListConnectionKindsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secrets_pb2.ListConnectionKindsResponse, _abc.Awaitable[_secrets_pb2.ListConnectionKindsResponse]]:
+        """What a connection may be to: the kinds of the installed cell types, each with the forms of its configuration and its credential."""
+
     @_abc_1.abstractmethod
     def CreateConnection(
         self,

@@ -13,7 +13,93 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/secrets/v1/secrets.proto.
  */
 export const file_spinapis_secrets_v1_secrets: GenFile = /*@__PURE__*/
-  fileDesc("CiFzcGluYXBpcy9zZWNyZXRzL3YxL3NlY3JldHMucHJvdG8SE3NwaW5hcGlzLnNlY3JldHMudjEioQIKCkNvbm5lY3Rpb24SCgoCaWQYASABKAkSFAoMd29ya3NwYWNlX2lkGAIgASgJEgwKBG5hbWUYAyABKAkSDAoEa2luZBgEIAEoCRITCgtjb25maWdfanNvbhgFIAEoCRIVCg1hbGxvd2VkX2hvc3RzGAYgAygJEhoKEmFsbG93ZWRfb3BlcmF0aW9ucxgHIAMoCRIZChFjcmVkZW50aWFsX2ZpZWxkcxgIIAMoCRIPCgd2ZXJzaW9uGAkgASgEEgwKBGV0YWcYCiABKAkSFQoNY3JlYXRlZF9hdF9tcxgLIAEoAxIVCg11cGRhdGVkX2F0X21zGAwgASgDEhEKCWluaGVyaXRlZBgNIAEoCBISCgppc19kZWZhdWx0GA4gASgIItkBChdDcmVhdGVDb25uZWN0aW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAIgASgJEgwKBG5hbWUYAyABKAkSDAoEa2luZBgEIAEoCRITCgtjb25maWdfanNvbhgFIAEoCRIXCg9jcmVkZW50aWFsX2pzb24YBiABKAkSFQoNYWxsb3dlZF9ob3N0cxgHIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYCCADKAkSEgoKaXNfZGVmYXVsdBgJIAEoCCJPChhDcmVhdGVDb25uZWN0aW9uUmVzcG9uc2USMwoKY29ubmVjdGlvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbiJDChRHZXRDb25uZWN0aW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFQoNY29ubmVjdGlvbl9pZBgCIAEoCSJMChVHZXRDb25uZWN0aW9uUmVzcG9uc2USMwoKY29ubmVjdGlvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbiJjChZMaXN0Q29ubmVjdGlvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIMCgRraW5kGAQgASgJImgKF0xpc3RDb25uZWN0aW9uc1Jlc3BvbnNlEjQKC2Nvbm5lY3Rpb25zGAEgAygLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5Db25uZWN0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLAAgoXVXBkYXRlQ29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhUKDWNvbm5lY3Rpb25faWQYAiABKAkSDAoEZXRhZxgDIAEoCRIRCgRuYW1lGAQgASgJSACIAQESGAoLY29uZmlnX2pzb24YBSABKAlIAYgBARIcCg9jcmVkZW50aWFsX2pzb24YBiABKAlIAogBARIVCg1hbGxvd2VkX2hvc3RzGAcgAygJEhoKEmFsbG93ZWRfb3BlcmF0aW9ucxgIIAMoCRIXCg9yZXBsYWNlX2FsbG93ZWQYCSABKAgSFwoKaXNfZGVmYXVsdBgKIAEoCEgDiAEBQgcKBV9uYW1lQg4KDF9jb25maWdfanNvbkISChBfY3JlZGVudGlhbF9qc29uQg0KC19pc19kZWZhdWx0Ik8KGFVwZGF0ZUNvbm5lY3Rpb25SZXNwb25zZRIzCgpjb25uZWN0aW9uGAEgASgLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5Db25uZWN0aW9uIlQKF0RlbGV0ZUNvbm5lY3Rpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1jb25uZWN0aW9uX2lkGAIgASgJEgwKBGV0YWcYAyABKAkiGgoYRGVsZXRlQ29ubmVjdGlvblJlc3BvbnNlIlkKGVJlc29sdmVDb25uZWN0aW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCnJlZmVyZW5jZXMYAiADKAkSEgoKcnVudGltZV9pZBgDIAEoCSJqChpSZXNvbHZlQ29ubmVjdGlvbnNSZXNwb25zZRI0Cgtjb25uZWN0aW9ucxgBIAMoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbhIWCg5idW5kbGVfdmVyc2lvbhgCIAEoBCJkChZTeW5jQ3JlZGVudGlhbHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJEg0KBWhlbGxvGAMgASgMEhEKCWNoYWxsZW5nZRgEIAEoDCJBChdTeW5jQ3JlZGVudGlhbHNSZXNwb25zZRIOCgZzZWFsZWQYASABKAwSFgoOYnVuZGxlX3ZlcnNpb24YAiABKAQyxQkKEUNvbm5lY3Rpb25TZXJ2aWNlEqUBChBDcmVhdGVDb25uZWN0aW9uEiwuc3BpbmFwaXMuc2VjcmV0cy52MS5DcmVhdGVDb25uZWN0aW9uUmVxdWVzdBotLnNwaW5hcGlzLnNlY3JldHMudjEuQ3JlYXRlQ29ubmVjdGlvblJlc3BvbnNlIjSC0+STAi4iKS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zOgEqEqkBCg1HZXRDb25uZWN0aW9uEikuc3BpbmFwaXMuc2VjcmV0cy52MS5HZXRDb25uZWN0aW9uUmVxdWVzdBoqLnNwaW5hcGlzLnNlY3JldHMudjEuR2V0Q29ubmVjdGlvblJlc3BvbnNlIkGC0+STAjsSOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zL3tjb25uZWN0aW9uX2lkfRKfAQoPTGlzdENvbm5lY3Rpb25zEisuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbnNSZXF1ZXN0Giwuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZSIxgtPkkwIrEikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucxK1AQoQVXBkYXRlQ29ubmVjdGlvbhIsLnNwaW5hcGlzLnNlY3JldHMudjEuVXBkYXRlQ29ubmVjdGlvblJlcXVlc3QaLS5zcGluYXBpcy5zZWNyZXRzLnYxLlVwZGF0ZUNvbm5lY3Rpb25SZXNwb25zZSJEgtPkkwI+MjkvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucy97Y29ubmVjdGlvbl9pZH06ASoSsgEKEERlbGV0ZUNvbm5lY3Rpb24SLC5zcGluYXBpcy5zZWNyZXRzLnYxLkRlbGV0ZUNvbm5lY3Rpb25SZXF1ZXN0Gi0uc3BpbmFwaXMuc2VjcmV0cy52MS5EZWxldGVDb25uZWN0aW9uUmVzcG9uc2UiQYLT5JMCOyo5L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnMve2Nvbm5lY3Rpb25faWR9EqIBChJSZXNvbHZlQ29ubmVjdGlvbnMSLi5zcGluYXBpcy5zZWNyZXRzLnYxLlJlc29sdmVDb25uZWN0aW9uc1JlcXVlc3QaLy5zcGluYXBpcy5zZWNyZXRzLnYxLlJlc29sdmVDb25uZWN0aW9uc1Jlc3BvbnNlIiuC0+STAiUiIC92MS9pbnRlcm5hbC9jb25uZWN0aW9uczpyZXNvbHZlOgEqEqcBCg9TeW5jQ3JlZGVudGlhbHMSKy5zcGluYXBpcy5zZWNyZXRzLnYxLlN5bmNDcmVkZW50aWFsc1JlcXVlc3QaLC5zcGluYXBpcy5zZWNyZXRzLnYxLlN5bmNDcmVkZW50aWFsc1Jlc3BvbnNlIjmC0+STAjMiLi92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2NyZWRlbnRpYWxzOnN5bmM6ASpiBnByb3RvMw", [file_google_api_annotations]);
+  fileDesc("CiFzcGluYXBpcy9zZWNyZXRzL3YxL3NlY3JldHMucHJvdG8SE3NwaW5hcGlzLnNlY3JldHMudjEibgoOQ29ubmVjdGlvbktpbmQSDAoEbmFtZRgBIAEoCRIaChJjb25maWdfc2NoZW1hX2pzb24YAiABKAkSHgoWY3JlZGVudGlhbF9zY2hlbWFfanNvbhgDIAEoCRISCgpvcGVyYXRpb25zGAQgAygJIkMKGkxpc3RDb25uZWN0aW9uS2luZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImoKG0xpc3RDb25uZWN0aW9uS2luZHNSZXNwb25zZRIyCgVraW5kcxgBIAMoCzIjLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbktpbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqECCgpDb25uZWN0aW9uEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFQoNYWxsb3dlZF9ob3N0cxgGIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYByADKAkSGQoRY3JlZGVudGlhbF9maWVsZHMYCCADKAkSDwoHdmVyc2lvbhgJIAEoBBIMCgRldGFnGAogASgJEhUKDWNyZWF0ZWRfYXRfbXMYCyABKAMSFQoNdXBkYXRlZF9hdF9tcxgMIAEoAxIRCglpbmhlcml0ZWQYDSABKAgSEgoKaXNfZGVmYXVsdBgOIAEoCCLZAQoXQ3JlYXRlQ29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFwoPY3JlZGVudGlhbF9qc29uGAYgASgJEhUKDWFsbG93ZWRfaG9zdHMYByADKAkSGgoSYWxsb3dlZF9vcGVyYXRpb25zGAggAygJEhIKCmlzX2RlZmF1bHQYCSABKAgiTwoYQ3JlYXRlQ29ubmVjdGlvblJlc3BvbnNlEjMKCmNvbm5lY3Rpb24YASABKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24iQwoUR2V0Q29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhUKDWNvbm5lY3Rpb25faWQYAiABKAkiTAoVR2V0Q29ubmVjdGlvblJlc3BvbnNlEjMKCmNvbm5lY3Rpb24YASABKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24iYwoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSDAoEa2luZBgEIAEoCSJoChdMaXN0Q29ubmVjdGlvbnNSZXNwb25zZRI0Cgtjb25uZWN0aW9ucxgBIAMoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiwAIKF1VwZGF0ZUNvbm5lY3Rpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1jb25uZWN0aW9uX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEQoEbmFtZRgEIAEoCUgAiAEBEhgKC2NvbmZpZ19qc29uGAUgASgJSAGIAQESHAoPY3JlZGVudGlhbF9qc29uGAYgASgJSAKIAQESFQoNYWxsb3dlZF9ob3N0cxgHIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYCCADKAkSFwoPcmVwbGFjZV9hbGxvd2VkGAkgASgIEhcKCmlzX2RlZmF1bHQYCiABKAhIA4gBAUIHCgVfbmFtZUIOCgxfY29uZmlnX2pzb25CEgoQX2NyZWRlbnRpYWxfanNvbkINCgtfaXNfZGVmYXVsdCJPChhVcGRhdGVDb25uZWN0aW9uUmVzcG9uc2USMwoKY29ubmVjdGlvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbiJUChdEZWxldGVDb25uZWN0aW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFQoNY29ubmVjdGlvbl9pZBgCIAEoCRIMCgRldGFnGAMgASgJIhoKGERlbGV0ZUNvbm5lY3Rpb25SZXNwb25zZSJZChlSZXNvbHZlQ29ubmVjdGlvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpyZWZlcmVuY2VzGAIgAygJEhIKCnJ1bnRpbWVfaWQYAyABKAkiagoaUmVzb2x2ZUNvbm5lY3Rpb25zUmVzcG9uc2USNAoLY29ubmVjdGlvbnMYASADKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24SFgoOYnVuZGxlX3ZlcnNpb24YAiABKAQiZAoWU3luY0NyZWRlbnRpYWxzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEgoKcnVudGltZV9pZBgCIAEoCRINCgVoZWxsbxgDIAEoDBIRCgljaGFsbGVuZ2UYBCABKAwiQQoXU3luY0NyZWRlbnRpYWxzUmVzcG9uc2USDgoGc2VhbGVkGAEgASgMEhYKDmJ1bmRsZV92ZXJzaW9uGAIgASgEMt4KChFDb25uZWN0aW9uU2VydmljZRKWAQoTTGlzdENvbm5lY3Rpb25LaW5kcxIvLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdENvbm5lY3Rpb25LaW5kc1JlcXVlc3QaMC5zcGluYXBpcy5zZWNyZXRzLnYxLkxpc3RDb25uZWN0aW9uS2luZHNSZXNwb25zZSIcgtPkkwIWEhQvdjEvY29ubmVjdGlvbi1raW5kcxKlAQoQQ3JlYXRlQ29ubmVjdGlvbhIsLnNwaW5hcGlzLnNlY3JldHMudjEuQ3JlYXRlQ29ubmVjdGlvblJlcXVlc3QaLS5zcGluYXBpcy5zZWNyZXRzLnYxLkNyZWF0ZUNvbm5lY3Rpb25SZXNwb25zZSI0gtPkkwIuIikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9uczoBKhKpAQoNR2V0Q29ubmVjdGlvbhIpLnNwaW5hcGlzLnNlY3JldHMudjEuR2V0Q29ubmVjdGlvblJlcXVlc3QaKi5zcGluYXBpcy5zZWNyZXRzLnYxLkdldENvbm5lY3Rpb25SZXNwb25zZSJBgtPkkwI7EjkvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucy97Y29ubmVjdGlvbl9pZH0SnwEKD0xpc3RDb25uZWN0aW9ucxIrLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdENvbm5lY3Rpb25zUmVxdWVzdBosLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdENvbm5lY3Rpb25zUmVzcG9uc2UiMYLT5JMCKxIpL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnMStQEKEFVwZGF0ZUNvbm5lY3Rpb24SLC5zcGluYXBpcy5zZWNyZXRzLnYxLlVwZGF0ZUNvbm5lY3Rpb25SZXF1ZXN0Gi0uc3BpbmFwaXMuc2VjcmV0cy52MS5VcGRhdGVDb25uZWN0aW9uUmVzcG9uc2UiRILT5JMCPjI5L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnMve2Nvbm5lY3Rpb25faWR9OgEqErIBChBEZWxldGVDb25uZWN0aW9uEiwuc3BpbmFwaXMuc2VjcmV0cy52MS5EZWxldGVDb25uZWN0aW9uUmVxdWVzdBotLnNwaW5hcGlzLnNlY3JldHMudjEuRGVsZXRlQ29ubmVjdGlvblJlc3BvbnNlIkGC0+STAjsqOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zL3tjb25uZWN0aW9uX2lkfRKiAQoSUmVzb2x2ZUNvbm5lY3Rpb25zEi4uc3BpbmFwaXMuc2VjcmV0cy52MS5SZXNvbHZlQ29ubmVjdGlvbnNSZXF1ZXN0Gi8uc3BpbmFwaXMuc2VjcmV0cy52MS5SZXNvbHZlQ29ubmVjdGlvbnNSZXNwb25zZSIrgtPkkwIlIiAvdjEvaW50ZXJuYWwvY29ubmVjdGlvbnM6cmVzb2x2ZToBKhKnAQoPU3luY0NyZWRlbnRpYWxzEisuc3BpbmFwaXMuc2VjcmV0cy52MS5TeW5jQ3JlZGVudGlhbHNSZXF1ZXN0Giwuc3BpbmFwaXMuc2VjcmV0cy52MS5TeW5jQ3JlZGVudGlhbHNSZXNwb25zZSI5gtPkkwIzIi4vdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jcmVkZW50aWFsczpzeW5jOgEqYgZwcm90bzM", [file_google_api_annotations]);
+
+/**
+ * @generated from message spinapis.secrets.v1.ConnectionKind
+ */
+export type ConnectionKind = Message<"spinapis.secrets.v1.ConnectionKind"> & {
+  /**
+   * What Connection.kind says: "rest".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * JSON Schema (2020-12) of `config_json`: an object whose every property has a description.
+   *
+   * @generated from field: string config_schema_json = 2;
+   */
+  configSchemaJson: string;
+
+  /**
+   * The same of `credential_json`.
+   *
+   * @generated from field: string credential_schema_json = 3;
+   */
+  credentialSchemaJson: string;
+
+  /**
+   * What a connection of the kind may be used for.
+   *
+   * @generated from field: repeated string operations = 4;
+   */
+  operations: string[];
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.ConnectionKind.
+ * Use `create(ConnectionKindSchema)` to create a new message.
+ */
+export const ConnectionKindSchema: GenMessage<ConnectionKind> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 0);
+
+/**
+ * @generated from message spinapis.secrets.v1.ListConnectionKindsRequest
+ */
+export type ListConnectionKindsRequest = Message<"spinapis.secrets.v1.ListConnectionKindsRequest"> & {
+  /**
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.ListConnectionKindsRequest.
+ * Use `create(ListConnectionKindsRequestSchema)` to create a new message.
+ */
+export const ListConnectionKindsRequestSchema: GenMessage<ListConnectionKindsRequest> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 1);
+
+/**
+ * @generated from message spinapis.secrets.v1.ListConnectionKindsResponse
+ */
+export type ListConnectionKindsResponse = Message<"spinapis.secrets.v1.ListConnectionKindsResponse"> & {
+  /**
+   * By name.
+   *
+   * @generated from field: repeated spinapis.secrets.v1.ConnectionKind kinds = 1;
+   */
+  kinds: ConnectionKind[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.ListConnectionKindsResponse.
+ * Use `create(ListConnectionKindsResponseSchema)` to create a new message.
+ */
+export const ListConnectionKindsResponseSchema: GenMessage<ListConnectionKindsResponse> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 2);
 
 /**
  * @generated from message spinapis.secrets.v1.Connection
@@ -106,7 +192,7 @@ export type Connection = Message<"spinapis.secrets.v1.Connection"> & {
  * Use `create(ConnectionSchema)` to create a new message.
  */
 export const ConnectionSchema: GenMessage<Connection> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 0);
+  messageDesc(file_spinapis_secrets_v1_secrets, 3);
 
 /**
  * @generated from message spinapis.secrets.v1.CreateConnectionRequest
@@ -169,7 +255,7 @@ export type CreateConnectionRequest = Message<"spinapis.secrets.v1.CreateConnect
  * Use `create(CreateConnectionRequestSchema)` to create a new message.
  */
 export const CreateConnectionRequestSchema: GenMessage<CreateConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 1);
+  messageDesc(file_spinapis_secrets_v1_secrets, 4);
 
 /**
  * @generated from message spinapis.secrets.v1.CreateConnectionResponse
@@ -186,7 +272,7 @@ export type CreateConnectionResponse = Message<"spinapis.secrets.v1.CreateConnec
  * Use `create(CreateConnectionResponseSchema)` to create a new message.
  */
 export const CreateConnectionResponseSchema: GenMessage<CreateConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 2);
+  messageDesc(file_spinapis_secrets_v1_secrets, 5);
 
 /**
  * @generated from message spinapis.secrets.v1.GetConnectionRequest
@@ -208,7 +294,7 @@ export type GetConnectionRequest = Message<"spinapis.secrets.v1.GetConnectionReq
  * Use `create(GetConnectionRequestSchema)` to create a new message.
  */
 export const GetConnectionRequestSchema: GenMessage<GetConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 3);
+  messageDesc(file_spinapis_secrets_v1_secrets, 6);
 
 /**
  * @generated from message spinapis.secrets.v1.GetConnectionResponse
@@ -225,7 +311,7 @@ export type GetConnectionResponse = Message<"spinapis.secrets.v1.GetConnectionRe
  * Use `create(GetConnectionResponseSchema)` to create a new message.
  */
 export const GetConnectionResponseSchema: GenMessage<GetConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 4);
+  messageDesc(file_spinapis_secrets_v1_secrets, 7);
 
 /**
  * @generated from message spinapis.secrets.v1.ListConnectionsRequest
@@ -259,7 +345,7 @@ export type ListConnectionsRequest = Message<"spinapis.secrets.v1.ListConnection
  * Use `create(ListConnectionsRequestSchema)` to create a new message.
  */
 export const ListConnectionsRequestSchema: GenMessage<ListConnectionsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 5);
+  messageDesc(file_spinapis_secrets_v1_secrets, 8);
 
 /**
  * @generated from message spinapis.secrets.v1.ListConnectionsResponse
@@ -281,7 +367,7 @@ export type ListConnectionsResponse = Message<"spinapis.secrets.v1.ListConnectio
  * Use `create(ListConnectionsResponseSchema)` to create a new message.
  */
 export const ListConnectionsResponseSchema: GenMessage<ListConnectionsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 6);
+  messageDesc(file_spinapis_secrets_v1_secrets, 9);
 
 /**
  * @generated from message spinapis.secrets.v1.UpdateConnectionRequest
@@ -347,7 +433,7 @@ export type UpdateConnectionRequest = Message<"spinapis.secrets.v1.UpdateConnect
  * Use `create(UpdateConnectionRequestSchema)` to create a new message.
  */
 export const UpdateConnectionRequestSchema: GenMessage<UpdateConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 7);
+  messageDesc(file_spinapis_secrets_v1_secrets, 10);
 
 /**
  * @generated from message spinapis.secrets.v1.UpdateConnectionResponse
@@ -364,7 +450,7 @@ export type UpdateConnectionResponse = Message<"spinapis.secrets.v1.UpdateConnec
  * Use `create(UpdateConnectionResponseSchema)` to create a new message.
  */
 export const UpdateConnectionResponseSchema: GenMessage<UpdateConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 8);
+  messageDesc(file_spinapis_secrets_v1_secrets, 11);
 
 /**
  * @generated from message spinapis.secrets.v1.DeleteConnectionRequest
@@ -391,7 +477,7 @@ export type DeleteConnectionRequest = Message<"spinapis.secrets.v1.DeleteConnect
  * Use `create(DeleteConnectionRequestSchema)` to create a new message.
  */
 export const DeleteConnectionRequestSchema: GenMessage<DeleteConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 9);
+  messageDesc(file_spinapis_secrets_v1_secrets, 12);
 
 /**
  * @generated from message spinapis.secrets.v1.DeleteConnectionResponse
@@ -404,7 +490,7 @@ export type DeleteConnectionResponse = Message<"spinapis.secrets.v1.DeleteConnec
  * Use `create(DeleteConnectionResponseSchema)` to create a new message.
  */
 export const DeleteConnectionResponseSchema: GenMessage<DeleteConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 10);
+  messageDesc(file_spinapis_secrets_v1_secrets, 13);
 
 /**
  * @generated from message spinapis.secrets.v1.ResolveConnectionsRequest
@@ -435,7 +521,7 @@ export type ResolveConnectionsRequest = Message<"spinapis.secrets.v1.ResolveConn
  * Use `create(ResolveConnectionsRequestSchema)` to create a new message.
  */
 export const ResolveConnectionsRequestSchema: GenMessage<ResolveConnectionsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 11);
+  messageDesc(file_spinapis_secrets_v1_secrets, 14);
 
 /**
  * @generated from message spinapis.secrets.v1.ResolveConnectionsResponse
@@ -459,7 +545,7 @@ export type ResolveConnectionsResponse = Message<"spinapis.secrets.v1.ResolveCon
  * Use `create(ResolveConnectionsResponseSchema)` to create a new message.
  */
 export const ResolveConnectionsResponseSchema: GenMessage<ResolveConnectionsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 12);
+  messageDesc(file_spinapis_secrets_v1_secrets, 15);
 
 /**
  * @generated from message spinapis.secrets.v1.SyncCredentialsRequest
@@ -491,7 +577,7 @@ export type SyncCredentialsRequest = Message<"spinapis.secrets.v1.SyncCredential
  * Use `create(SyncCredentialsRequestSchema)` to create a new message.
  */
 export const SyncCredentialsRequestSchema: GenMessage<SyncCredentialsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 13);
+  messageDesc(file_spinapis_secrets_v1_secrets, 16);
 
 /**
  * @generated from message spinapis.secrets.v1.SyncCredentialsResponse
@@ -515,12 +601,22 @@ export type SyncCredentialsResponse = Message<"spinapis.secrets.v1.SyncCredentia
  * Use `create(SyncCredentialsResponseSchema)` to create a new message.
  */
 export const SyncCredentialsResponseSchema: GenMessage<SyncCredentialsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 14);
+  messageDesc(file_spinapis_secrets_v1_secrets, 17);
 
 /**
  * @generated from service spinapis.secrets.v1.ConnectionService
  */
 export const ConnectionService: GenService<{
+  /**
+   * What a connection may be to: the kinds of the installed cell types, each with the forms of its configuration and its credential.
+   *
+   * @generated from rpc spinapis.secrets.v1.ConnectionService.ListConnectionKinds
+   */
+  listConnectionKinds: {
+    methodKind: "unary";
+    input: typeof ListConnectionKindsRequestSchema;
+    output: typeof ListConnectionKindsResponseSchema;
+  },
   /**
    * @generated from rpc spinapis.secrets.v1.ConnectionService.CreateConnection
    */
