@@ -1,4 +1,4 @@
-/** A cell type's form schema (JSON Schema 2020-12, an object of properties) as the controls that show it. Pure. */
+/** A form's schema (JSON Schema 2020-12, an object of properties), a cell type's or a connection's, as the controls that show it. Pure. */
 
 export interface FormField {
   name: string;

@@ -20,6 +20,7 @@ export function useCreateConnection(workspaceId: string) {
   return useMutation({
     mutationFn: (order: NewConnection) =>
       client.createConnection({ workspaceId, idempotencyKey: newIdempotencyKey(), ...order }),
+    gcTime: 0,
     onSuccess: () => queries.invalidateQueries({ queryKey: [workspaceId, "connections"] }),
   });
 }

@@ -1,17 +1,20 @@
 import { useState } from "react";
-import type { Connection } from "../../../gen/spinapis/secrets/v1/secrets_pb";
-import { Button, Dialog, Empty, Loading, Menu, ProblemNotice } from "../../../shared/ui";
-import { useDeleteConnection } from "../api/delete-connection";
+import type { Connection, ConnectionKind } from "../../../gen/spinapis/secrets/v1/secrets_pb";
+import { formatTime } from "../../../shared/clock";
+import { Button, Empty, Loading, Menu, ProblemNotice } from "../../../shared/ui";
+import { useConnectionKinds } from "../api/list-connection-kinds";
 import { useConnections } from "../api/list-connections";
-import { NewConnectionForm } from "./new-connection";
+import { EditConnection, NewConnection, RemoveConnection, ReplaceCredential } from "./connection-dialogs";
 
 export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
   const connections = useConnections(workspaceId);
-  const remove = useDeleteConnection(workspaceId);
+  const kinds = useConnectionKinds();
   const [adding, setAdding] = useState(false);
   const add = (
     <Button
       look="primary"
+      busy={kinds.isPending}
+      disabled={kinds.isError}
       onClick={() => {
         setAdding(true);
       }}
@@ -27,7 +30,7 @@ export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
         {connections.items.length > 0 && add}
       </div>
       {connections.error && <ProblemNotice error={connections.error} onRetry={connections.again} />}
-      {remove.isError && <ProblemNotice error={remove.error} />}
+      {kinds.isError && <ProblemNotice error={kinds.error} onRetry={() => void kinds.refetch()} />}
       {connections.items.length === 0 && !connections.error && (
         <Empty title="No connections yet" actions={add}>
           A connection lets cells use another system. Its credential is sealed to your runtimes; nobody, owners
@@ -37,13 +40,7 @@ export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
       {connections.items.length > 0 && (
         <ul className="list">
           {connections.items.map((connection) => (
-            <ConnectionRow
-              key={connection.id}
-              connection={connection}
-              onRemove={() => {
-                remove.mutate({ connectionId: connection.id, etag: connection.etag });
-              }}
-            />
+            <ConnectionRow key={connection.id} connection={connection} kinds={kinds.data ?? []} />
           ))}
         </ul>
       )}
@@ -52,29 +49,36 @@ export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
           Show more
         </Button>
       )}
-      {adding && (
-        <Dialog
-          title="New connection"
+      {adding && kinds.data && (
+        <NewConnection
+          workspaceId={workspaceId}
+          kinds={kinds.data}
           onClose={() => {
             setAdding(false);
           }}
-        >
-          <NewConnectionForm
-            workspaceId={workspaceId}
-            onDone={() => {
-              setAdding(false);
-            }}
-          />
-        </Dialog>
+        />
       )}
     </div>
   );
 }
 
-function ConnectionRow({ connection, onRemove }: { connection: Connection; onRemove: () => void }) {
+type Open = "edit" | "credential" | "remove" | undefined;
+
+function ConnectionRow({ connection, kinds }: { connection: Connection; kinds: readonly ConnectionKind[] }) {
+  const [open, setOpen] = useState<Open>();
+  const close = (): void => {
+    setOpen(undefined);
+  };
+  const item = (label: string, what: Open) => ({
+    label,
+    act: () => {
+      setOpen(what);
+    },
+  });
   const details = [
     connection.allowedHosts.join(", "),
     connection.credentialFields.length > 0 ? `credential: ${connection.credentialFields.join(", ")}` : "",
+    connection.updatedAtMs === 0n ? "" : `changed ${formatTime(connection.updatedAtMs)}`,
   ].filter(Boolean);
   return (
     <li className="list__row">
@@ -86,13 +90,21 @@ function ConnectionRow({ connection, onRemove }: { connection: Connection; onRem
           {connection.inherited && <span className="tag">inherited</span>}
         </span>
         {details.length > 0 && <span className="list__detail">{details.join(" · ")}</span>}
+        {connection.inherited && (
+          <span className="list__detail">It is changed in the workspace that it comes from.</span>
+        )}
       </div>
-      <Menu
-        label={`Actions for ${connection.name}`}
-        items={[{ label: "Remove: runtimes forget it", disabled: connection.inherited, act: onRemove }]}
-      >
-        ⋯
-      </Menu>
+      {!connection.inherited && (
+        <Menu
+          label={`Actions for ${connection.name}`}
+          items={[item("Edit…", "edit"), item("Replace the credential…", "credential"), item("Remove…", "remove")]}
+        >
+          ⋯
+        </Menu>
+      )}
+      {open === "edit" && <EditConnection connection={connection} kinds={kinds} onClose={close} />}
+      {open === "credential" && <ReplaceCredential connection={connection} kinds={kinds} onClose={close} />}
+      {open === "remove" && <RemoveConnection connection={connection} onClose={close} />}
     </li>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from "react";
-import { MemberRole } from "../../../gen/spinapis/auth/v1/members_pb";
-import { Button, Copyable, Loading, Notice, ProblemNotice, SelectField, TextField } from "../../../shared/ui";
+import { type Member, MemberRole } from "../../../gen/spinapis/auth/v1/members_pb";
+import { Button, Copyable, Dialog, Loading, Notice, ProblemNotice, SelectField, TextField } from "../../../shared/ui";
 import { useAddMember } from "../api/add-member";
 import { useMembers } from "../api/list-members";
 import { useRemoveMember } from "../api/remove-member";
@@ -9,48 +9,14 @@ import { ROLES, ROLE_OPTIONS } from "../roles";
 
 export function MembersPage({ workspaceId }: { workspaceId: string }) {
   const members = useMembers(workspaceId);
-  const update = useUpdateMember(workspaceId);
-  const remove = useRemoveMember(workspaceId);
   if (members.loading) return <Loading what="members" />;
   return (
     <div className="stack">
       <h1>Members</h1>
       {members.error && <ProblemNotice error={members.error} onRetry={members.again} />}
-      {update.isError && <ProblemNotice error={update.error} />}
-      {remove.isError && <ProblemNotice error={remove.error} />}
       <ul className="list">
         {members.items.map((member) => (
-          <li key={member.userId} className="list__row">
-            <div className="list__main">
-              <span className="list__title">{member.displayName || member.email}</span>
-              <span className="list__detail">{member.email}</span>
-            </div>
-            <select
-              className="input"
-              style={{ width: "auto" }}
-              aria-label={`Role of ${member.email}`}
-              value={member.role}
-              onChange={(event) => {
-                update.mutate({ userId: member.userId, role: Number(event.target.value), etag: member.etag });
-              }}
-            >
-              {ROLES.map(({ role, name }) => (
-                <option key={role} value={role}>
-                  {name}
-                </option>
-              ))}
-            </select>
-            <Button
-              small
-              look="quiet"
-              aria-label={`Remove ${member.email}`}
-              onClick={() => {
-                remove.mutate({ userId: member.userId, etag: member.etag });
-              }}
-            >
-              Remove
-            </Button>
-          </li>
+          <MemberRow key={member.userId} workspaceId={workspaceId} member={member} />
         ))}
       </ul>
       {members.more && (
@@ -60,6 +26,78 @@ export function MembersPage({ workspaceId }: { workspaceId: string }) {
       )}
       <AddMember workspaceId={workspaceId} />
     </div>
+  );
+}
+
+/** What went wrong with a member is said at the member. */
+function MemberRow({ workspaceId, member }: { workspaceId: string; member: Member }) {
+  const update = useUpdateMember(workspaceId);
+  const [asking, setAsking] = useState(false);
+  return (
+    <li className="list__row">
+      <div className="list__main">
+        <span className="list__title">{member.displayName || member.email}</span>
+        <span className="list__detail">{member.email}</span>
+        {update.isError && <ProblemNotice error={update.error} onDismiss={update.reset} />}
+      </div>
+      <select
+        className="input"
+        style={{ width: "auto" }}
+        aria-label={`Role of ${member.email}`}
+        disabled={update.isPending}
+        value={member.role}
+        onChange={(event) => {
+          update.mutate({ userId: member.userId, role: Number(event.target.value), etag: member.etag });
+        }}
+      >
+        {ROLES.map(({ role, name }) => (
+          <option key={role} value={role}>
+            {name}
+          </option>
+        ))}
+      </select>
+      <Button
+        small
+        look="quiet"
+        aria-label={`Remove ${member.email}`}
+        onClick={() => {
+          setAsking(true);
+        }}
+      >
+        Remove…
+      </Button>
+      {asking && (
+        <RemoveMember
+          workspaceId={workspaceId}
+          member={member}
+          onClose={() => {
+            setAsking(false);
+          }}
+        />
+      )}
+    </li>
+  );
+}
+
+function RemoveMember({ workspaceId, member, onClose }: { workspaceId: string; member: Member; onClose: () => void }) {
+  const remove = useRemoveMember(workspaceId);
+  return (
+    <Dialog title={`Remove ${member.email}?`} onClose={onClose}>
+      <p>They lose the workspace at once. What they did stays in its history.</p>
+      {remove.isError && <ProblemNotice error={remove.error} />}
+      <div className="dialog__actions">
+        <Button onClick={onClose}>Keep them</Button>
+        <Button
+          look="danger"
+          busy={remove.isPending}
+          onClick={() => {
+            remove.mutate({ userId: member.userId, etag: member.etag }, { onSuccess: onClose });
+          }}
+        >
+          Remove
+        </Button>
+      </div>
+    </Dialog>
   );
 }
 
@@ -74,7 +112,14 @@ function AddMember({ workspaceId }: { workspaceId: string }) {
       style={{ maxWidth: 520 }}
       onSubmit={(event) => {
         event.preventDefault();
-        add.mutate({ email, role });
+        add.mutate(
+          { email, role },
+          {
+            onSuccess: () => {
+              setEmail("");
+            },
+          },
+        );
       }}
     >
       <h2>Add someone</h2>

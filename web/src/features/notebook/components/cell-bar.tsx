@@ -1,5 +1,5 @@
 import { Button, Menu, type MenuItem, Status } from "../../../shared/ui";
-import { hasOptions } from "../model/form";
+import { hasOptions } from "../../../shared/schema-form";
 import type { CellState } from "../model/cell-state";
 import type { CellProps } from "./cell-frame";
 

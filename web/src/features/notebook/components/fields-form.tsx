@@ -1,6 +1,5 @@
 import { useMemo, useState } from "react";
-import { Field, SelectField, TextField } from "../../../shared/ui";
-import { type FormField, fieldsOf, readFields, writeField } from "../model/form";
+import { SchemaControl, fieldsOf, readFields, writeField } from "../../../shared/schema-form";
 
 interface Props {
   /** JSON Schema of the cell type's fields. */
@@ -22,7 +21,7 @@ export function FieldsForm({ schemaJson, fieldsJson, all, onChange }: Props) {
   return (
     <div className="fields">
       {shown.map((field) => (
-        <FormControl
+        <SchemaControl
           key={field.name}
           field={field}
           value={values[field.name]}
@@ -33,113 +32,4 @@ export function FieldsForm({ schemaJson, fieldsJson, all, onChange }: Props) {
       ))}
     </div>
   );
-}
-
-interface ControlProps {
-  field: FormField;
-  value: unknown;
-  onChange: (value: unknown) => void;
-}
-
-function FormControl({ field, value, onChange }: ControlProps) {
-  const label = field.required ? `${field.title} *` : field.title;
-  const shown = value ?? field.initial;
-  switch (field.kind) {
-    case "flag":
-      return (
-        <label className="fields__flag">
-          <input
-            type="checkbox"
-            checked={shown === true}
-            onChange={(event) => {
-              onChange(event.target.checked);
-            }}
-          />
-          {label}
-          {field.hint && <span className="field__hint">{field.hint}</span>}
-        </label>
-      );
-    case "choice": {
-      const options = field.options.map((option) => ({ value: option, label: option }));
-      const none = field.required ? [] : [{ value: "", label: "–" }];
-      return (
-        <SelectField
-          label={label}
-          hint={field.hint}
-          value={typeof shown === "string" ? shown : ""}
-          options={[...none, ...options]}
-          onChange={(next) => {
-            onChange(next || undefined);
-          }}
-        />
-      );
-    }
-    case "number":
-      return (
-        <TextField
-          label={label}
-          hint={field.hint}
-          type="number"
-          step={field.whole ? 1 : "any"}
-          value={typeof shown === "number" ? String(shown) : ""}
-          onChange={(next) => {
-            onChange(next === "" ? undefined : Number(next));
-          }}
-        />
-      );
-    case "text":
-      return (
-        <TextField
-          label={label}
-          hint={field.hint}
-          value={typeof shown === "string" ? shown : ""}
-          onChange={(next) => {
-            onChange(next === "" ? undefined : next);
-          }}
-        />
-      );
-    case "json":
-      return <JsonControl label={label} hint={field.hint} value={shown} onChange={onChange} />;
-  }
-}
-
-/** Lists and objects are written as JSON; what is not JSON yet is kept as a text until it is. */
-function JsonControl({
-  label,
-  hint,
-  value,
-  onChange,
-}: {
-  label: string;
-  hint: string;
-  value: unknown;
-  onChange: (value: unknown) => void;
-}) {
-  const text = value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
-  const error = typeof value === "string" && value !== "" ? "This is not JSON yet." : undefined;
-  return (
-    <Field label={label} hint={hint} error={error}>
-      {(control) => (
-        <input
-          className="input fields__json"
-          {...control}
-          value={text}
-          onChange={(event) => {
-            onChange(parsedOr(event.target.value));
-          }}
-        />
-      )}
-    </Field>
-  );
-}
-
-function parsedOr(text: string): unknown {
-  if (text.trim() === "") return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" ? value : text;
-  } catch {
-    // Half typed: shown as an error until it parses.
-    return text;
-  }
 }

@@ -1,7 +1,7 @@
 import { Text } from "@codemirror/state";
 import { expect, test } from "vitest";
 import { codePoints, unitsOf } from "./assistance";
-import { fieldsOf, writeField } from "./form";
+import { fieldsOf, writeField } from "../../../shared/schema-form";
 import { diagnosticsOf, marksOf } from "./marks";
 import { type Press, pressed } from "./keys";
 

@@ -1,0 +1,22 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type Connection, ConnectionService } from "../../../gen/spinapis/secrets/v1/secrets_pb";
+import { useClient } from "../../../shared/api/context";
+
+export interface ConnectionChange {
+  name: string;
+  configJson: string;
+  allowedHosts: string[];
+  allowedOperations: string[];
+  isDefault: boolean;
+}
+
+/** The etag is of what the form began with: what others changed meanwhile is not overwritten unseen. */
+export function useUpdateConnection({ workspaceId, id: connectionId, etag }: Connection) {
+  const client = useClient(ConnectionService);
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (change: ConnectionChange) =>
+      client.updateConnection({ workspaceId, connectionId, etag, replaceAllowed: true, ...change }),
+    onSettled: () => queries.invalidateQueries({ queryKey: [workspaceId, "connections"] }),
+  });
+}

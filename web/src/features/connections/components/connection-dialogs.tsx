@@ -1,0 +1,142 @@
+import { useState } from "react";
+import type { Connection, ConnectionKind } from "../../../gen/spinapis/secrets/v1/secrets_pb";
+import { problemOf } from "../../../shared/api/problem";
+import { Button, Dialog, Notice, ProblemNotice, ProblemText } from "../../../shared/ui";
+import { useCreateConnection } from "../api/create-connection";
+import { useDeleteConnection } from "../api/delete-connection";
+import { useReplaceCredential } from "../api/replace-credential";
+import { useUpdateConnection } from "../api/update-connection";
+import { type ConnectionForm as Form, formOf, newForm, words } from "../model/connection-form";
+import { ConnectionForm } from "./connection-form";
+import { SchemaFields } from "./schema-fields";
+
+interface NewProps {
+  workspaceId: string;
+  kinds: readonly ConnectionKind[];
+  onClose: () => void;
+}
+
+export function NewConnection({ workspaceId, kinds, onClose }: NewProps) {
+  const create = useCreateConnection(workspaceId);
+  return (
+    <Dialog title="New connection" onClose={onClose}>
+      <ConnectionForm
+        kinds={kinds}
+        initial={newForm(kinds)}
+        existing={false}
+        busy={create.isPending}
+        error={create.error}
+        onCancel={onClose}
+        onSubmit={(form) => {
+          const order = { ...changeOf(form), kind: form.kind, credentialJson: form.credentialJson || "{}" };
+          create.mutate(order, { onSuccess: onClose });
+        }}
+      />
+    </Dialog>
+  );
+}
+
+interface Props {
+  connection: Connection;
+  kinds: readonly ConnectionKind[];
+  onClose: () => void;
+}
+
+export function EditConnection({ connection, kinds, onClose }: Props) {
+  const [first] = useState(connection);
+  const update = useUpdateConnection(first);
+  return (
+    <Dialog title={`Edit “${first.name}”`} onClose={onClose}>
+      <ConnectionForm
+        kinds={kinds}
+        initial={formOf(first)}
+        existing
+        busy={update.isPending}
+        error={update.error}
+        onCancel={onClose}
+        onSubmit={(form) => {
+          update.mutate(changeOf(form), { onSuccess: onClose });
+        }}
+      />
+    </Dialog>
+  );
+}
+
+function changeOf(form: Form) {
+  return {
+    name: form.name.trim(),
+    configJson: form.configJson || "{}",
+    allowedHosts: words(form.hosts),
+    allowedOperations: [...form.operations],
+    isDefault: form.isDefault,
+  };
+}
+
+export function ReplaceCredential({ connection, kinds, onClose }: Props) {
+  const [first] = useState(connection);
+  const [value, setValue] = useState("");
+  const replace = useReplaceCredential(first);
+  const problem = replace.error ? problemOf(replace.error) : undefined;
+  const kind = kinds.find((one) => one.name === first.kind);
+  const set = first.credentialFields.join(", ");
+  return (
+    <Dialog title={`Replace the credential of “${first.name}”`} onClose={onClose}>
+      <form
+        className="stack"
+        autoComplete="off"
+        onSubmit={(event) => {
+          event.preventDefault();
+          replace.mutate(value || "{}", { onSuccess: onClose });
+        }}
+      >
+        <p>
+          {set ? `Set now: ${set}.` : "No credential is set now."} What you give here takes the place of all of it, on
+          every runtime. Nobody reads it back.
+        </p>
+        {kind && (
+          <SchemaFields
+            legend="New credential"
+            path="credential_json"
+            schemaJson={kind.credentialSchemaJson}
+            valueJson={value}
+            secret
+            problem={problem}
+            onChange={setValue}
+          />
+        )}
+        {value === "" && set !== "" && (
+          <Notice tone="warn" title="With all fields empty the credential is taken away." />
+        )}
+        {problem && <ProblemText problem={problem} />}
+        <div className="dialog__actions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button look="primary" type="submit" busy={replace.isPending}>
+            Replace
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+export function RemoveConnection({ connection, onClose }: { connection: Connection; onClose: () => void }) {
+  const remove = useDeleteConnection(connection.workspaceId);
+  return (
+    <Dialog title={`Remove “${connection.name}”?`} onClose={onClose}>
+      <p>Runtimes forget its credential, and cells that name it fail. It cannot be undone.</p>
+      {remove.isError && <ProblemNotice error={remove.error} />}
+      <div className="dialog__actions">
+        <Button onClick={onClose}>Keep it</Button>
+        <Button
+          look="danger"
+          busy={remove.isPending}
+          onClick={() => {
+            remove.mutate({ connectionId: connection.id, etag: connection.etag }, { onSuccess: onClose });
+          }}
+        >
+          Remove
+        </Button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,147 @@
+import { useState } from "react";
+import type { ConnectionKind } from "../../../gen/spinapis/secrets/v1/secrets_pb";
+import { problemOf } from "../../../shared/api/problem";
+import { Button, ProblemText, SelectField, TextField } from "../../../shared/ui";
+import { type ConnectionForm as Form, faultOf, hostOf, withKind } from "../model/connection-form";
+import { SchemaFields } from "./schema-fields";
+import "./connections.css";
+
+interface Props {
+  kinds: readonly ConnectionKind[];
+  initial: Form;
+  /** The kind stays what it was, and the credential has a form of its own. */
+  existing: boolean;
+  busy: boolean;
+  error: unknown;
+  onSubmit: (form: Form) => void;
+  onCancel: () => void;
+}
+
+export function ConnectionForm({ kinds, initial, existing, busy, error, onSubmit, onCancel }: Props) {
+  const [form, setForm] = useState(initial);
+  const set = (change: Partial<Form>): void => {
+    setForm({ ...form, ...change });
+  };
+  const kind = kinds.find((one) => one.name === form.kind);
+  const problem = error ? problemOf(error) : undefined;
+  const hosts = form.hosts.trim() || hostOf(form.configJson);
+  return (
+    <form
+      className="stack"
+      autoComplete="off"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSubmit({ ...form, hosts });
+      }}
+    >
+      <TextField
+        label="Name"
+        hint="Cells name the connection by it."
+        error={faultOf(problem, "name")}
+        required
+        autoFocus
+        maxLength={100}
+        value={form.name}
+        onChange={(name) => {
+          set({ name });
+        }}
+      />
+      <SelectField
+        label="Kind"
+        error={faultOf(problem, "kind")}
+        disabled={existing}
+        value={form.kind}
+        options={kinds.map(({ name }) => ({ value: name, label: name }))}
+        onChange={(name) => {
+          const chosen = kinds.find((one) => one.name === name);
+          if (chosen) setForm(withKind(form, chosen));
+        }}
+      />
+      {kind && (
+        <SchemaFields
+          legend="Configuration: not secret"
+          path="config_json"
+          schemaJson={kind.configSchemaJson}
+          valueJson={form.configJson}
+          problem={problem}
+          onChange={(configJson) => {
+            set({ configJson });
+          }}
+        />
+      )}
+      {kind && !existing && (
+        <SchemaFields
+          legend="Credential: it cannot be read back"
+          path="credential_json"
+          schemaJson={kind.credentialSchemaJson}
+          valueJson={form.credentialJson}
+          secret
+          problem={problem}
+          onChange={(credentialJson) => {
+            set({ credentialJson });
+          }}
+        />
+      )}
+      <TextField
+        label="Hosts it may be sent to"
+        hint="Exact names, with a port where it is not the scheme’s own; separated by commas."
+        error={faultOf(problem, "allowed_hosts")}
+        required={hosts === ""}
+        value={form.hosts}
+        placeholder={hostOf(form.configJson)}
+        onChange={(next) => {
+          set({ hosts: next });
+        }}
+      />
+      {kind && <Operations kind={kind} form={form} fault={faultOf(problem, "allowed_operations")} onChange={set} />}
+      <label className="row">
+        <input
+          type="checkbox"
+          checked={form.isDefault}
+          onChange={(event) => {
+            set({ isDefault: event.target.checked });
+          }}
+        />
+        The workspace’s first choice of its kind
+      </label>
+      {problem && <ProblemText problem={problem} />}
+      <div className="dialog__actions">
+        <Button onClick={onCancel}>Cancel</Button>
+        <Button look="primary" type="submit" busy={busy}>
+          {existing ? "Save" : "Create"}
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+interface OperationsProps {
+  kind: ConnectionKind;
+  form: Form;
+  fault: string | undefined;
+  onChange: (change: Partial<Form>) => void;
+}
+
+/** A kind with one operation leaves nothing to choose. */
+function Operations({ kind, form, fault, onChange }: OperationsProps) {
+  if (kind.operations.length < 2) return null;
+  return (
+    <fieldset className="connection__part">
+      <legend>Operations it may be used for</legend>
+      {kind.operations.map((operation) => (
+        <label key={operation} className="row">
+          <input
+            type="checkbox"
+            checked={form.operations.includes(operation)}
+            onChange={(event) => {
+              const others = form.operations.filter((one) => one !== operation);
+              onChange({ operations: event.target.checked ? [...others, operation] : others });
+            }}
+          />
+          <code>{operation}</code>
+        </label>
+      ))}
+      {fault && <span className="field__error">{fault}</span>}
+    </fieldset>
+  );
+}

@@ -1,0 +1,57 @@
+import { create } from "@bufbuild/protobuf";
+import { expect, test } from "vitest";
+import { ConnectionKindSchema, ConnectionSchema } from "../../../gen/spinapis/secrets/v1/secrets_pb";
+import type { Problem } from "../../../shared/api/problem";
+import { faultOf, formOf, hostOf, newForm, withKind, words } from "./connection-form";
+
+const rest = create(ConnectionKindSchema, { name: "rest", operations: ["rest.request"] });
+const queue = create(ConnectionKindSchema, { name: "queue", operations: ["queue.get", "queue.put"] });
+
+test("another kind forgets the fields of the first, and its secret", () => {
+  const form = {
+    ...newForm([rest, queue]),
+    name: "n",
+    configJson: '{"base_url":"x"}',
+    credentialJson: '{"token":"t"}',
+  };
+  expect(withKind(form, queue)).toMatchObject({
+    name: "n",
+    kind: "queue",
+    configJson: "",
+    credentialJson: "",
+    operations: ["queue.get", "queue.put"],
+  });
+});
+
+test("a connection's form never holds a credential", () => {
+  const connection = create(ConnectionSchema, {
+    name: "n",
+    kind: "rest",
+    credentialFields: ["token"],
+    allowedHosts: ["a", "b:1"],
+  });
+  expect(formOf(connection)).toMatchObject({ credentialJson: "", hosts: "a, b:1" });
+  expect(words("a, b:1")).toEqual(["a", "b:1"]);
+});
+
+test.each([
+  ['{"base_url":"https://api.internal:8443/v1"}', "api.internal:8443"],
+  ['{"base_url":"http://[::1]:8000"}', "[::1]:8000"],
+  ['{"base_url":"https://"}', ""],
+  ['{"auth":"none"}', ""],
+  ["", ""],
+])("the host of %s is %s", (configJson, host) => {
+  expect(hostOf(configJson)).toBe(host);
+});
+
+test("a complaint is found by its field, an element's by its list", () => {
+  const violations = [
+    { field: "config_json.base_url", description: "An address." },
+    { field: "allowed_hosts[1]", description: "A host." },
+  ];
+  const problem = { violations } as unknown as Problem;
+  expect(faultOf(problem, "config_json.base_url")).toBe("An address.");
+  expect(faultOf(problem, "allowed_hosts")).toBe("A host.");
+  expect(faultOf(problem, "name")).toBeUndefined();
+  expect(faultOf(undefined, "name")).toBeUndefined();
+});
