@@ -1,10 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { CellSchema, NotebookService } from "../../../gen/spinapis/workspace/v1/notebooks_pb";
+import { CellSchema, type Notebook, NotebookService } from "../../../gen/spinapis/workspace/v1/notebooks_pb";
 import { useClient } from "../../../shared/api/context";
 import { newCellId, newIdempotencyKey } from "../../../shared/bytes";
 
-export function useCreateNotebook(workspaceId: string) {
+/** `onMade` belongs to the call: the list that it changes may take the button away that began it. */
+export function useCreateNotebook(workspaceId: string, onMade: (notebook: Notebook | undefined) => void) {
   const client = useClient(NotebookService);
   const queries = useQueryClient();
   return useMutation({
@@ -13,6 +14,9 @@ export function useCreateNotebook(workspaceId: string) {
       const order = { workspaceId, idempotencyKey: newIdempotencyKey(), title, cells };
       return (await client.createNotebook(order)).notebook;
     },
-    onSuccess: () => queries.invalidateQueries({ queryKey: [workspaceId, "notebooks"] }),
+    onSuccess: (notebook) => {
+      onMade(notebook);
+      return queries.invalidateQueries({ queryKey: [workspaceId, "notebooks"] });
+    },
   });
 }

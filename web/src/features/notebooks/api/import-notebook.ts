@@ -1,12 +1,13 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { NotebookService } from "../../../gen/spinapis/workspace/v1/notebooks_pb";
+import { type Notebook, NotebookService } from "../../../gen/spinapis/workspace/v1/notebooks_pb";
 import { useClient } from "../../../shared/api/context";
 import { newIdempotencyKey } from "../../../shared/bytes";
 import { Trouble } from "../../../shared/api/problem";
 
 const LIMIT = 4 * 1024 * 1024;
 
-export function useImportNotebook(workspaceId: string) {
+/** `onMade` belongs to the call: the list that it changes may take the button away that began it. */
+export function useImportNotebook(workspaceId: string, onMade: (notebook: Notebook | undefined) => void) {
   const client = useClient(NotebookService);
   const queries = useQueryClient();
   return useMutation({
@@ -19,6 +20,9 @@ export function useImportNotebook(workspaceId: string) {
       const order = { workspaceId, idempotencyKey: newIdempotencyKey(), title, ipynb };
       return (await client.importNotebook(order)).notebook;
     },
-    onSuccess: () => queries.invalidateQueries({ queryKey: [workspaceId, "notebooks"] }),
+    onSuccess: (notebook) => {
+      onMade(notebook);
+      return queries.invalidateQueries({ queryKey: [workspaceId, "notebooks"] });
+    },
   });
 }

@@ -93,13 +93,13 @@ function NotebookRow({ notebook, onExport, onDelete }: RowProps) {
 }
 
 function NewNotebook({ workspaceId }: { workspaceId: string }) {
-  const create = useCreateNotebook(workspaceId);
-  const importing = useImportNotebook(workspaceId);
   const file = useRef<HTMLInputElement>(null);
   const [, navigate] = useLocation();
   const open = (notebook: Notebook | undefined): void => {
     if (notebook) navigate(`/w/${workspaceId}/notebooks/${notebook.id}`);
   };
+  const create = useCreateNotebook(workspaceId, open);
+  const importing = useImportNotebook(workspaceId, open);
   return (
     <div className="stack">
       <div className="row">
@@ -115,7 +115,7 @@ function NewNotebook({ workspaceId }: { workspaceId: string }) {
           look="primary"
           busy={create.isPending}
           onClick={() => {
-            create.mutate("Untitled", { onSuccess: open });
+            create.mutate("Untitled");
           }}
         >
           New notebook
@@ -129,7 +129,7 @@ function NewNotebook({ workspaceId }: { workspaceId: string }) {
         aria-label="Notebook file"
         onChange={(event) => {
           const chosen = event.target.files?.[0];
-          if (chosen) importing.mutate(chosen, { onSuccess: open });
+          if (chosen) importing.mutate(chosen);
           event.target.value = "";
         }}
       />
