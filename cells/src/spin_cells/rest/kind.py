@@ -13,8 +13,11 @@ KIND = ConnectionKind(
     config_schema=form(
         {
             "base_url": {"type": "string", "pattern": r"^https?://[^\s@/]+", "description": "The API's address, with http:// or https://."},
-            "auth": {"enum": ["bearer", "basic", "header", "none"], "description": "One of bearer, basic, header and none; without it, what the credential is for."},
-            "header_name": {"type": "string", "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+" + _END, "description": "For header: the name of a header, which carries the credential."},
+            "auth": {
+                "enum": ["bearer", "basic", "header", "none"],
+                "description": "One of bearer, basic, header and none; without it, what the credential is for.",
+            },
+            "header_name": {"type": "string", "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+" + _END, "description": "For header: the name of a header."},
             "username": {"type": "string", "pattern": _TEXT, "description": "For basic, where it is no secret: a text of one line."},
         },
         **{"if": {"properties": {"auth": {"const": "header"}}, "required": ["auth"]}, "then": {"required": ["header_name"]}},
