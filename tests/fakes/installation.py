@@ -4,7 +4,7 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -14,6 +14,7 @@ from spin_services.keys.providers import open_provider
 from spin_services.platform import SERVICES, Platform
 from spin_services.rpc.errors import ErrorReason, ServiceError, from_rpc_error
 from spin_services.rpc.identity import ACCESS_TOKEN_S, AUDIENCE, SERVICE_METADATA, SERVICE_ROLES, SERVICE_TOKEN_S, USER_METADATA
+from spin_services.rpc.neighbours import DoorChannel, Neighbours
 from spin_services.rpc.peers import Peers
 from spin_services.rpc.server import App, Server
 from spin_services.rpc.tokens import sign_jwt
@@ -54,6 +55,8 @@ class Installation:
         )
         self.keys = self.keys_of(self.platform, self.clock)
         self.keys.init()
+        # Services that share a process call each other without a socket; those that are named here, and tests call them in the same way.
+        self.neighbours = Neighbours(())
         self._servers: list[Server] = []
         self._fakes: list[grpc.aio.Server] = []
         self._channels: dict[str, grpc.aio.Channel] = {}
@@ -67,7 +70,7 @@ class Installation:
 
     def wiring(self, service: str, environment: Mapping[str, str] | None = None) -> Wiring:
         database = Database.of(self.platform, service)
-        peers = Peers(self.platform, service, lambda: self.keys.role_key(SERVICE_ROLES[service]), self.clock)
+        peers = Peers(self.platform, service, lambda: self.keys.role_key(SERVICE_ROLES[service]), self.clock, self.neighbours)
         return Wiring(
             service,
             self.platform,
@@ -78,6 +81,7 @@ class Installation:
             database,
             environment or {},
             self.clock,
+            self.neighbours.door(service),
         )
 
     async def start(self, app: App, wiring: Wiring) -> Server:
@@ -96,6 +100,10 @@ class Installation:
         self._fakes.append(server)
 
     def channel(self, service: str) -> grpc.aio.Channel:
+        door = self.neighbours.door(service)
+        return cast(grpc.aio.Channel, DoorChannel(door, self.socket(service))) if door else self.socket(service)
+
+    def socket(self, service: str) -> grpc.aio.Channel:
         if service not in self._channels:
             self._channels[service] = grpc.aio.insecure_channel(self.platform.service_address(service))
         return self._channels[service]

@@ -22,6 +22,7 @@ from spin_services.keys.installation_kek import installation_kek
 from spin_services.keys.providers import KekProvider, open_provider
 from spin_services.keys.store import SHOWN_S, NotShownYet
 from spin_services.platform import SERVICES, Platform, from_environment
+from spin_services.rpc.neighbours import Neighbours
 from spin_services.rpc.wiring import Wiring, system_clock
 from spin_services.ui import app as ui_app
 from spin_services.ui import settings as ui_settings
@@ -34,15 +35,15 @@ KEYS_WAIT_S = 30
 T = TypeVar("T")
 
 
-def wire(platform: Platform, service: str, keys: KeyStore, kek: KekProvider) -> Wiring:
-    """The collaborators of one service."""
+def wire(platform: Platform, service: str, keys: KeyStore, kek: KekProvider, neighbours: Neighbours | None = None) -> Wiring:
+    """The collaborators of one service; `neighbours` are the services of its process."""
     from spin_services.database import Database, notifier_for
     from spin_services.rpc.identity import SERVICE_ROLES
     from spin_services.rpc.peers import Peers
 
-    database = Database.of(platform, service)
-    peers = Peers(platform, service, lambda: keys.role_key(SERVICE_ROLES[service]), system_clock)
-    return Wiring(service, platform, keys, kek, peers, notifier_for(database), database, os.environ)
+    database, door = Database.of(platform, service), neighbours.door(service) if neighbours else None
+    peers = Peers(platform, service, lambda: keys.role_key(SERVICE_ROLES[service]), system_clock, neighbours)
+    return Wiring(service, platform, keys, kek, peers, notifier_for(database), database, os.environ, door=door)
 
 
 async def key_store(platform: Platform, kek: KekProvider, *, create: bool = False) -> KeyStore:
@@ -63,7 +64,8 @@ async def run(platform: Platform, services: Sequence[str]) -> None:
     ui = ui_settings.from_environment(os.environ)
     if ui.folder is not None and len(services) > 1:
         await ui_app.serve(ui.folder, ui.address)
-    wirings = [wire(platform, service, keys, kek) for service in services]
+    neighbours = Neighbours(services if len(services) > 1 else ())
+    wirings = [wire(platform, service, keys, kek, neighbours) for service in services]
     builds = [importlib.import_module(f"spin_services.{service}.app").build for service in services]
     try:
         apps = await asyncio.gather(*(build(wiring) for build, wiring in zip(builds, wirings, strict=True)))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from spin_services.rpc.identity import current_caller
+from spin_services.rpc.neighbours import Neighbours
 from spin_services.rpc.server import App, Server
 from spinapis.audit.v1 import audit_pb2, audit_pb2_grpc
 from spinapis.auth.v1.members_pb2 import MEMBER_ROLE_VIEWER
@@ -77,8 +78,16 @@ class Served:
 
 
 @pytest.fixture
-async def served(installation: Installation) -> Served:
+def way(request: pytest.FixtureRequest) -> str:
+    """How tests reach the probe: over its socket, or at the door for services of its process. What holds either way is tested both ways."""
+    return str(getattr(request, "param", "socket"))
+
+
+@pytest.fixture
+async def served(installation: Installation, way: str) -> Served:
     """The user is a viewer of the workspace."""
+    if way == "door":
+        installation.neighbours = Neighbours(["compiler"])
     probe, access = Probe(), FakeAccess()
     access.roles[USER, WORKSPACE] = MEMBER_ROLE_VIEWER
     await installation.start_fake("auth", add_access(access))

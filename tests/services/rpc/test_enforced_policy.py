@@ -1,11 +1,14 @@
-"""The policy over real gRPC: roles, workspaces, services."""
+"""The policy over real gRPC and between neighbours: roles, workspaces, services."""
 
 from typing import Any
+
+import pytest
 
 from spinapis.auth.v1.members_pb2 import MEMBER_ROLE_AGENT, MEMBER_ROLE_UNSPECIFIED, MEMBER_ROLE_VIEWER
 from spinapis.compiler.v1.compiler_pb2 import ValidateCellRequest
 from tests.fakes.installation import Installation, refused
 
+pytestmark = pytest.mark.parametrize("way", ["socket", "door"], indirect=True)
 WORKSPACE, OTHER, USER = "a1" * 16, "c3" * 16, "b2" * 16
 
 

@@ -1,4 +1,4 @@
-"""Tokens that must not be believed, tried over real gRPC."""
+"""Tokens that must not be believed, tried over real gRPC and between neighbours."""
 
 import base64
 import hmac
@@ -14,6 +14,7 @@ from spin_services.rpc.tokens import sign_jwt
 from spinapis.envelope.v1.trust_pb2 import Role
 from tests.fakes.installation import ORIGIN, Installation, refused
 
+pytestmark = pytest.mark.parametrize("way", ["socket", "door"], indirect=True)
 USER = "b2" * 16
 
 

@@ -49,7 +49,7 @@ class Calls(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None:
                 return None
-            wrapped = self._wrap(method, handler)
+            wrapped = self.around(method, handler)
             self._wrapped[method] = wrapped
         return wrapped
 
@@ -59,7 +59,8 @@ class Calls(grpc.aio.ServerInterceptor):
         for task in self._streams:
             task.cancel()
 
-    def _wrap(self, method: str, handler: Any) -> Any:
+    def around(self, method: str, handler: Any) -> Any:
+        """The handler with all of this around it."""
         codec = {"request_deserializer": handler.request_deserializer, "response_serializer": handler.response_serializer}
         if method in INFRASTRUCTURE:
             if handler.response_streaming and not handler.request_streaming:

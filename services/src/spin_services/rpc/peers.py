@@ -1,4 +1,4 @@
-"""Calling another service.
+"""Calling another service: over its socket, or at its door when it shares the process (rpc/neighbours.py).
 
 Rules: every call carries this service's own token, the access token of the caller being served, the trace and what is left of the
 deadline; what the other service answers as an error is raised as ServiceError, and silence as UNAVAILABLE.
@@ -17,6 +17,7 @@ from spin_services.platform import Platform
 from spin_services.rpc.errors import from_rpc_error
 from spin_services.rpc.identity import SERVICE_METADATA, USER_METADATA, current_caller
 from spin_services.rpc.limits import CHANNEL_OPTIONS, DEFAULT_DEADLINE_S
+from spin_services.rpc.neighbours import DoorChannel, Neighbours
 from spin_services.rpc.tokens import ServiceTokens
 from spin_services.rpc.trace import TRACEPARENT, current_trace
 
@@ -27,17 +28,22 @@ deadline_at: ContextVar[float | None] = ContextVar("spin_deadline", default=None
 
 
 class Peers:
-    """`key` gives the service's current role key, so that a rotation counts at once."""
+    """`key` gives the service's current role key, so that a rotation counts at once; `neighbours` are called without a socket."""
 
-    def __init__(self, platform: Platform, service: str, key: Callable[[], SigningKey], clock: Callable[[], int]) -> None:
+    def __init__(
+        self, platform: Platform, service: str, key: Callable[[], SigningKey], clock: Callable[[], int], neighbours: Neighbours | None = None
+    ) -> None:
         self._platform = platform
+        self._neighbours = neighbours or Neighbours(())
         self._tokens = ServiceTokens(service, key, clock)
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     def stub(self, stub_class: Callable[[grpc.aio.Channel], Stub]) -> Stub:
         """A stub of any service: `peers.stub(AccessServiceStub)`."""
         callee = cast(Any, stub_class).__module__.split(".")[1]
-        return cast(Stub, _PeerStub(self, callee, stub_class(self._channel(callee))))
+        socket, door = self._channel(callee), self._neighbours.door(callee)
+        channel = socket if door is None else cast(grpc.aio.Channel, DoorChannel(door, socket))
+        return cast(Stub, _PeerStub(self, callee, stub_class(channel)))
 
     def metadata(self, callee: str) -> tuple[tuple[str, str], ...]:
         entries = [(SERVICE_METADATA, f"Bearer {self._tokens.for_callee(callee)}")]
@@ -64,7 +70,7 @@ class _PeerStub:
 
     def __init__(self, peers: Peers, callee: str, stub: object) -> None:
         for name, method in vars(stub).items():
-            wrapped = _unary if isinstance(method, grpc.aio.UnaryUnaryMultiCallable) else _stream
+            wrapped = _stream if isinstance(method, grpc.aio.UnaryStreamMultiCallable) else _unary
             setattr(self, name, functools.partial(wrapped, peers, callee, method))
 
 

@@ -10,7 +10,7 @@ import gc
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import structlog
@@ -21,6 +21,7 @@ from spin_services.rpc.access import RemoteAccess
 from spin_services.rpc.calls import Admission, Calls
 from spin_services.rpc.identity import TokenVerifier
 from spin_services.rpc.limits import SERVER_OPTIONS
+from spin_services.rpc.neighbours import HandlerCollector
 from spin_services.rpc.policy import AccessLookup
 from spin_services.rpc.wiring import Wiring
 
@@ -73,11 +74,19 @@ class Server:
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
         port = self._bind()
         await self._server.start()
+        self._open_door()
         self._tasks = [asyncio.create_task(_kept_running(self._app.name, work)) for work in self._app.background]
         for name in ("", *names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", service=self._app.name, port=port)
         return port
+
+    def _open_door(self) -> None:
+        if self._wiring.door is not None:
+            found = HandlerCollector()
+            for add, servicer, _ in self._app.servicers:
+                add(servicer, cast(grpc.aio.Server, found))
+            self._wiring.door.open({method: self._calls.around(method, handler) for method, handler in found.handlers.items()})
 
     def _bind(self) -> int:
         address = self._wiring.platform.listen_address(self._app.name)
@@ -98,7 +107,8 @@ class Server:
         # Watchers of our health are told before their streams end.
         await asyncio.sleep(HEALTH_TOLD_S)
         self._calls.drain()
-        await self._server.stop(self._wiring.platform.drain_s)
+        patience_s = self._wiring.platform.drain_s
+        await asyncio.gather(self._server.stop(patience_s), *([self._wiring.door.drain(patience_s)] if self._wiring.door else []))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -8,6 +8,7 @@ from spin_services.database import Database, Notifier
 from spin_services.keys import KeyStore
 from spin_services.keys.providers import KekProvider
 from spin_services.platform import Platform
+from spin_services.rpc.neighbours import Door
 from spin_services.rpc.peers import Peers
 
 
@@ -28,6 +29,8 @@ class Wiring:
     # For the service's own settings.from_environment.
     environment: Mapping[str, str]
     clock: Callable[[], int] = system_clock
+    # Where services of the same process call this one; none when it has a process to itself.
+    door: Door | None = None
 
     async def close(self) -> None:
         await self.peers.close()
