@@ -147,3 +147,14 @@ async def test_a_wrong_fingerprint_confirms_nothing(signed_in: Spinctl, bench: B
 def test_the_options_of_every_command_may_stand_anywhere() -> None:
     line = ["notebook", "list", "--json", "--url", "http://x", "--workspace=w", "--", "--json"]
     assert hoisted(line) == ["--json", "--url", "http://x", "--workspace=w", "notebook", "list", "--", "--json"]
+
+
+async def test_keys_are_listed_rotated_retired_and_destroyed(signed_in: Spinctl, control_plane: FakePlatform) -> None:
+    control_plane.add_workspace()
+    assert json.loads((await signed_in("key", "list", "--json")).out)[0]["credentials"] == 2
+    assert "Version 2 is current" in (await signed_in("key", "rotate")).out
+    assert (await signed_in("key", "minimum", "2")).status == 0
+    refused = await signed_in("key", "destroy", "1", "--yes")
+    assert refused.status == 2 and "2 credentials are under this version" in refused.err
+    destroyed = await signed_in("key", "destroy", "1", "--erase-credentials", "--yes", "--json")
+    assert json.loads(destroyed.out) == {"version": 1, "erased_credentials": 2}

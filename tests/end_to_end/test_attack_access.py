@@ -30,8 +30,8 @@ ALLOWED = {
     "OEA": "OpenSession EndSession CompileCell SyncCredentials SaveCellOutputs",
     "OEU": "ListEntries WatchEntries GetInclusionProof ExportLog ListAlarms",
     "OE": "CreateNotebook UpdateNotebook DeleteNotebook RestoreNotebookVersion ImportNotebook CreateConnection UpdateConnection DeleteConnection "
-    "AddMember UpdateMember RemoveMember CreateApiKey ListApiKeys RevokeApiKey CreateRuntime RegisterPairing EnrolRuntime",
-    "O": "ConfirmRuntime RevokeRuntime UpdateRuntime DeleteRuntime UpdateWorkspace DeleteWorkspace",
+    "AddMember UpdateMember RemoveMember CreateApiKey ListApiKeys RevokeApiKey CreateRuntime RegisterPairing EnrolRuntime ListKeyVersions",
+    "O": "ConfirmRuntime RevokeRuntime UpdateRuntime DeleteRuntime UpdateWorkspace DeleteWorkspace RotateKey SetMinimumKeyVersion DestroyKeyVersion",
 }
 WHO_MAY = {name: letters for letters, names in ALLOWED.items() for name in names.split()}
 ROLES = {"U": "AUDITOR", "V": "VIEWER", "A": "AGENT", "E": "EDITOR", "O": "OWNER"}

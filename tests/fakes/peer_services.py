@@ -7,6 +7,7 @@ import jwt
 from spin_services.rpc.errors import abort, not_found, unavailable
 from spinapis.audit.v1 import audit_pb2, audit_pb2_grpc
 from spinapis.auth.v1 import members_pb2, members_pb2_grpc
+from spinapis.secrets.v1 import secrets_pb2, secrets_pb2_grpc
 from spinapis.workspace.v1 import notebooks_pb2, notebooks_pb2_grpc, workspaces_pb2, workspaces_pb2_grpc
 
 
@@ -69,6 +70,20 @@ class FakeLog(audit_pb2_grpc.LogServiceServicer):
         return [entry.type for entry in self.entries.get(workspace_id, [])]
 
 
+class FakeKeys(secrets_pb2_grpc.KeyServiceServicer):
+    """Remembers which workspaces were erased; `broken` makes it fail."""
+
+    def __init__(self) -> None:
+        self.erased: list[str] = []
+        self.broken = False
+
+    async def EraseWorkspace(self, request: Any, context: Any) -> Any:
+        if self.broken:
+            await abort(context, unavailable("secrets"))
+        self.erased.append(request.workspace_id)
+        return secrets_pb2.EraseWorkspaceResponse()
+
+
 class FakeWorkspaces(workspaces_pb2_grpc.WorkspaceServiceServicer, notebooks_pb2_grpc.SessionServiceServicer):
     """Parents of workspaces, and sessions."""
 
@@ -96,6 +111,10 @@ def add_access(access: FakeAccess) -> tuple[Any, FakeAccess]:
 
 def add_log(log: FakeLog) -> tuple[Any, FakeLog]:
     return audit_pb2_grpc.add_LogServiceServicer_to_server, log
+
+
+def add_keys(keys: FakeKeys) -> tuple[Any, FakeKeys]:
+    return secrets_pb2_grpc.add_KeyServiceServicer_to_server, keys
 
 
 def add_workspaces(workspaces: FakeWorkspaces) -> list[tuple[Any, FakeWorkspaces]]:

@@ -24,6 +24,7 @@ from spinapis.envelope.v1 import trust_pb2 as documents_pb2
 from spinapis.secrets.v1 import secrets_pb2, secrets_pb2_grpc
 from spinapis.workspace.v1 import notebooks_pb2, notebooks_pb2_grpc, workspaces_pb2, workspaces_pb2_grpc
 from tests.fakes.documents import Signers, now_ms
+from tests.fakes.platform_keys import Keys
 from tests.fakes.platform_servicers import Context, Servicer, found, new_id, paged
 from tests.fakes.platform_workspace import Notebooks, Runtimes, Sessions, Workspaces
 from tests.fakes.rpc import Door, refuse
@@ -85,6 +86,7 @@ class FakePlatform:
         notebooks_pb2_grpc.add_SessionServiceServicer_to_server(Sessions(self), server)
         compiler_pb2_grpc.add_CompilerServiceServicer_to_server(Compiler(self), server)
         secrets_pb2_grpc.add_ConnectionServiceServicer_to_server(Connections(self), server)
+        secrets_pb2_grpc.add_KeyServiceServicer_to_server(Keys(), server)
         audit_pb2_grpc.add_LogServiceServicer_to_server(Log(self), server)
         audit_pb2_grpc.add_HistoryServiceServicer_to_server(History(self), server)
         self.port = server.add_insecure_port("localhost:0")

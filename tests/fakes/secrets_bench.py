@@ -10,6 +10,7 @@ from spin_cells.definition import form
 from spin_cells.registry import connection_kinds, installed
 from spin_envelope.sealing import open_sealed
 from spin_envelope.signing import Verified, sign
+from spin_services.keys.providers import KekProvider, open_provider
 from spinapis.auth.v1.members_pb2 import MemberRole
 from spinapis.auth.v1.trust_pb2_grpc import add_EnrolmentServiceServicer_to_server
 from spinapis.envelope.v1.attach_pb2 import Challenge
@@ -33,6 +34,8 @@ SECRET = "correct-horse-battery-staple"
 class SecretsBench:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
+        # The running service's.
+        self.kek: KekProvider = open_provider(installation.platform.kek, {})
         self.access, self.log, self.workspaces = FakeAccess(), FakeLog(), FakeWorkspaces()
         self.enrolment = FakeEnrolment(installation.keys, WORKSPACE)
         self.stub = ConnectionServiceStub(installation.channel("secrets"))

@@ -16,6 +16,7 @@ async def bench(tmp_path: Path, database_url: str) -> AsyncIterator[SecretsBench
     made = SecretsBench(installation)
     await made.start_peers()
     wiring = installation.wiring("secrets")
+    made.kek = wiring.kek
     await installation.start(await build(wiring, KINDS), wiring)
     yield made
     await installation.close()

@@ -12,7 +12,7 @@ from spinapis.auth.v1 import trust_pb2, trust_pb2_grpc
 from spinapis.auth.v1.members_pb2 import MemberRole
 from spinapis.workspace.v1 import notebooks_pb2_grpc, workspaces_pb2, workspaces_pb2_grpc
 from tests.fakes.installation import Installation, Metadata
-from tests.fakes.peer_services import FakeAccess, FakeLog, add_access, add_log
+from tests.fakes.peer_services import FakeAccess, FakeKeys, FakeLog, add_access, add_keys, add_log
 
 OWNER, EDITOR, AGENT, VIEWER = (
     MemberRole.MEMBER_ROLE_OWNER,
@@ -36,8 +36,8 @@ class FakeEnrolments(trust_pb2_grpc.EnrolmentServiceServicer):
 class Place:
     """A running workspace service and a person in it."""
 
-    def __init__(self, installation: Installation, access: FakeAccess, log: FakeLog, enrolments: FakeEnrolments) -> None:
-        self.installation, self.access, self.log, self.enrolments = installation, access, log, enrolments
+    def __init__(self, installation: Installation, access: FakeAccess, log: FakeLog, enrolments: FakeEnrolments, keys: FakeKeys) -> None:
+        self.installation, self.access, self.log, self.enrolments, self.keys = installation, access, log, enrolments, keys
         channel: grpc.aio.Channel = installation.channel("workspace")
         self.workspaces = workspaces_pb2_grpc.WorkspaceServiceStub(channel)
         self.runtimes = workspaces_pb2_grpc.RuntimeServiceStub(channel)
@@ -59,10 +59,11 @@ class Place:
 @pytest.fixture
 async def place(tmp_path: Path, database_url: str) -> AsyncIterator[Place]:
     installation = Installation(tmp_path / "installation", database_url)
-    access, log, enrolments = FakeAccess(), FakeLog(), FakeEnrolments()
+    access, log, enrolments, keys = FakeAccess(), FakeLog(), FakeEnrolments(), FakeKeys()
     await installation.start_fake("auth", add_access(access), (trust_pb2_grpc.add_EnrolmentServiceServicer_to_server, enrolments))
     await installation.start_fake("audit", add_log(log))
+    await installation.start_fake("secrets", add_keys(keys))
     wiring = installation.wiring("workspace")
     await installation.start(await build(wiring), wiring)
-    yield Place(installation, access, log, enrolments)
+    yield Place(installation, access, log, enrolments, keys)
     await installation.close()

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from spin_client.cli import api_keys, audit, connections, members, notebooks, root, run_notebook, runtimes, sessions, sign_in, workspaces
+from spin_client.cli import api_keys, audit, connections, keys, members, notebooks, root, run_notebook, runtimes, sessions, sign_in, workspaces
 from spin_client.cli.command_context import INTERRUPTED, REFUSED, UNREACHABLE, USAGE
 from spin_client.cli.printing import Printer
 from spin_client.cli.settings import Settings
@@ -47,6 +47,7 @@ for _group, _name in (
     (notebooks.group, "notebook"),
     (runtimes.group, "runtime"),
     (connections.group, "connection"),
+    (keys.group, "key"),
     (sessions.group, "session"),
     (audit.group, "audit"),
     (root.group, "root"),

@@ -26,7 +26,7 @@ from spinapis.auth.v1.members_pb2_grpc import MemberServiceStub
 from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceStub
 from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceStub, GrantServiceStub
 from spinapis.compiler.v1.compiler_pb2_grpc import CompilerServiceStub
-from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub
+from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub, KeyServiceStub
 from spinapis.workspace.v1.notebooks_pb2_grpc import NotebookServiceStub, SessionServiceStub
 from spinapis.workspace.v1.workspaces_pb2_grpc import RuntimeServiceStub, WorkspaceServiceStub
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceAsyncStub
     from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceAsyncStub, GrantServiceAsyncStub
     from spinapis.compiler.v1.compiler_pb2_grpc import CompilerServiceAsyncStub
-    from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceAsyncStub
+    from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceAsyncStub, KeyServiceAsyncStub
     from spinapis.workspace.v1.notebooks_pb2_grpc import NotebookServiceAsyncStub, SessionServiceAsyncStub
     from spinapis.workspace.v1.workspaces_pb2_grpc import RuntimeServiceAsyncStub, WorkspaceServiceAsyncStub
 
@@ -57,6 +57,7 @@ class Platform:
     sessions: SessionServiceAsyncStub
     compiler: CompilerServiceAsyncStub
     connections: ConnectionServiceAsyncStub
+    keys: KeyServiceAsyncStub
     log: LogServiceAsyncStub
     history: HistoryServiceAsyncStub
 
@@ -76,6 +77,7 @@ class Platform:
         self.sessions = SessionServiceStub(channel)
         self.compiler = CompilerServiceStub(channel)
         self.connections = ConnectionServiceStub(channel)
+        self.keys = KeyServiceStub(channel)
         self.log = LogServiceStub(channel)
         self.history = HistoryServiceStub(channel)
         tokens.bind(self.sign_in)

@@ -185,6 +185,13 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
         "ResolveConnections": ForService({"compiler"}, "run"),
         "SyncCredentials": InWorkspace("run"),
     },
+    "secrets.v1.KeyService": {
+        "ListKeyVersions": InWorkspace("connection.manage"),
+        "RotateKey": InWorkspace("workspace.manage"),
+        "SetMinimumKeyVersion": InWorkspace("workspace.manage"),
+        "DestroyKeyVersion": InWorkspace("workspace.manage"),
+        "EraseWorkspace": ForService({"workspace"}, "workspace.manage"),
+    },
     "audit.v1.LogService": {
         "AppendEntries": ForService({"auth", "workspace", "compiler", "secrets"}, user=False),
         "ListEntries": InWorkspace("log.read"),

@@ -1,6 +1,7 @@
-"""A credential at rest: AES-256-GCM under a fresh key for each record, the key wrapped by the KEK.
+"""A credential at rest: AES-256-GCM under a fresh key for each record, that key wrapped by a version of the workspace's key.
 
-- The associated data is PAE(record kind, workspace, connection, version): a row copied to another place does not open there.
+- The associated data is PAE(record kind, workspace, connection, version, key version, suite): a row copied to another place, or said to be
+  under another version, does not open.
 - AES-GCM alone lets one ciphertext open under two keys; the commitment to the key, checked first, rules that out.
 """
 
@@ -13,15 +14,25 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from spin_envelope.digests import pae
-from spin_services.keys.providers import KekProvider
+from spin_services.keys import Kek, KeysUnusable
 
 KIND = "application/vnd.spin.credential-record.v1"
 KEY = 32
 NONCE = 12
+# AES-256-GCM with SHA-256 as the commitment.
+SUITE = 1
 
 
-class RecordUnreadable(Exception):
-    """The record was not written for this place, or was changed."""
+class RecordUnreadable(KeysUnusable):
+    """The record was not written for this place, was changed, or its key is no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceKey:
+    """A version of a workspace's key, open."""
+
+    version: int
+    kek: Kek = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +43,37 @@ class Place:
     connection_id: str
     version: int
 
-    def aad(self) -> bytes:
-        return pae(KIND, bytes.fromhex(self.workspace_id) + bytes.fromhex(self.connection_id) + self.version.to_bytes(8))
+    def aad(self, key_version: int) -> bytes:
+        ids = bytes.fromhex(self.workspace_id) + bytes.fromhex(self.connection_id)
+        return pae(KIND, ids + self.version.to_bytes(8) + key_version.to_bytes(8) + bytes([SUITE]))
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
+    key_version: int
     wrapped_key: bytes = field(repr=False)
     commitment: bytes
     # Nonce and ciphertext.
     sealed: bytes = field(repr=False)
 
 
-async def write_record(kek: KekProvider, place: Place, plaintext: bytes) -> Record:
-    key, nonce, aad = os.urandom(KEY), os.urandom(NONCE), place.aad()
+def write_record(workspace_key: WorkspaceKey, place: Place, plaintext: bytes) -> Record:
+    key, nonce, aad = os.urandom(KEY), os.urandom(NONCE), place.aad(workspace_key.version)
     sealed = nonce + AESGCM(key).encrypt(nonce, plaintext, aad)
-    return Record(await kek.wrap(key, aad), _commitment(key, aad), sealed)
+    return Record(workspace_key.version, workspace_key.kek.wrap(key, aad), commitment(key, aad), sealed)
 
 
-async def read_record(kek: KekProvider, place: Place, record: Record) -> bytes:
-    """Raises RecordUnreadable, and KeysUnusable from the provider."""
-    aad = place.aad()
-    key = await kek.unwrap(record.wrapped_key, aad)
-    if not hmac.compare_digest(_commitment(key, aad), record.commitment):
-        raise RecordUnreadable
+def read_record(workspace_key: WorkspaceKey, place: Place, record: Record) -> bytes:
+    """Raises RecordUnreadable, or KeysUnusable when the key was not wrapped for this place."""
+    aad = place.aad(workspace_key.version)
+    key = workspace_key.kek.unwrap(record.wrapped_key, aad)
+    if not hmac.compare_digest(commitment(key, aad), record.commitment):
+        raise RecordUnreadable(f"the credential of connection {place.connection_id} is not under the key that it names")
     try:
         return AESGCM(key).decrypt(record.sealed[:NONCE], record.sealed[NONCE:], aad)
     except InvalidTag:
-        raise RecordUnreadable from None
+        raise RecordUnreadable(f"the credential of connection {place.connection_id} was changed in the database") from None
 
 
-def _commitment(key: bytes, aad: bytes) -> bytes:
+def commitment(key: bytes, aad: bytes) -> bytes:
     return sha256(b"spin/key-commitment/v1" + key + aad).digest()

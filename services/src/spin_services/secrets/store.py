@@ -7,18 +7,17 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
 
 import orjson
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from spin_services.database import Database
-from spin_services.keys.providers import KekProvider
+from spin_services.secrets.changes import count_change
+from spin_services.secrets.credentials import Credentials, keys_of
 from spin_services.secrets.domain import Changes, Connection, NewConnection
-from spin_services.secrets.records import Place, Record, read_record, write_record
+from spin_services.secrets.records import WorkspaceKey
 from spin_services.secrets.tables import ConnectionRow, CreationRow, CredentialRow, StateRow, TombstoneRow
 
 BeforeCommit = Callable[[Connection], Awaitable[None]]
@@ -52,29 +51,34 @@ class Usable:
 
 
 class ConnectionStore:
-    def __init__(self, database: Database, kek: KekProvider) -> None:
+    def __init__(self, database: Database, credentials: Credentials) -> None:
         self._database = database
-        self._kek = kek
+        self._credentials = credentials
 
     async def create(
         self, workspace_id: str, connection_id: str, key: str, new: NewConnection, now_ms: int, before_commit: BeforeCommit
     ) -> Connection:
-        """The connection, or the one that the key made before. Raises NameTaken, KeyReused."""
-        async with self._database.session() as session:
-            await _count(session, workspace_id)
-            if key and (made := await session.get(CreationRow, (workspace_id, key))) is not None:
-                return await self._made_before(session, made, new)
-            await _check_name_free(session, workspace_id, new.name, "")
-            row = _new_row(workspace_id, connection_id, new, now_ms)
-            session.add(row)
-            if key:
-                session.add(CreationRow(workspace_id=workspace_id, idempotency_key=key, connection_id=connection_id, fingerprint=_fingerprint(new)))
-            await self._write_credential(session, row, new.credential)
-            await _settle_default(session, row)
-            connection = _connection(row)
-            await before_commit(connection)
-            await session.commit()
-            return connection
+        """The connection, or the one that the key made before. Raises NameTaken, KeyReused, KeysUnusable."""
+
+        async def write(under: WorkspaceKey) -> Connection:
+            async with self._database.session() as session:
+                await count_change(session, workspace_id)
+                if key and (made := await session.get(CreationRow, (workspace_id, key))) is not None:
+                    return await self._made_before(session, made, new)
+                await _check_name_free(session, workspace_id, new.name, "")
+                row = _new_row(workspace_id, connection_id, new, now_ms)
+                session.add(row)
+                if key:
+                    fingerprint = _fingerprint(new)
+                    session.add(CreationRow(workspace_id=workspace_id, idempotency_key=key, connection_id=connection_id, fingerprint=fingerprint))
+                await self._credentials.put(session, row, under, new.credential)
+                await _settle_default(session, row)
+                connection = _connection(row)
+                await before_commit(connection)
+                await session.commit()
+                return connection
+
+        return await self._credentials.under_current_key(workspace_id, write)
 
     async def _made_before(self, session: AsyncSession, made: CreationRow, new: NewConnection) -> Connection:
         row = await session.get(ConnectionRow, made.connection_id)
@@ -85,28 +89,34 @@ class ConnectionStore:
     async def update(
         self, workspace_id: str, connection_id: str, etag: str, changes: Changes, now_ms: int, before_commit: BeforeCommit
     ) -> Connection:
-        """Raises ConnectionUnknown, EtagMismatch, NameTaken."""
-        async with self._database.session() as session:
-            await _count(session, workspace_id)
-            row = await _row(session, workspace_id, connection_id, etag)
-            if changes.name is not None:
-                await _check_name_free(session, workspace_id, changes.name, connection_id)
-            _change(row, changes)
-            row.version += 1
-            row.updated_at_ms = now_ms
-            if changes.credential is not None:
-                await session.execute(delete(CredentialRow).where(col(CredentialRow.connection_id) == connection_id))
-                await self._write_credential(session, row, changes.credential)
-            await _settle_default(session, row)
-            connection = _connection(row)
-            await before_commit(connection)
-            await session.commit()
-            return connection
+        """Raises ConnectionUnknown, EtagMismatch, NameTaken, KeysUnusable."""
+
+        async def write(under: WorkspaceKey | None) -> Connection:
+            async with self._database.session() as session:
+                await count_change(session, workspace_id)
+                row = await _row(session, workspace_id, connection_id, etag)
+                if changes.name is not None:
+                    await _check_name_free(session, workspace_id, changes.name, connection_id)
+                _change(row, changes)
+                row.version += 1
+                row.updated_at_ms = now_ms
+                if changes.credential is not None and under is not None:
+                    await session.execute(delete(CredentialRow).where(col(CredentialRow.connection_id) == connection_id))
+                    await self._credentials.put(session, row, under, changes.credential)
+                await _settle_default(session, row)
+                connection = _connection(row)
+                await before_commit(connection)
+                await session.commit()
+                return connection
+
+        if changes.credential is None:
+            return await write(None)
+        return await self._credentials.under_current_key(workspace_id, write)
 
     async def delete(self, workspace_id: str, connection_id: str, etag: str, now_ms: int, before_commit: BeforeCommit) -> None:
         """Raises ConnectionUnknown, EtagMismatch."""
         async with self._database.session() as session:
-            await _count(session, workspace_id)
+            await count_change(session, workspace_id)
             row = await _row(session, workspace_id, connection_id, etag)
             connection = _connection(row)
             await session.execute(delete(CredentialRow).where(col(CredentialRow.connection_id) == connection_id))
@@ -135,42 +145,18 @@ class ConnectionStore:
             return [_connection(row) for row in rows]
 
     async def usable(self, chain: Sequence[str], *, with_credentials: bool) -> Usable:
-        """All that these workspaces share, as of one moment."""
+        """All that these workspaces share, as of one moment. Raises KeysUnusable."""
         async with self._database.reading() as session:
             states = (await session.scalars(select(StateRow).where(col(StateRow.workspace_id).in_(chain)))).all()
             rows = (await session.scalars(select(ConnectionRow).where(col(ConnectionRow.workspace_id).in_(chain)).order_by(ConnectionRow.id))).all()
             gone = (await session.scalars(select(col(TombstoneRow.connection_id)).where(col(TombstoneRow.workspace_id).in_(chain)))).all()
             wanted = [row.id for row in rows] if with_credentials else []
             records = (await session.scalars(select(CredentialRow).where(col(CredentialRow.connection_id).in_(wanted)))).all()
+            keys = await keys_of(session, chain)
         connections = [_connection(row) for row in rows]
         workspaces = {row.id: row.workspace_id for row in rows}
-        credentials = {record.connection_id: await self._read_credential(workspaces[record.connection_id], record) for record in records}
+        credentials = await self._credentials.open(workspaces, records, keys)
         return Usable({state.workspace_id: state.changes for state in states}, connections, sorted(gone), credentials)
-
-    async def _write_credential(self, session: AsyncSession, row: ConnectionRow, credential: Any) -> None:
-        row.credential_fields = orjson.dumps(sorted(credential)).decode()
-        place = Place(row.workspace_id, row.id, row.version)
-        record = await write_record(self._kek, place, orjson.dumps(credential))
-        session.add(
-            CredentialRow(
-                connection_id=row.id, version=row.version, wrapped_key=record.wrapped_key, commitment=record.commitment, sealed=record.sealed
-            )
-        )
-
-    async def _read_credential(self, workspace_id: str, row: CredentialRow) -> bytes:
-        place = Place(workspace_id, row.connection_id, row.version)
-        return await read_record(self._kek, place, Record(row.wrapped_key, row.commitment, row.sealed))
-
-
-async def _count(session: AsyncSession, workspace_id: str) -> None:
-    await session.execute(_insert(session, StateRow, {"workspace_id": workspace_id, "changes": 0}))
-    await session.execute(update(StateRow).where(col(StateRow.workspace_id) == workspace_id).values(changes=StateRow.changes + 1))
-
-
-def _insert(session: AsyncSession, row: Any, values: dict[str, Any]) -> Any:
-    """Insert unless it is there."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    return dialect.insert(row).values(**values).on_conflict_do_nothing()
 
 
 async def _row(session: AsyncSession, workspace_id: str, connection_id: str, etag: str) -> ConnectionRow:

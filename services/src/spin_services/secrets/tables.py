@@ -34,9 +34,36 @@ class CredentialRow(SecretsRow, table=True):
     connection_id: str = Field(primary_key=True, max_length=32)
     # The connection's version when the credential was written; bound to the ciphertext.
     version: int = Field(sa_type=BigInteger)
+    # The version of the workspace's key that `wrapped_key` is under.
+    key_version: int = Field(sa_type=BigInteger, index=True)
     wrapped_key: bytes = Field(sa_type=LargeBinary)
     commitment: bytes = Field(sa_type=LargeBinary)
     sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class WorkspaceKeyRow(SecretsRow, table=True):
+    """One version of a workspace's key, wrapped by the KEK."""
+
+    __tablename__ = "workspace_keys"
+
+    workspace_id: str = Field(primary_key=True, max_length=32)
+    version: int = Field(primary_key=True, sa_type=BigInteger)
+    # Both empty once it is destroyed.
+    wrapped_key: bytes = Field(sa_type=LargeBinary)
+    commitment: bytes = Field(sa_type=LargeBinary)
+    created_at_ms: int = Field(sa_type=BigInteger)
+    # 0 while it is there.
+    destroyed_at_ms: int = Field(sa_type=BigInteger)
+
+
+class KeyStateRow(SecretsRow, table=True):
+    """Which versions of a workspace's key write and read. Its lock makes writes of credentials wait for changes of keys."""
+
+    __tablename__ = "key_states"
+
+    workspace_id: str = Field(primary_key=True, max_length=32)
+    current_version: int = Field(sa_type=BigInteger)
+    minimum_version: int = Field(sa_type=BigInteger)
 
 
 class TombstoneRow(SecretsRow, table=True):

@@ -74,6 +74,12 @@ def check_id(field: str, value: str) -> str:
     return value
 
 
+def check_version(field: str, value: int) -> int:
+    if not 1 <= value < 2**32:
+        raise invalid(field, "A version is a number from 1.")
+    return value
+
+
 def check_key(value: str) -> str:
     if len(value) > 256 or "\0" in value:
         raise invalid("idempotency_key", "At most 256 characters.")

@@ -14,6 +14,8 @@ from spin_services.workspace.domain import Workspace, etag, new_id
 from spin_services.workspace.workspace_store import WorkspaceStore
 from spinapis.auth.v1.members_pb2 import FoundWorkspaceRequest, GetAccessRequest, ListAccessRequest, MemberRole
 from spinapis.auth.v1.members_pb2_grpc import AccessServiceStub
+from spinapis.secrets.v1.secrets_pb2 import EraseWorkspaceRequest
+from spinapis.secrets.v1.secrets_pb2_grpc import KeyServiceStub
 from spinapis.workspace.v1 import workspaces_pb2 as pb
 from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceServicer
 
@@ -24,6 +26,7 @@ class WorkspaceServicer(WorkspaceServiceServicer):
     def __init__(self, store: WorkspaceStore, peers: Peers, changes: Changes, clock: Callable[[], int]) -> None:
         self._store = store
         self._access = peers.stub(AccessServiceStub)
+        self._keys = peers.stub(KeyServiceStub)
         self._changes = changes
         self._clock = clock
 
@@ -70,7 +73,13 @@ class WorkspaceServicer(WorkspaceServiceServicer):
 
     async def DeleteWorkspace(self, request: pb.DeleteWorkspaceRequest, context: Any) -> pb.DeleteWorkspaceResponse:
         identifier = request.workspace_id
-        await self._store.delete(identifier, request.etag, self._changes.logged(identifier, "workspace", "deleted", identifier))
+        logged = self._changes.logged(identifier, "workspace", "deleted", identifier)
+
+        async def erase_then_log() -> None:
+            await self._keys.EraseWorkspace(EraseWorkspaceRequest(workspace_id=identifier))
+            await logged()
+
+        await self._store.delete(identifier, request.etag, erase_then_log)
         await self._changes.tell(identifier, DELETED, "workspace", identifier)
         return pb.DeleteWorkspaceResponse()
 

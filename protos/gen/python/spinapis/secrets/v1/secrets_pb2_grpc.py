@@ -402,3 +402,258 @@ class ConnectionService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class KeyServiceStub:
+    """The keys that a workspace's credentials are encrypted under, by version. New credentials are under the current version; those under older ones
+    are encrypted anew in the background.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListKeyVersions = channel.unary_unary(
+                '/spinapis.secrets.v1.KeyService/ListKeyVersions',
+                request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListKeyVersionsRequest.SerializeToString,
+                response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListKeyVersionsResponse.FromString,
+                _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/spinapis.secrets.v1.KeyService/RotateKey',
+                request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
+        self.SetMinimumKeyVersion = channel.unary_unary(
+                '/spinapis.secrets.v1.KeyService/SetMinimumKeyVersion',
+                request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.SetMinimumKeyVersionRequest.SerializeToString,
+                response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.SetMinimumKeyVersionResponse.FromString,
+                _registered_method=True)
+        self.DestroyKeyVersion = channel.unary_unary(
+                '/spinapis.secrets.v1.KeyService/DestroyKeyVersion',
+                request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.DestroyKeyVersionRequest.SerializeToString,
+                response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.DestroyKeyVersionResponse.FromString,
+                _registered_method=True)
+        self.EraseWorkspace = channel.unary_unary(
+                '/spinapis.secrets.v1.KeyService/EraseWorkspace',
+                request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.EraseWorkspaceRequest.SerializeToString,
+                response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.EraseWorkspaceResponse.FromString,
+                _registered_method=True)
+
+
+class KeyServiceServicer:
+    """The keys that a workspace's credentials are encrypted under, by version. New credentials are under the current version; those under older ones
+    are encrypted anew in the background.
+    """
+
+    def ListKeyVersions(self, request, context):
+        """Newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateKey(self, request, context):
+        """Makes a new version and the current one of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetMinimumKeyVersion(self, request, context):
+        """Versions below the minimum open nothing any more. What is still under them is encrypted anew first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DestroyKeyVersion(self, request, context):
+        """Forgets a version for ever: what is under it can never be read again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseWorkspace(self, request, context):
+        """Destroys all keys and deletes all connections of a workspace that is being deleted. For services.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_KeyServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListKeyVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKeyVersions,
+                    request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListKeyVersionsRequest.FromString,
+                    response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListKeyVersionsResponse.SerializeToString,
+            ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.RotateKeyRequest.FromString,
+                    response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.RotateKeyResponse.SerializeToString,
+            ),
+            'SetMinimumKeyVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMinimumKeyVersion,
+                    request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.SetMinimumKeyVersionRequest.FromString,
+                    response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.SetMinimumKeyVersionResponse.SerializeToString,
+            ),
+            'DestroyKeyVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.DestroyKeyVersion,
+                    request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.DestroyKeyVersionRequest.FromString,
+                    response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.DestroyKeyVersionResponse.SerializeToString,
+            ),
+            'EraseWorkspace': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseWorkspace,
+                    request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.EraseWorkspaceRequest.FromString,
+                    response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.EraseWorkspaceResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'spinapis.secrets.v1.KeyService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('spinapis.secrets.v1.KeyService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class KeyService:
+    """The keys that a workspace's credentials are encrypted under, by version. New credentials are under the current version; those under older ones
+    are encrypted anew in the background.
+    """
+
+    @staticmethod
+    def ListKeyVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.secrets.v1.KeyService/ListKeyVersions',
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListKeyVersionsRequest.SerializeToString,
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListKeyVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.secrets.v1.KeyService/RotateKey',
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.RotateKeyRequest.SerializeToString,
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMinimumKeyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.secrets.v1.KeyService/SetMinimumKeyVersion',
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.SetMinimumKeyVersionRequest.SerializeToString,
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.SetMinimumKeyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DestroyKeyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.secrets.v1.KeyService/DestroyKeyVersion',
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.DestroyKeyVersionRequest.SerializeToString,
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.DestroyKeyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseWorkspace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.secrets.v1.KeyService/EraseWorkspace',
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.EraseWorkspaceRequest.SerializeToString,
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.EraseWorkspaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

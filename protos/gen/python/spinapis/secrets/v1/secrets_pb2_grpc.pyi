@@ -131,3 +131,88 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
 def add_ConnectionServiceServicer_to_server(servicer: ConnectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class KeyServiceStub:
+    """The keys that a workspace's credentials are encrypted under, by version. New credentials are under the current version; those under older ones
+    are encrypted anew in the background.
+    """
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> KeyServiceAsyncStub: ...
+    ListKeyVersions: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ListKeyVersionsRequest, _secrets_pb2.ListKeyVersionsResponse]
+    """Newest first."""
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.RotateKeyRequest, _secrets_pb2.RotateKeyResponse]
+    """Makes a new version and the current one of it."""
+    SetMinimumKeyVersion: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.SetMinimumKeyVersionRequest, _secrets_pb2.SetMinimumKeyVersionResponse]
+    """Versions below the minimum open nothing any more. What is still under them is encrypted anew first."""
+    DestroyKeyVersion: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.DestroyKeyVersionRequest, _secrets_pb2.DestroyKeyVersionResponse]
+    """Forgets a version for ever: what is under it can never be read again."""
+    EraseWorkspace: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.EraseWorkspaceRequest, _secrets_pb2.EraseWorkspaceResponse]
+    """Destroys all keys and deletes all connections of a workspace that is being deleted. For services."""
+
+@_typing.type_check_only
+class KeyServiceAsyncStub(KeyServiceStub):
+    """The keys that a workspace's credentials are encrypted under, by version. New credentials are under the current version; those under older ones
+    are encrypted anew in the background.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListKeyVersions: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ListKeyVersionsRequest, _secrets_pb2.ListKeyVersionsResponse]  # type: ignore[assignment]
+    """Newest first."""
+    RotateKey: _aio.UnaryUnaryMultiCallable[_secrets_pb2.RotateKeyRequest, _secrets_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    """Makes a new version and the current one of it."""
+    SetMinimumKeyVersion: _aio.UnaryUnaryMultiCallable[_secrets_pb2.SetMinimumKeyVersionRequest, _secrets_pb2.SetMinimumKeyVersionResponse]  # type: ignore[assignment]
+    """Versions below the minimum open nothing any more. What is still under them is encrypted anew first."""
+    DestroyKeyVersion: _aio.UnaryUnaryMultiCallable[_secrets_pb2.DestroyKeyVersionRequest, _secrets_pb2.DestroyKeyVersionResponse]  # type: ignore[assignment]
+    """Forgets a version for ever: what is under it can never be read again."""
+    EraseWorkspace: _aio.UnaryUnaryMultiCallable[_secrets_pb2.EraseWorkspaceRequest, _secrets_pb2.EraseWorkspaceResponse]  # type: ignore[assignment]
+    """Destroys all keys and deletes all connections of a workspace that is being deleted. For services."""
+
+class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
+    """The keys that a workspace's credentials are encrypted under, by version. New credentials are under the current version; those under older ones
+    are encrypted anew in the background.
+    """
+
+    @_abc_1.abstractmethod
+    def ListKeyVersions(
+        self,
+        request: _secrets_pb2.ListKeyVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secrets_pb2.ListKeyVersionsResponse, _abc.Awaitable[_secrets_pb2.ListKeyVersionsResponse]]:
+        """Newest first."""
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _secrets_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secrets_pb2.RotateKeyResponse, _abc.Awaitable[_secrets_pb2.RotateKeyResponse]]:
+        """Makes a new version and the current one of it."""
+
+    @_abc_1.abstractmethod
+    def SetMinimumKeyVersion(
+        self,
+        request: _secrets_pb2.SetMinimumKeyVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secrets_pb2.SetMinimumKeyVersionResponse, _abc.Awaitable[_secrets_pb2.SetMinimumKeyVersionResponse]]:
+        """Versions below the minimum open nothing any more. What is still under them is encrypted anew first."""
+
+    @_abc_1.abstractmethod
+    def DestroyKeyVersion(
+        self,
+        request: _secrets_pb2.DestroyKeyVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secrets_pb2.DestroyKeyVersionResponse, _abc.Awaitable[_secrets_pb2.DestroyKeyVersionResponse]]:
+        """Forgets a version for ever: what is under it can never be read again."""
+
+    @_abc_1.abstractmethod
+    def EraseWorkspace(
+        self,
+        request: _secrets_pb2.EraseWorkspaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secrets_pb2.EraseWorkspaceResponse, _abc.Awaitable[_secrets_pb2.EraseWorkspaceResponse]]:
+        """Destroys all keys and deletes all connections of a workspace that is being deleted. For services."""
+
+def add_KeyServiceServicer_to_server(servicer: KeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/secrets/v1/secrets.proto.
  */
 export const file_spinapis_secrets_v1_secrets: GenFile = /*@__PURE__*/
-  fileDesc("CiFzcGluYXBpcy9zZWNyZXRzL3YxL3NlY3JldHMucHJvdG8SE3NwaW5hcGlzLnNlY3JldHMudjEibgoOQ29ubmVjdGlvbktpbmQSDAoEbmFtZRgBIAEoCRIaChJjb25maWdfc2NoZW1hX2pzb24YAiABKAkSHgoWY3JlZGVudGlhbF9zY2hlbWFfanNvbhgDIAEoCRISCgpvcGVyYXRpb25zGAQgAygJIkMKGkxpc3RDb25uZWN0aW9uS2luZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImoKG0xpc3RDb25uZWN0aW9uS2luZHNSZXNwb25zZRIyCgVraW5kcxgBIAMoCzIjLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbktpbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqECCgpDb25uZWN0aW9uEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFQoNYWxsb3dlZF9ob3N0cxgGIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYByADKAkSGQoRY3JlZGVudGlhbF9maWVsZHMYCCADKAkSDwoHdmVyc2lvbhgJIAEoBBIMCgRldGFnGAogASgJEhUKDWNyZWF0ZWRfYXRfbXMYCyABKAMSFQoNdXBkYXRlZF9hdF9tcxgMIAEoAxIRCglpbmhlcml0ZWQYDSABKAgSEgoKaXNfZGVmYXVsdBgOIAEoCCLZAQoXQ3JlYXRlQ29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFwoPY3JlZGVudGlhbF9qc29uGAYgASgJEhUKDWFsbG93ZWRfaG9zdHMYByADKAkSGgoSYWxsb3dlZF9vcGVyYXRpb25zGAggAygJEhIKCmlzX2RlZmF1bHQYCSABKAgiTwoYQ3JlYXRlQ29ubmVjdGlvblJlc3BvbnNlEjMKCmNvbm5lY3Rpb24YASABKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24iQwoUR2V0Q29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhUKDWNvbm5lY3Rpb25faWQYAiABKAkiTAoVR2V0Q29ubmVjdGlvblJlc3BvbnNlEjMKCmNvbm5lY3Rpb24YASABKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24iYwoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSDAoEa2luZBgEIAEoCSJoChdMaXN0Q29ubmVjdGlvbnNSZXNwb25zZRI0Cgtjb25uZWN0aW9ucxgBIAMoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiwAIKF1VwZGF0ZUNvbm5lY3Rpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1jb25uZWN0aW9uX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEQoEbmFtZRgEIAEoCUgAiAEBEhgKC2NvbmZpZ19qc29uGAUgASgJSAGIAQESHAoPY3JlZGVudGlhbF9qc29uGAYgASgJSAKIAQESFQoNYWxsb3dlZF9ob3N0cxgHIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYCCADKAkSFwoPcmVwbGFjZV9hbGxvd2VkGAkgASgIEhcKCmlzX2RlZmF1bHQYCiABKAhIA4gBAUIHCgVfbmFtZUIOCgxfY29uZmlnX2pzb25CEgoQX2NyZWRlbnRpYWxfanNvbkINCgtfaXNfZGVmYXVsdCJPChhVcGRhdGVDb25uZWN0aW9uUmVzcG9uc2USMwoKY29ubmVjdGlvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbiJUChdEZWxldGVDb25uZWN0aW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFQoNY29ubmVjdGlvbl9pZBgCIAEoCRIMCgRldGFnGAMgASgJIhoKGERlbGV0ZUNvbm5lY3Rpb25SZXNwb25zZSJZChlSZXNvbHZlQ29ubmVjdGlvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpyZWZlcmVuY2VzGAIgAygJEhIKCnJ1bnRpbWVfaWQYAyABKAkiagoaUmVzb2x2ZUNvbm5lY3Rpb25zUmVzcG9uc2USNAoLY29ubmVjdGlvbnMYASADKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24SFgoOYnVuZGxlX3ZlcnNpb24YAiABKAQiZAoWU3luY0NyZWRlbnRpYWxzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEgoKcnVudGltZV9pZBgCIAEoCRINCgVoZWxsbxgDIAEoDBIRCgljaGFsbGVuZ2UYBCABKAwiQQoXU3luY0NyZWRlbnRpYWxzUmVzcG9uc2USDgoGc2VhbGVkGAEgASgMEhYKDmJ1bmRsZV92ZXJzaW9uGAIgASgEMt4KChFDb25uZWN0aW9uU2VydmljZRKWAQoTTGlzdENvbm5lY3Rpb25LaW5kcxIvLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdENvbm5lY3Rpb25LaW5kc1JlcXVlc3QaMC5zcGluYXBpcy5zZWNyZXRzLnYxLkxpc3RDb25uZWN0aW9uS2luZHNSZXNwb25zZSIcgtPkkwIWEhQvdjEvY29ubmVjdGlvbi1raW5kcxKlAQoQQ3JlYXRlQ29ubmVjdGlvbhIsLnNwaW5hcGlzLnNlY3JldHMudjEuQ3JlYXRlQ29ubmVjdGlvblJlcXVlc3QaLS5zcGluYXBpcy5zZWNyZXRzLnYxLkNyZWF0ZUNvbm5lY3Rpb25SZXNwb25zZSI0gtPkkwIuIikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9uczoBKhKpAQoNR2V0Q29ubmVjdGlvbhIpLnNwaW5hcGlzLnNlY3JldHMudjEuR2V0Q29ubmVjdGlvblJlcXVlc3QaKi5zcGluYXBpcy5zZWNyZXRzLnYxLkdldENvbm5lY3Rpb25SZXNwb25zZSJBgtPkkwI7EjkvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucy97Y29ubmVjdGlvbl9pZH0SnwEKD0xpc3RDb25uZWN0aW9ucxIrLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdENvbm5lY3Rpb25zUmVxdWVzdBosLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdENvbm5lY3Rpb25zUmVzcG9uc2UiMYLT5JMCKxIpL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnMStQEKEFVwZGF0ZUNvbm5lY3Rpb24SLC5zcGluYXBpcy5zZWNyZXRzLnYxLlVwZGF0ZUNvbm5lY3Rpb25SZXF1ZXN0Gi0uc3BpbmFwaXMuc2VjcmV0cy52MS5VcGRhdGVDb25uZWN0aW9uUmVzcG9uc2UiRILT5JMCPjI5L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnMve2Nvbm5lY3Rpb25faWR9OgEqErIBChBEZWxldGVDb25uZWN0aW9uEiwuc3BpbmFwaXMuc2VjcmV0cy52MS5EZWxldGVDb25uZWN0aW9uUmVxdWVzdBotLnNwaW5hcGlzLnNlY3JldHMudjEuRGVsZXRlQ29ubmVjdGlvblJlc3BvbnNlIkGC0+STAjsqOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zL3tjb25uZWN0aW9uX2lkfRKiAQoSUmVzb2x2ZUNvbm5lY3Rpb25zEi4uc3BpbmFwaXMuc2VjcmV0cy52MS5SZXNvbHZlQ29ubmVjdGlvbnNSZXF1ZXN0Gi8uc3BpbmFwaXMuc2VjcmV0cy52MS5SZXNvbHZlQ29ubmVjdGlvbnNSZXNwb25zZSIrgtPkkwIlIiAvdjEvaW50ZXJuYWwvY29ubmVjdGlvbnM6cmVzb2x2ZToBKhKnAQoPU3luY0NyZWRlbnRpYWxzEisuc3BpbmFwaXMuc2VjcmV0cy52MS5TeW5jQ3JlZGVudGlhbHNSZXF1ZXN0Giwuc3BpbmFwaXMuc2VjcmV0cy52MS5TeW5jQ3JlZGVudGlhbHNSZXNwb25zZSI5gtPkkwIzIi4vdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jcmVkZW50aWFsczpzeW5jOgEqYgZwcm90bzM", [file_google_api_annotations]);
+  fileDesc("CiFzcGluYXBpcy9zZWNyZXRzL3YxL3NlY3JldHMucHJvdG8SE3NwaW5hcGlzLnNlY3JldHMudjEibgoOQ29ubmVjdGlvbktpbmQSDAoEbmFtZRgBIAEoCRIaChJjb25maWdfc2NoZW1hX2pzb24YAiABKAkSHgoWY3JlZGVudGlhbF9zY2hlbWFfanNvbhgDIAEoCRISCgpvcGVyYXRpb25zGAQgAygJIkMKGkxpc3RDb25uZWN0aW9uS2luZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImoKG0xpc3RDb25uZWN0aW9uS2luZHNSZXNwb25zZRIyCgVraW5kcxgBIAMoCzIjLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbktpbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqECCgpDb25uZWN0aW9uEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFQoNYWxsb3dlZF9ob3N0cxgGIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYByADKAkSGQoRY3JlZGVudGlhbF9maWVsZHMYCCADKAkSDwoHdmVyc2lvbhgJIAEoBBIMCgRldGFnGAogASgJEhUKDWNyZWF0ZWRfYXRfbXMYCyABKAMSFQoNdXBkYXRlZF9hdF9tcxgMIAEoAxIRCglpbmhlcml0ZWQYDSABKAgSEgoKaXNfZGVmYXVsdBgOIAEoCCLZAQoXQ3JlYXRlQ29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFwoPY3JlZGVudGlhbF9qc29uGAYgASgJEhUKDWFsbG93ZWRfaG9zdHMYByADKAkSGgoSYWxsb3dlZF9vcGVyYXRpb25zGAggAygJEhIKCmlzX2RlZmF1bHQYCSABKAgiTwoYQ3JlYXRlQ29ubmVjdGlvblJlc3BvbnNlEjMKCmNvbm5lY3Rpb24YASABKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24iQwoUR2V0Q29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhUKDWNvbm5lY3Rpb25faWQYAiABKAkiTAoVR2V0Q29ubmVjdGlvblJlc3BvbnNlEjMKCmNvbm5lY3Rpb24YASABKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24iYwoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSDAoEa2luZBgEIAEoCSJoChdMaXN0Q29ubmVjdGlvbnNSZXNwb25zZRI0Cgtjb25uZWN0aW9ucxgBIAMoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiwAIKF1VwZGF0ZUNvbm5lY3Rpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1jb25uZWN0aW9uX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEQoEbmFtZRgEIAEoCUgAiAEBEhgKC2NvbmZpZ19qc29uGAUgASgJSAGIAQESHAoPY3JlZGVudGlhbF9qc29uGAYgASgJSAKIAQESFQoNYWxsb3dlZF9ob3N0cxgHIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYCCADKAkSFwoPcmVwbGFjZV9hbGxvd2VkGAkgASgIEhcKCmlzX2RlZmF1bHQYCiABKAhIA4gBAUIHCgVfbmFtZUIOCgxfY29uZmlnX2pzb25CEgoQX2NyZWRlbnRpYWxfanNvbkINCgtfaXNfZGVmYXVsdCJPChhVcGRhdGVDb25uZWN0aW9uUmVzcG9uc2USMwoKY29ubmVjdGlvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbiJUChdEZWxldGVDb25uZWN0aW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFQoNY29ubmVjdGlvbl9pZBgCIAEoCRIMCgRldGFnGAMgASgJIhoKGERlbGV0ZUNvbm5lY3Rpb25SZXNwb25zZSJZChlSZXNvbHZlQ29ubmVjdGlvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpyZWZlcmVuY2VzGAIgAygJEhIKCnJ1bnRpbWVfaWQYAyABKAkiagoaUmVzb2x2ZUNvbm5lY3Rpb25zUmVzcG9uc2USNAoLY29ubmVjdGlvbnMYASADKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24SFgoOYnVuZGxlX3ZlcnNpb24YAiABKAQiZAoWU3luY0NyZWRlbnRpYWxzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEgoKcnVudGltZV9pZBgCIAEoCRINCgVoZWxsbxgDIAEoDBIRCgljaGFsbGVuZ2UYBCABKAwiQQoXU3luY0NyZWRlbnRpYWxzUmVzcG9uc2USDgoGc2VhbGVkGAEgASgMEhYKDmJ1bmRsZV92ZXJzaW9uGAIgASgEIoQBCgpLZXlWZXJzaW9uEg8KB3ZlcnNpb24YASABKAQSFQoNY3JlYXRlZF9hdF9tcxgCIAEoAxIXCg9kZXN0cm95ZWRfYXRfbXMYAyABKAMSDwoHY3VycmVudBgEIAEoCBIPCgdyZWZ1c2VkGAUgASgIEhMKC2NyZWRlbnRpYWxzGAYgASgFIlUKFkxpc3RLZXlWZXJzaW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImUKF0xpc3RLZXlWZXJzaW9uc1Jlc3BvbnNlEjEKCHZlcnNpb25zGAEgAygLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5LZXlWZXJzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI+ChBSb3RhdGVLZXlSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIUCgxmcm9tX3ZlcnNpb24YAiABKAQiRQoRUm90YXRlS2V5UmVzcG9uc2USMAoHdmVyc2lvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuS2V5VmVyc2lvbiJMChtTZXRNaW5pbXVtS2V5VmVyc2lvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhcKD21pbmltdW1fdmVyc2lvbhgCIAEoBCIeChxTZXRNaW5pbXVtS2V5VmVyc2lvblJlc3BvbnNlIlwKGERlc3Ryb3lLZXlWZXJzaW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoBBIZChFlcmFzZV9jcmVkZW50aWFscxgDIAEoCCI3ChlEZXN0cm95S2V5VmVyc2lvblJlc3BvbnNlEhoKEmVyYXNlZF9jcmVkZW50aWFscxgBIAEoBSItChVFcmFzZVdvcmtzcGFjZVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJIhgKFkVyYXNlV29ya3NwYWNlUmVzcG9uc2Uy3goKEUNvbm5lY3Rpb25TZXJ2aWNlEpYBChNMaXN0Q29ubmVjdGlvbktpbmRzEi8uc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbktpbmRzUmVxdWVzdBowLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdENvbm5lY3Rpb25LaW5kc1Jlc3BvbnNlIhyC0+STAhYSFC92MS9jb25uZWN0aW9uLWtpbmRzEqUBChBDcmVhdGVDb25uZWN0aW9uEiwuc3BpbmFwaXMuc2VjcmV0cy52MS5DcmVhdGVDb25uZWN0aW9uUmVxdWVzdBotLnNwaW5hcGlzLnNlY3JldHMudjEuQ3JlYXRlQ29ubmVjdGlvblJlc3BvbnNlIjSC0+STAi4iKS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zOgEqEqkBCg1HZXRDb25uZWN0aW9uEikuc3BpbmFwaXMuc2VjcmV0cy52MS5HZXRDb25uZWN0aW9uUmVxdWVzdBoqLnNwaW5hcGlzLnNlY3JldHMudjEuR2V0Q29ubmVjdGlvblJlc3BvbnNlIkGC0+STAjsSOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zL3tjb25uZWN0aW9uX2lkfRKfAQoPTGlzdENvbm5lY3Rpb25zEisuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbnNSZXF1ZXN0Giwuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZSIxgtPkkwIrEikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucxK1AQoQVXBkYXRlQ29ubmVjdGlvbhIsLnNwaW5hcGlzLnNlY3JldHMudjEuVXBkYXRlQ29ubmVjdGlvblJlcXVlc3QaLS5zcGluYXBpcy5zZWNyZXRzLnYxLlVwZGF0ZUNvbm5lY3Rpb25SZXNwb25zZSJEgtPkkwI+MjkvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucy97Y29ubmVjdGlvbl9pZH06ASoSsgEKEERlbGV0ZUNvbm5lY3Rpb24SLC5zcGluYXBpcy5zZWNyZXRzLnYxLkRlbGV0ZUNvbm5lY3Rpb25SZXF1ZXN0Gi0uc3BpbmFwaXMuc2VjcmV0cy52MS5EZWxldGVDb25uZWN0aW9uUmVzcG9uc2UiQYLT5JMCOyo5L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnMve2Nvbm5lY3Rpb25faWR9EqIBChJSZXNvbHZlQ29ubmVjdGlvbnMSLi5zcGluYXBpcy5zZWNyZXRzLnYxLlJlc29sdmVDb25uZWN0aW9uc1JlcXVlc3QaLy5zcGluYXBpcy5zZWNyZXRzLnYxLlJlc29sdmVDb25uZWN0aW9uc1Jlc3BvbnNlIiuC0+STAiUiIC92MS9pbnRlcm5hbC9jb25uZWN0aW9uczpyZXNvbHZlOgEqEqcBCg9TeW5jQ3JlZGVudGlhbHMSKy5zcGluYXBpcy5zZWNyZXRzLnYxLlN5bmNDcmVkZW50aWFsc1JlcXVlc3QaLC5zcGluYXBpcy5zZWNyZXRzLnYxLlN5bmNDcmVkZW50aWFsc1Jlc3BvbnNlIjmC0+STAjMiLi92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2NyZWRlbnRpYWxzOnN5bmM6ASoyvwYKCktleVNlcnZpY2USmAEKD0xpc3RLZXlWZXJzaW9ucxIrLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdEtleVZlcnNpb25zUmVxdWVzdBosLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdEtleVZlcnNpb25zUmVzcG9uc2UiKoLT5JMCJBIiL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0va2V5cxKQAQoJUm90YXRlS2V5EiUuc3BpbmFwaXMuc2VjcmV0cy52MS5Sb3RhdGVLZXlSZXF1ZXN0GiYuc3BpbmFwaXMuc2VjcmV0cy52MS5Sb3RhdGVLZXlSZXNwb25zZSI0gtPkkwIuIikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9rZXlzOnJvdGF0ZToBKhK1AQoUU2V0TWluaW11bUtleVZlcnNpb24SMC5zcGluYXBpcy5zZWNyZXRzLnYxLlNldE1pbmltdW1LZXlWZXJzaW9uUmVxdWVzdBoxLnNwaW5hcGlzLnNlY3JldHMudjEuU2V0TWluaW11bUtleVZlcnNpb25SZXNwb25zZSI4gtPkkwIyIi0vdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9rZXlzOnNldE1pbmltdW06ASoSswEKEURlc3Ryb3lLZXlWZXJzaW9uEi0uc3BpbmFwaXMuc2VjcmV0cy52MS5EZXN0cm95S2V5VmVyc2lvblJlcXVlc3QaLi5zcGluYXBpcy5zZWNyZXRzLnYxLkRlc3Ryb3lLZXlWZXJzaW9uUmVzcG9uc2UiP4LT5JMCOSI0L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0va2V5cy97dmVyc2lvbn06ZGVzdHJveToBKhKUAQoORXJhc2VXb3Jrc3BhY2USKi5zcGluYXBpcy5zZWNyZXRzLnYxLkVyYXNlV29ya3NwYWNlUmVxdWVzdBorLnNwaW5hcGlzLnNlY3JldHMudjEuRXJhc2VXb3Jrc3BhY2VSZXNwb25zZSIpgtPkkwIjIh4vdjEvaW50ZXJuYWwvY29ubmVjdGlvbnM6ZXJhc2U6ASpiBnByb3RvMw", [file_google_api_annotations]);
 
 /**
  * @generated from message spinapis.secrets.v1.ConnectionKind
@@ -604,6 +604,259 @@ export const SyncCredentialsResponseSchema: GenMessage<SyncCredentialsResponse> 
   messageDesc(file_spinapis_secrets_v1_secrets, 17);
 
 /**
+ * @generated from message spinapis.secrets.v1.KeyVersion
+ */
+export type KeyVersion = Message<"spinapis.secrets.v1.KeyVersion"> & {
+  /**
+   * @generated from field: uint64 version = 1;
+   */
+  version: bigint;
+
+  /**
+   * @generated from field: int64 created_at_ms = 2;
+   */
+  createdAtMs: bigint;
+
+  /**
+   * 0 while it is there.
+   *
+   * @generated from field: int64 destroyed_at_ms = 3;
+   */
+  destroyedAtMs: bigint;
+
+  /**
+   * New credentials are encrypted under it.
+   *
+   * @generated from field: bool current = 4;
+   */
+  current: boolean;
+
+  /**
+   * It is below the minimum, or destroyed.
+   *
+   * @generated from field: bool refused = 5;
+   */
+  refused: boolean;
+
+  /**
+   * How many credentials are under it.
+   *
+   * @generated from field: int32 credentials = 6;
+   */
+  credentials: number;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.KeyVersion.
+ * Use `create(KeyVersionSchema)` to create a new message.
+ */
+export const KeyVersionSchema: GenMessage<KeyVersion> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 18);
+
+/**
+ * @generated from message spinapis.secrets.v1.ListKeyVersionsRequest
+ */
+export type ListKeyVersionsRequest = Message<"spinapis.secrets.v1.ListKeyVersionsRequest"> & {
+  /**
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.ListKeyVersionsRequest.
+ * Use `create(ListKeyVersionsRequestSchema)` to create a new message.
+ */
+export const ListKeyVersionsRequestSchema: GenMessage<ListKeyVersionsRequest> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 19);
+
+/**
+ * @generated from message spinapis.secrets.v1.ListKeyVersionsResponse
+ */
+export type ListKeyVersionsResponse = Message<"spinapis.secrets.v1.ListKeyVersionsResponse"> & {
+  /**
+   * @generated from field: repeated spinapis.secrets.v1.KeyVersion versions = 1;
+   */
+  versions: KeyVersion[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.ListKeyVersionsResponse.
+ * Use `create(ListKeyVersionsResponseSchema)` to create a new message.
+ */
+export const ListKeyVersionsResponseSchema: GenMessage<ListKeyVersionsResponse> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 20);
+
+/**
+ * @generated from message spinapis.secrets.v1.RotateKeyRequest
+ */
+export type RotateKeyRequest = Message<"spinapis.secrets.v1.RotateKeyRequest"> & {
+  /**
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * The version that is current as the caller knows it: a call that is repeated rotates once. 0 rotates whatever is current.
+   *
+   * @generated from field: uint64 from_version = 2;
+   */
+  fromVersion: bigint;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.RotateKeyRequest.
+ * Use `create(RotateKeyRequestSchema)` to create a new message.
+ */
+export const RotateKeyRequestSchema: GenMessage<RotateKeyRequest> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 21);
+
+/**
+ * @generated from message spinapis.secrets.v1.RotateKeyResponse
+ */
+export type RotateKeyResponse = Message<"spinapis.secrets.v1.RotateKeyResponse"> & {
+  /**
+   * @generated from field: spinapis.secrets.v1.KeyVersion version = 1;
+   */
+  version?: KeyVersion | undefined;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.RotateKeyResponse.
+ * Use `create(RotateKeyResponseSchema)` to create a new message.
+ */
+export const RotateKeyResponseSchema: GenMessage<RotateKeyResponse> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 22);
+
+/**
+ * @generated from message spinapis.secrets.v1.SetMinimumKeyVersionRequest
+ */
+export type SetMinimumKeyVersionRequest = Message<"spinapis.secrets.v1.SetMinimumKeyVersionRequest"> & {
+  /**
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * @generated from field: uint64 minimum_version = 2;
+   */
+  minimumVersion: bigint;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.SetMinimumKeyVersionRequest.
+ * Use `create(SetMinimumKeyVersionRequestSchema)` to create a new message.
+ */
+export const SetMinimumKeyVersionRequestSchema: GenMessage<SetMinimumKeyVersionRequest> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 23);
+
+/**
+ * @generated from message spinapis.secrets.v1.SetMinimumKeyVersionResponse
+ */
+export type SetMinimumKeyVersionResponse = Message<"spinapis.secrets.v1.SetMinimumKeyVersionResponse"> & {
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.SetMinimumKeyVersionResponse.
+ * Use `create(SetMinimumKeyVersionResponseSchema)` to create a new message.
+ */
+export const SetMinimumKeyVersionResponseSchema: GenMessage<SetMinimumKeyVersionResponse> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 24);
+
+/**
+ * @generated from message spinapis.secrets.v1.DestroyKeyVersionRequest
+ */
+export type DestroyKeyVersionRequest = Message<"spinapis.secrets.v1.DestroyKeyVersionRequest"> & {
+  /**
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * @generated from field: uint64 version = 2;
+   */
+  version: bigint;
+
+  /**
+   * Erases the credentials that are under it; without, a version with credentials is not destroyed.
+   *
+   * @generated from field: bool erase_credentials = 3;
+   */
+  eraseCredentials: boolean;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.DestroyKeyVersionRequest.
+ * Use `create(DestroyKeyVersionRequestSchema)` to create a new message.
+ */
+export const DestroyKeyVersionRequestSchema: GenMessage<DestroyKeyVersionRequest> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 25);
+
+/**
+ * @generated from message spinapis.secrets.v1.DestroyKeyVersionResponse
+ */
+export type DestroyKeyVersionResponse = Message<"spinapis.secrets.v1.DestroyKeyVersionResponse"> & {
+  /**
+   * How many credentials were erased with it.
+   *
+   * @generated from field: int32 erased_credentials = 1;
+   */
+  erasedCredentials: number;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.DestroyKeyVersionResponse.
+ * Use `create(DestroyKeyVersionResponseSchema)` to create a new message.
+ */
+export const DestroyKeyVersionResponseSchema: GenMessage<DestroyKeyVersionResponse> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 26);
+
+/**
+ * @generated from message spinapis.secrets.v1.EraseWorkspaceRequest
+ */
+export type EraseWorkspaceRequest = Message<"spinapis.secrets.v1.EraseWorkspaceRequest"> & {
+  /**
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.EraseWorkspaceRequest.
+ * Use `create(EraseWorkspaceRequestSchema)` to create a new message.
+ */
+export const EraseWorkspaceRequestSchema: GenMessage<EraseWorkspaceRequest> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 27);
+
+/**
+ * @generated from message spinapis.secrets.v1.EraseWorkspaceResponse
+ */
+export type EraseWorkspaceResponse = Message<"spinapis.secrets.v1.EraseWorkspaceResponse"> & {
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.EraseWorkspaceResponse.
+ * Use `create(EraseWorkspaceResponseSchema)` to create a new message.
+ */
+export const EraseWorkspaceResponseSchema: GenMessage<EraseWorkspaceResponse> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 28);
+
+/**
  * @generated from service spinapis.secrets.v1.ConnectionService
  */
 export const ConnectionService: GenService<{
@@ -684,4 +937,64 @@ export const ConnectionService: GenService<{
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spinapis_secrets_v1_secrets, 0);
+
+/**
+ * The keys that a workspace's credentials are encrypted under, by version. New credentials are under the current version; those under older ones
+ * are encrypted anew in the background.
+ *
+ * @generated from service spinapis.secrets.v1.KeyService
+ */
+export const KeyService: GenService<{
+  /**
+   * Newest first.
+   *
+   * @generated from rpc spinapis.secrets.v1.KeyService.ListKeyVersions
+   */
+  listKeyVersions: {
+    methodKind: "unary";
+    input: typeof ListKeyVersionsRequestSchema;
+    output: typeof ListKeyVersionsResponseSchema;
+  },
+  /**
+   * Makes a new version and the current one of it.
+   *
+   * @generated from rpc spinapis.secrets.v1.KeyService.RotateKey
+   */
+  rotateKey: {
+    methodKind: "unary";
+    input: typeof RotateKeyRequestSchema;
+    output: typeof RotateKeyResponseSchema;
+  },
+  /**
+   * Versions below the minimum open nothing any more. What is still under them is encrypted anew first.
+   *
+   * @generated from rpc spinapis.secrets.v1.KeyService.SetMinimumKeyVersion
+   */
+  setMinimumKeyVersion: {
+    methodKind: "unary";
+    input: typeof SetMinimumKeyVersionRequestSchema;
+    output: typeof SetMinimumKeyVersionResponseSchema;
+  },
+  /**
+   * Forgets a version for ever: what is under it can never be read again.
+   *
+   * @generated from rpc spinapis.secrets.v1.KeyService.DestroyKeyVersion
+   */
+  destroyKeyVersion: {
+    methodKind: "unary";
+    input: typeof DestroyKeyVersionRequestSchema;
+    output: typeof DestroyKeyVersionResponseSchema;
+  },
+  /**
+   * Destroys all keys and deletes all connections of a workspace that is being deleted. For services.
+   *
+   * @generated from rpc spinapis.secrets.v1.KeyService.EraseWorkspace
+   */
+  eraseWorkspace: {
+    methodKind: "unary";
+    input: typeof EraseWorkspaceRequestSchema;
+    output: typeof EraseWorkspaceResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_spinapis_secrets_v1_secrets, 1);
 
