@@ -47,7 +47,7 @@ async def round_trips(session: RuntimeSession) -> dict[str, Figure]:
         ),
         "cell_sealed_p99": beside(quantile(sealed, 0.99) * MS, quantile(direct, 0.99) * MS, "ms, the same"),
         "cell_sealed_same_kernel_p50": beside(
-            median(sealed) * MS, median(same) * MS, "ms, the same, ipykernel with our options on both sides", "≤ 1.15"
+            median(sealed) * MS, median(same) * MS, "ms, the same, our kernel program and options on both sides", "≤ 1.15"
         ),
     }
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import aiohttp
 from jupyter_client.asynchronous.client import AsyncKernelClient
-from jupyter_client.manager import start_new_async_kernel
+from jupyter_client.manager import AsyncKernelManager
 
-from spin_runtime.kernels.launch import IPYKERNEL_OPTIONS
+from spin_runtime.kernels.launch import IPYKERNEL_OPTIONS, quicken, spec_of
 
 # Jupyter Server leaves Nagle's algorithm on, which waits for the other side's delayed acknowledgement when cells follow each other at once.
 WITHOUT_NAGLE = """
@@ -40,10 +40,15 @@ class Seen:
 
 @contextlib.asynccontextmanager
 async def bare_kernel(*, tuned: bool = False) -> AsyncIterator[AsyncKernelClient]:
-    """jupyter_client over TCP, with ipykernel as it comes or with the options that our runtime gives it."""
-    arguments: dict[str, Any] = {"extra_arguments": list(IPYKERNEL_OPTIONS)} if tuned else {}
-    manager, client = await start_new_async_kernel(kernel_name="python3", stderr=asyncio.subprocess.DEVNULL, **arguments)
+    """jupyter_client over TCP, with ipykernel as it comes or with the program and options that our runtime gives it."""
+    manager = AsyncKernelManager(kernel_name="python3")
+    if tuned:
+        quicken(spec_of(manager))
+    await manager.start_kernel(extra_arguments=list(IPYKERNEL_OPTIONS) if tuned else [], stderr=asyncio.subprocess.DEVNULL)
+    client = manager.client()
+    client.start_channels()
     try:
+        await client.wait_for_ready(timeout=60)
         yield client
     finally:
         client.stop_channels()

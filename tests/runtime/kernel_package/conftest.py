@@ -106,11 +106,13 @@ def broker() -> Broker:
     return Broker()
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory, environment: Mapping[str, str]) -> Iterator[KernelManager]:
+@pytest.fixture(scope="module", params=["spin_kernel.app"])
+def kernel(tmp_path_factory: pytest.TempPathFactory, environment: Mapping[str, str], request: pytest.FixtureRequest) -> Iterator[KernelManager]:
     """One process for all tests of a file; each test finds an empty namespace."""
     folder = tmp_path_factory.mktemp("kernel")
     manager = KernelManager(kernel_name="python3", connection_file=str(folder / "connection.json"), transport="ipc", ip=str(folder / "s"))
+    assert manager.kernel_spec is not None
+    manager.kernel_spec.argv = [request.param if argument == "ipykernel_launcher" else argument for argument in manager.kernel_spec.argv]
     options = ["--HistoryManager.hist_file=:memory:", "--IPKernelApp.extra_extensions=spin_kernel"]
     manager.start_kernel(extra_arguments=options, env=dict(environment), cwd=str(folder))
     yield manager

@@ -2,7 +2,11 @@
 
 import asyncio
 
+import pytest
+
 LARGEST = 2 << 20
+# In our program, and in ipykernel's own with our extension.
+pytestmark = pytest.mark.parametrize("kernel", ["spin_kernel.app", "ipykernel_launcher"], indirect=True)
 
 
 def texts(cell) -> list[tuple[str, str]]:

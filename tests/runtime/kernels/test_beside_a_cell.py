@@ -93,15 +93,24 @@ async def test_answers_come_while_a_cell_computes(kernel: JupyterKernel) -> None
     await cell.ended()
 
 
-async def test_many_questions_at_once_share_one_subshell(kernel: JupyterKernel) -> None:
+async def test_many_questions_at_once_are_answered_beside_the_cell(kernel: JupyterKernel) -> None:
     cell = await Cell(kernel).begun("import threading, time\nprint('in', flush=True)\ntime.sleep(4)")
     answers = await asyncio.wait_for(asyncio.gather(*(kernel.complete("thr", 3) for _ in range(20))), 4)
     assert all("threading" in answer["matches"] for answer in answers)
     await kernel.interrupt()
     await cell.ended()
-    counting = Cell(kernel)
-    await counting.begun("print(sum(thread.name.startswith('subshell') for thread in threading.enumerate()))")
-    assert await counting.ended() == "1\n"
+
+
+async def test_what_an_inspection_prints_stands_in_no_cell(kernel: JupyterKernel) -> None:
+    code = "class Loud:\n    def __repr__(self):\n        print('heard')\n        return 'loud'\nloud = Loud()\nprint('in', flush=True)"
+    cell = await Cell(kernel).begun(code)
+    await cell.ended()
+    assert "loud" in json.dumps((await kernel.inspect("loud", 4, 0))["data"])
+    # Messages of one channel stay in order: after the next cell's, no print of before is still to come.
+    after = Cell(kernel)
+    await after.begun("print('in', flush=True)")
+    assert await after.ended() == "in\n"
+    assert after.strangers == cell.strangers == []
 
 
 async def test_what_a_cells_threads_print_stays_with_the_cell(kernel: JupyterKernel) -> None:
@@ -143,7 +152,7 @@ async def test_threads_that_outlive_their_cell_are_still_heard(kernel: JupyterKe
             await asyncio.sleep(0.05)
 
 
-async def test_a_kernel_without_subshells_answers_after_the_cell(pool: JupyterPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_kernel_answers_after_the_cell(pool: JupyterPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = tmp_path / "share" / "jupyter" / "kernels" / "bash"
     spec.mkdir(parents=True)
     argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
@@ -159,15 +168,3 @@ async def test_a_kernel_without_subshells_answers_after_the_cell(pool: JupyterPo
         await kernel.complete("ech", 3)
     await cell.ended()
     await kernel.stop()
-
-
-async def test_a_subshell_that_cannot_be_made_is_done_without(kernel: JupyterKernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = kernel._wire.request
-
-    # What comes names no subshell.
-    def refusing(msg_type: str, *arguments: object, **named: object) -> object:
-        return request("list_subshell_request" if msg_type == "create_subshell_request" else msg_type, *arguments, **named)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(kernel._wire, "request", refusing)
-    completion = await kernel.complete("impor", 5)
-    assert "import" in completion["matches"]

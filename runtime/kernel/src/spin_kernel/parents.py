@@ -25,12 +25,14 @@ def keep_parents(shell: Any) -> None:
     everywhere = kernel.set_parent
 
     def set_parent(ident: Any, parent: Mapping[str, Any], channel: str = "shell") -> None:
-        if channel != "shell" or (parent.get("header") or {}).get("msg_type") not in READS:
+        reads = (parent.get("header") or {}).get("msg_type") in READS
+        if channel == "shell" and reads:
+            kernel._shell_parent_ident.set(ident)
+            kernel._shell_parent.set(parent)
+        else:
             everywhere(ident, parent, channel)
-            return
-        # For this thread and this request alone.
-        kernel._shell_parent_ident.set(ident)
-        kernel._shell_parent.set(parent)
-        shell.set_thread_parent(parent)
+        if reads:
+            # For this thread and this request alone.
+            shell.set_thread_parent(parent)
 
     kernel.set_parent = set_parent

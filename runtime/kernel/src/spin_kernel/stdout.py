@@ -14,6 +14,8 @@ from typing import Any
 
 from ipykernel.iostream import OutStream
 
+from spin_kernel.publisher import Publisher
+
 PORTION_CHARACTERS = 1 << 18
 # A portion that could not go out in this time finds its publisher dead or its reader asleep: look again.
 LOOK_AGAIN_S = 1.0
@@ -62,6 +64,20 @@ class QuickStream(_Stream):  # type: ignore[misc]
         elif not self._flush_pending:
             self._schedule_flush()
         return size
+
+    def flush(self) -> None:
+        if self._plain or not isinstance(self.pub_thread, Publisher):
+            super().flush()
+        elif self._pieces or self._buffers:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._plain or not isinstance(self.pub_thread, Publisher):
+            super()._flush()
+            return
+        # What one thread takes out of the queue is sent before another one's next message.
+        with self.pub_thread.whole():
+            super()._flush()
 
     def _send_portion(self) -> None:
         """Hands what waits to the publishing thread, once that has sent the portion before."""

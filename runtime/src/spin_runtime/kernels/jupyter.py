@@ -1,8 +1,9 @@
 """A kernel behind its ZeroMQ sockets.
 
 What belongs to an execute request goes to the sink; replies to other requests resolve their futures, and what the kernel publishes
-about those (busy, idle) goes nowhere. Requests that only read go to a subshell of the kernel where it has them, so that they are answered
-while a cell runs; elsewhere they wait for the cell. The process's end is noticed by its pidfd at once, or by asking the provisioner once a second.
+about those (busy, idle) goes nowhere. Requests that only read go to ipykernel's control channel, so that they are answered
+while a cell runs; other kernels answer them after the cell. The process's end is noticed by its pidfd at once, or by asking the
+provisioner once a second.
 """
 
 import asyncio
@@ -25,8 +26,6 @@ ASK_AGAIN_S = 0.2
 REQUEST_TIMEOUT_S = 10.0
 SHUTDOWN_WAIT_S = 2.0
 POLL_S = 1.0
-# How a kernel says that it answers on subshells.
-SUBSHELLS = "kernel subshells"
 
 
 class JupyterKernel:
@@ -39,8 +38,6 @@ class JupyterKernel:
         self._sink: Sink | None = None
         self._pending: dict[str, asyncio.Future[KernelMessage]] = {}
         self._quiet: set[str] = set()
-        self._has_subshells = False
-        self._subshell: asyncio.Task[str] | None = None
         self._heard = asyncio.Event()
         self._input_parent = EMPTY
         self._exited = asyncio.Event()
@@ -102,9 +99,7 @@ class JupyterKernel:
         finally:
             exited.cancel()
         content = content_of(info.result())
-        language, features = content.get("language_info"), content.get("supported_features")
-        # spin_kernel sees to it that such requests do not take threads' output away from a cell; it is in these kernels alone.
-        self._has_subshells = self._launched.ipykernel and isinstance(features, list) and SUBSHELLS in features
+        language = content.get("language_info")
         if isinstance(language, dict):
             self._language = str(language.get("name", self._language))
 
@@ -193,30 +188,16 @@ class JupyterKernel:
         return self._launched.error_tail()
 
     async def _read(self, msg_type: str, content: bytes) -> KernelMessage:
-        return await self._reply(self._ask(self._shell, msg_type, content, await self._beside()))
-
-    async def _beside(self) -> str:
-        """The subshell that answers while a cell runs, made when it is first needed; empty where there is none."""
-        if not self._has_subshells:
-            return ""
-        if self._subshell is None:
-            self._subshell = asyncio.create_task(self._new_subshell())
-        return await asyncio.shield(self._subshell)
-
-    async def _new_subshell(self) -> str:
-        try:
-            reply = content_of(await self._reply(self._ask(self._control, "create_subshell_request", EMPTY)))
-        except TimeoutError:
-            return ""
-        made = reply.get("subshell_id")
-        return made if isinstance(made, str) else ""
+        # ipykernel's control channel has a thread of its own; spin_kernel sees to it that such requests do not take threads' output away from a cell.
+        channel = self._control if self._launched.ipykernel else self._shell
+        return await self._reply(self._ask(channel, msg_type, content))
 
     async def _reply(self, answer: "asyncio.Future[KernelMessage]") -> KernelMessage:
         async with asyncio.timeout(REQUEST_TIMEOUT_S):
             return await answer
 
-    def _ask(self, channel: Channel, msg_type: str, content: bytes, subshell: str = "") -> "asyncio.Future[KernelMessage]":
-        msg_id, parts = self._wire.request(msg_type, content, subshell=subshell)
+    def _ask(self, channel: Channel, msg_type: str, content: bytes) -> "asyncio.Future[KernelMessage]":
+        msg_id, parts = self._wire.request(msg_type, content)
         answer: asyncio.Future[KernelMessage] = asyncio.get_running_loop().create_future()
         self._pending[msg_id] = answer
         self._quiet.add(msg_id)

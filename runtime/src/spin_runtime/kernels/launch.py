@@ -11,6 +11,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -38,6 +39,10 @@ IPYKERNEL_OPTIONS = (
     # DataFrames show as tables.
     "--IPKernelApp.extra_extensions=spin_kernel",
 )
+# What stands in for ipykernel's own program where the kernel is of this Python: see there.
+OUR_PROGRAM = "spin_kernel.app"
+_IPYKERNELS = frozenset({"ipykernel_launcher", "ipykernel"})
+_PYTHON_HERE = frozenset({sys.executable, "python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}"})
 # A kernel that publishes faster than it is read waits, instead of dropping messages as ZeroMQ's publishers do or filling the
 # runtime's memory: its side is told not to drop, and ours keeps few. Kernels that cannot be told are read without a limit.
 IPYKERNEL_WAITS = f"(lambda t: t.schedule(lambda: t.socket.setsockopt({int(zmq.XPUB_NODROP)}, 1)))(get_ipython().kernel.iopub_thread)"
@@ -129,6 +134,7 @@ class Launcher:
             manager.transport, manager.ip = "ipc", str(directory / "s")
             arguments["preexec_fn"] = _in_child(self._memory_bytes, os.getpid())
             if ipykernel:
+                quicken(spec_of(manager))
                 arguments["extra_arguments"] = list(IPYKERNEL_OPTIONS)
         else:
             manager.transport_encryption = "auto"
@@ -169,7 +175,13 @@ def _is_local(manager: AsyncKernelManager) -> bool:
 
 
 def _is_ipykernel(manager: AsyncKernelManager) -> bool:
-    return any(argument in {"ipykernel_launcher", "ipykernel"} for argument in spec_of(manager).argv)
+    return any(argument in _IPYKERNELS for argument in spec_of(manager).argv)
+
+
+def quicken(spec: KernelSpec) -> None:
+    """Our program in place of ipykernel's; a Python of its own need not have ours."""
+    if spec.argv[0] in _PYTHON_HERE:
+        spec.argv = [OUR_PROGRAM if argument in _IPYKERNELS else argument for argument in spec.argv]
 
 
 def _in_child(memory_bytes: int, parent: int) -> Callable[[], None]:

@@ -44,8 +44,8 @@ class Wire:
         """Names this client; a kernel addresses its input requests to the shell socket's identity."""
         return self._session.encode()
 
-    def request(self, msg_type: str, content: bytes, metadata: bytes = EMPTY, parent: bytes = EMPTY, subshell: str = "") -> tuple[str, list[bytes]]:
-        """A new request's msg_id and its parts; for a subshell of the kernel where one is named."""
+    def request(self, msg_type: str, content: bytes, metadata: bytes = EMPTY, parent: bytes = EMPTY) -> tuple[str, list[bytes]]:
+        """A new request's msg_id and its parts."""
         self._counter += 1
         msg_id = f"{self._session}_{self._counter}"
         header = {
@@ -56,8 +56,6 @@ class Wire:
             "msg_type": msg_type,
             "version": "5.4",
         }
-        if subshell:
-            header["subshell_id"] = subshell
         parts = [orjson.dumps(header), parent, metadata, content]
         return msg_id, [DELIMITER, self._sign(parts), *parts]
 
