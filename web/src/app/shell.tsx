@@ -66,7 +66,7 @@ function AccountMenu() {
           },
         ]}
       >
-        <span className="shell__user">{user.data?.displayName || user.data?.email || "Account"}</span> ▾
+        <span className="shell__user">{user.data?.displayName || user.data?.email || "Account"}</span>
       </Menu>
     </div>
   );

@@ -32,7 +32,7 @@ function Navigation({ workspaceId }: { workspaceId: string }) {
   return (
     <>
       <Menu label="Change the workspace" align="start" items={items}>
-        <span className="shell__workspace">{here?.name ?? "Workspace"}</span> ▾
+        <span className="shell__workspace">{here?.name ?? "Workspace"}</span>
       </Menu>
       <nav className="shell__nav" aria-label="Parts of the workspace">
         {PARTS.map((part) => {

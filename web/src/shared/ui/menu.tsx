@@ -11,7 +11,8 @@ export interface MenuItem {
 
 interface Props {
   label: string;
-  children: ReactNode;
+  /** What the button shows, and a screen reader says after the label; without it, three dots that are not said. */
+  children?: ReactNode;
   items: readonly MenuItem[];
   align?: "start" | "end";
   small?: boolean;
@@ -54,14 +55,24 @@ export function Menu({ label, children, items, align = "end", small = false }: P
       <Button
         look="quiet"
         small={small}
-        aria-label={label}
         aria-haspopup="menu"
         aria-expanded={open}
         onClick={() => {
           setOpen(!open);
         }}
       >
-        {children}
+        {children === undefined ? (
+          <>
+            <span className="visually-hidden">{label}</span>
+            <span aria-hidden="true">⋯</span>
+          </>
+        ) : (
+          <>
+            <span className="visually-hidden">{label}: </span>
+            {children}
+            <span aria-hidden="true">▾</span>
+          </>
+        )}
       </Button>
       {open && (
         <div className={`menu__list ${align === "start" ? "menu__list--start" : ""}`} role="menu" aria-label={label}>

@@ -98,9 +98,7 @@ function ConnectionRow({ connection, kinds }: { connection: Connection; kinds: r
         <Menu
           label={`Actions for ${connection.name}`}
           items={[item("Edit…", "edit"), item("Replace the credential…", "credential"), item("Remove…", "remove")]}
-        >
-          ⋯
-        </Menu>
+        />
       )}
       {open === "edit" && <EditConnection connection={connection} kinds={kinds} onClose={close} />}
       {open === "credential" && <ReplaceCredential connection={connection} kinds={kinds} onClose={close} />}

@@ -66,7 +66,7 @@ export function CellBar({ cell, at, count, type, cellTypes, store, editor, state
   return (
     <div className="cell__bar">
       <Menu small label={`Type of cell ${at + 1}`} align="start" items={types}>
-        {type?.displayName ?? cell.cellType} ▾
+        {type?.displayName ?? cell.cellType}
       </Menu>
       {at > 0 && (
         <Button
@@ -97,9 +97,7 @@ export function CellBar({ cell, at, count, type, cellTypes, store, editor, state
       )}
       <span className="cell__space" />
       {state.text && <Status tone={state.tone}>{state.text}</Status>}
-      <Menu small label={`Actions for cell ${at + 1}`} items={actions}>
-        ⋯
-      </Menu>
+      <Menu small label={`Actions for cell ${at + 1}`} items={actions} />
     </div>
   );
 }

@@ -37,7 +37,7 @@ export function InsertBar({ cellTypes, onInsert }: Props) {
           },
         }))}
       >
-        + Other ▾
+        + Other
       </Menu>
     </div>
   );

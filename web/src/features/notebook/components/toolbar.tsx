@@ -70,14 +70,12 @@ export function Toolbar({ actions, ...props }: EditorProps & { actions: Actions 
       </Button>
       {runtime ? (
         <Menu small label="Runtime" items={places}>
-          <KernelStatus handle={handle} runtimeName={runtime.name} /> ▾
+          <KernelStatus handle={handle} runtimeName={runtime.name} />
         </Menu>
       ) : (
         <Link href={`/w/${notebook.workspaceId}/runtimes`}>Add a runtime to run cells</Link>
       )}
-      <Menu small label="More for the notebook" items={more}>
-        ⋯
-      </Menu>
+      <Menu small label="More for the notebook" items={more} />
     </div>
   );
 }

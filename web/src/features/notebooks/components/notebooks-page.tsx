@@ -85,9 +85,7 @@ function NotebookRow({ notebook, onExport, onDelete }: RowProps) {
           { label: "Export as .ipynb", act: onExport },
           { label: "Delete…", act: onDelete },
         ]}
-      >
-        ⋯
-      </Menu>
+      />
     </li>
   );
 }

@@ -78,9 +78,7 @@ export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
           Start it
         </Button>
       )}
-      <Menu label={`Actions for ${runtime.name}`} items={actions}>
-        ⋯
-      </Menu>
+      <Menu label={`Actions for ${runtime.name}`} items={actions} />
       {open === "confirm" && (
         <Dialog title={`Confirm “${runtime.name}”`} onClose={close}>
           <ConfirmRuntime runtime={runtime} onDone={close} />
