@@ -6,7 +6,7 @@ A parent never changes, so an answer is believed for a while. Whether the caller
 from collections.abc import Callable
 
 from spin_services.rpc.peers import Peers
-from spinapis.workspace.v1.workspaces_pb2 import ListAncestorsRequest
+from spin_services.workspace_line import workspace_line
 from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceStub
 
 KEPT_MS = 60_000
@@ -25,19 +25,9 @@ class Lines:
         known = self._known.get(workspace_id)
         if known is not None and known[0] > now_ms:
             return known[1]
-        line = await self._line(workspace_id)
+        line = await workspace_line(self._workspaces, workspace_id)
         above = line[1:] if line[:1] == [workspace_id] else []
         if len(self._known) >= CACHE_SIZE:
             self._known.clear()
         self._known[workspace_id] = (now_ms + KEPT_MS, above)
         return above
-
-    async def _line(self, workspace_id: str) -> list[str]:
-        line: list[str] = []
-        token = ""
-        while True:
-            answer = await self._workspaces.ListAncestors(ListAncestorsRequest(workspace_id=workspace_id, page_token=token))
-            line.extend(answer.workspace_ids)
-            token = answer.next_page_token
-            if not token:
-                return line

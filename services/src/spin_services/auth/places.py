@@ -9,11 +9,11 @@ from collections.abc import Callable
 from spin_services.auth.access import Kept
 from spin_services.auth.store import Runtimes
 from spin_services.auth.tables import RuntimeRow
-from spin_services.rpc.errors import ErrorReason, ServiceError, not_found
+from spin_services.rpc.errors import not_found
 from spin_services.rpc.peers import Peers
+from spin_services.workspace_line import workspace_line
 from spinapis.workspace.v1.notebooks_pb2 import GetSessionRequest, Session
 from spinapis.workspace.v1.notebooks_pb2_grpc import SessionServiceStub
-from spinapis.workspace.v1.workspaces_pb2 import ListAncestorsRequest
 from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceStub
 
 SESSION_KEPT_MS = 30_000
@@ -62,15 +62,8 @@ class Places:
         known = self._kept_ancestors.get(workspace_id)
         if known is not None:
             return known
-        found: list[str] = []
-        token = ""
-        while True:
-            answer = await self._workspaces.ListAncestors(ListAncestorsRequest(workspace_id=workspace_id, page_token=token))
-            found.extend(answer.workspace_ids)
-            token = answer.next_page_token
-            if not token:
-                break
+        found = await workspace_line(self._workspaces, workspace_id)
         if found[:1] != [workspace_id]:
-            raise ServiceError(ErrorReason.ERROR_REASON_NOT_FOUND, resource="workspace", id=workspace_id)
+            raise not_found("workspace", workspace_id)
         self._kept_ancestors.put(workspace_id, found)
         return found

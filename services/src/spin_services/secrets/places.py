@@ -5,7 +5,7 @@ import asyncio
 from spin_services.rpc.errors import ErrorReason, ServiceError, not_found
 from spin_services.rpc.peers import Peers
 from spin_services.secrets.bundle_store import BundleStore
-from spinapis.workspace.v1.workspaces_pb2 import ListAncestorsRequest
+from spin_services.workspace_line import workspace_line
 from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceStub
 
 
@@ -17,14 +17,7 @@ class Places:
 
     async def line(self, workspace_id: str) -> list[str]:
         """The workspace, its parent, and so on."""
-        line: list[str] = []
-        token = ""
-        while True:
-            answer = await self._workspaces.ListAncestors(ListAncestorsRequest(workspace_id=workspace_id, page_size=100, page_token=token))
-            line += answer.workspace_ids
-            token = answer.next_page_token
-            if not token:
-                return line or [workspace_id]
+        return await workspace_line(self._workspaces, workspace_id) or [workspace_id]
 
     async def sharing(self, workspace_id: str, home: str, runtime_id: str, now_ms: int) -> tuple[list[str], list[str]]:
         """The line of a workspace that may use the runtime, and all workspaces whose connections the runtime may hold. Raises NOT_FOUND."""
