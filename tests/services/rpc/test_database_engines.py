@@ -30,6 +30,18 @@ async def test_what_is_not_committed_is_gone(database_url: str) -> None:
     await database.close()
 
 
+async def test_a_read_in_one_go_sees_what_is_committed_and_nothing_else(database_url: str) -> None:
+    database = await empty_database(database_url)
+    async with database.session() as session:
+        await session.execute(text("CREATE TABLE notes (body TEXT)"))
+        await session.execute(text("INSERT INTO notes VALUES ('kept')"))
+        await session.commit()
+        await session.execute(text("INSERT INTO notes VALUES ('not committed')"))
+        seen = await database.read_in_one_go(lambda connection: connection.execute(text("SELECT body FROM notes")).scalars().all())
+    assert seen == ["kept"]
+    await database.close()
+
+
 async def test_many_writers_wait_for_each_other(database_url: str) -> None:
     database = await empty_database(database_url)
     async with database.engine.begin() as connection:

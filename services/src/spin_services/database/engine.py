@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 10
+READERS = 2
 
 
 class Database:
@@ -35,8 +36,8 @@ class Database:
         # Of this process; other processes wait in SQLite itself. See `_alone`.
         self._one_writer = asyncio.Lock()
         self._write = async_sessionmaker(self.engine, class_=AsyncSession, expire_on_commit=False)
-        reader = self.engine.execution_options(spin_reading=True)
-        self._read = async_sessionmaker(reader, class_=AsyncSession, expire_on_commit=False, autoflush=False)
+        self._reader = self.engine.execution_options(spin_reading=True)
+        self._read = async_sessionmaker(self._reader, class_=AsyncSession, expire_on_commit=False, autoflush=False)
 
     @classmethod
     def of(cls, platform: Platform, service: str) -> "Database":
@@ -67,6 +68,13 @@ class Database:
         async with self.engine.begin() as connection:
             return await connection.run_sync(work)
 
+    async def read_in_one_go(self, work: Callable[[Connection], T]) -> T:
+        """The same for reading alone, which waits for no writer. What `work` returns holds no rows of an open cursor."""
+        if self.is_sqlite:
+            return await asyncio.get_running_loop().run_in_executor(self._readers[1], _within, self._readers[0], work)
+        async with self._reader.connect() as connection:
+            return await connection.run_sync(work)
+
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         """One writer at a time on SQLite.
@@ -84,10 +92,15 @@ class Database:
     def _writer(self) -> tuple[Engine, ThreadPoolExecutor]:
         return threaded_sqlite_engine(self.url), ThreadPoolExecutor(1, f"{self.service}-write")
 
+    @cached_property
+    def _readers(self) -> tuple[Engine, ThreadPoolExecutor]:
+        engine = threaded_sqlite_engine(self.url).execution_options(spin_reading=True)
+        return engine, ThreadPoolExecutor(READERS, f"{self.service}-read")
+
     async def close(self) -> None:
-        if "_writer" in self.__dict__:
-            engine, thread = self._writer
-            thread.shutdown()
+        for name in {"_writer", "_readers"} & self.__dict__.keys():
+            engine, threads = self.__dict__[name]
+            threads.shutdown()
             engine.dispose()
         await self.engine.dispose()
 

@@ -48,8 +48,9 @@ class Accounts:
             return await session.scalar(select(col(UserRow.id)).limit(1)) is not None
 
     async def user(self, user_id: str) -> UserRow | None:
-        async with self._database.reading() as session:
-            return await session.get(UserRow, user_id)
+        query = select(*UserRow.__table__.columns).where(col(UserRow.id) == user_id)  # type: ignore[attr-defined]
+        found = await self._database.read_in_one_go(lambda connection: connection.execute(query).mappings().one_or_none())
+        return UserRow(**found) if found is not None else None
 
     async def user_by_email(self, email: str) -> UserRow | None:
         async with self._database.reading() as session:
