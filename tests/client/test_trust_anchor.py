@@ -15,7 +15,7 @@ from tests.fakes.platform import FakePlatform
 async def test_the_first_root_is_pinned_and_a_rotation_followed(control_plane: FakePlatform) -> None:
     async with await Platform.connect(control_plane.url, store=MemoryStore()) as platform:
         assert (await platform.trust.root()).version == 1
-    control_plane.signers.rotate_auth()
+    control_plane.signers.rotate("auth")
     async with await Platform.connect(control_plane.url, store=MemoryStore()) as platform:
         assert (await platform.trust.root()).version == 2
 
@@ -24,7 +24,7 @@ async def test_another_platform_at_the_address_is_refused(control_plane: FakePla
     async with await Platform.connect(control_plane.url, store=MemoryStore()) as platform:
         await platform.trust.root()
     control_plane.signers = Signers()
-    control_plane.signers.rotate_auth()
+    control_plane.signers.rotate("auth")
     async with await Platform.connect(control_plane.url, store=MemoryStore()) as platform:
         with pytest.raises(SpinError) as caught:
             await platform.trust.root()

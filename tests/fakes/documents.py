@@ -31,8 +31,8 @@ class Signers:
     def __post_init__(self) -> None:
         self.documents = [sign(self._document(1), self.root)]
 
-    def rotate_auth(self) -> None:
-        self.auth = SigningKey.generate()
+    def rotate(self, role: str) -> None:
+        setattr(self, role, SigningKey.generate())
         self.documents.append(sign(self._document(len(self.documents) + 1), self.root))
 
     def sign_as_root(self, proposal: Path) -> None:

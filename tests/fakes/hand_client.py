@@ -14,6 +14,7 @@ from spin_client.sdk.identifiers import id_bytes
 from spin_client.sdk.platform import Platform
 from spin_client.sdk.trust import verify_runtime
 from spin_client.sdk.wire import Wire, dial
+from spin_client.sdk.witness import log_proof
 from spinapis.auth.v1 import trust_pb2
 from spinapis.compiler.v1 import compiler_pb2
 from spinapis.envelope.v1 import receipt_pb2
@@ -37,8 +38,10 @@ class HandClient:
         self.epoch = 0
 
     @classmethod
-    async def attach(cls, platform: Platform, session: notebooks_pb2.Session, *, runtime_url: str = "", position: int | None = None) -> "HandClient":
-        """Does the whole handshake; resumes after `position`, by default after all that was said before."""
+    async def attach(
+        cls, platform: Platform, session: notebooks_pb2.Session, *, runtime_url: str = "", position: int | None = None, prove: bool = True
+    ) -> "HandClient":
+        """Does the whole handshake; resumes after `position`, by default after all that was said before. `prove` False keeps the log's proof back."""
         workspace_id, runtime_id = session.workspace_id, session.runtime_id
         key = ClientKey()
         granted = await platform.grants.IssueCapability(
@@ -62,6 +65,10 @@ class HandClient:
         resume = self.attached.last_position if position is None else position
         await self.send(resume=frames_pb2.Resume(position=resume))
         await self.next("resumed")
+        if prove and (proof := await log_proof(platform, workspace_id, runtime_id, attachment)):
+            await self.send(trust_documents=frames_pb2.TrustDocuments(log_proof=proof))
+            answer = await self.next_of("trust_accepted", "error")
+            assert not answer.HasField("error"), answer.error
         return self
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 
-from spin_envelope import merkle, note, sealing
+from spin_envelope import sealing
 from spin_envelope.digests import body_commitment, sealed_digest, signed_digest
 from spin_envelope.signing import unverified
 from spinapis.audit.v1 import audit_pb2, audit_pb2_grpc
@@ -24,6 +24,7 @@ from spinapis.envelope.v1 import trust_pb2 as documents_pb2
 from spinapis.secrets.v1 import secrets_pb2, secrets_pb2_grpc
 from spinapis.workspace.v1 import notebooks_pb2, notebooks_pb2_grpc, workspaces_pb2, workspaces_pb2_grpc
 from tests.fakes.documents import Signers, now_ms
+from tests.fakes.merkle_log import MerkleLog
 from tests.fakes.platform_keys import Keys
 from tests.fakes.platform_servicers import Context, Servicer, found, new_id, paged
 from tests.fakes.platform_workspace import Notebooks, Runtimes, Sessions, Workspaces
@@ -66,6 +67,7 @@ class FakePlatform:
         self.compiled: list[compiler_pb2.CompileCellRequest] = []
         # Set by a test: compile errors by cell id, and the seq to use next (a replay, say).
         self.broken_cells: dict[str, dict[str, str]] = {}
+        self.proof_unavailable = False
         self.door = Door(lambda token: token in self.access_tokens)
         self.port = 0
 
@@ -122,12 +124,13 @@ class FakePlatform:
             leaf.receipt_digest = signed_digest(receipt)
         self.log.append((leaf.SerializeToString(), salt, text))
 
+    @property
+    def tree(self) -> MerkleLog:
+        return MerkleLog(leaf for leaf, _, _ in self.log)
+
     def checkpoint(self, workspace_id: str) -> tuple[str, int, bytes]:
-        frontier = merkle.Frontier()
-        for leaf, _, _ in self.log:
-            frontier.append(merkle.leaf_hash(leaf))
-        checkpoint = note.Checkpoint(note.origin_of(bytes.fromhex(workspace_id)), frontier.size, frontier.root())
-        return note.sign_note(checkpoint, self.signers.audit), frontier.size, frontier.root()
+        size, tree = len(self.log), self.tree
+        return tree.note(bytes.fromhex(workspace_id), size, self.signers.audit).decode(), size, tree.root(size)
 
 
 class SignIn(Servicer, sign_in_pb2_grpc.SignInServiceServicer):
@@ -337,6 +340,16 @@ class Log(Servicer, audit_pb2_grpc.LogServiceServicer):
     async def GetCheckpoint(self, request: Any, context: Context) -> Any:
         text, size, root_hash = self.p.checkpoint(request.workspace_id)
         return audit_pb2.GetCheckpointResponse(note=text, size=size, root_hash=root_hash)
+
+    async def GetConsistencyProof(self, request: Any, context: Context) -> Any:
+        if self.p.proof_unavailable:
+            await refuse(context, grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", "audit does not answer: try again", service="audit")
+        size, tree = request.to_size or len(self.p.log), self.p.tree
+        if not request.from_size <= size <= len(self.p.log):
+            await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT", "The log was never of that size.", field="from_size")
+        runtime = self.p.runtimes[request.runtime_id]
+        note = tree.note(bytes.fromhex(runtime.workspace_id), size, self.p.signers.audit).decode()
+        return audit_pb2.GetConsistencyProofResponse(hashes=tree.proof(request.from_size, size), to_size=size, note=note)
 
     async def ExportLog(self, request: Any, context: Context) -> AsyncIterator[Any]:
         def text(data: bytes) -> str:

@@ -45,6 +45,8 @@ class FakeRuntime:
         self.waiting: asyncio.Queue[run_pb2.Program] = asyncio.Queue()
         # Faults that a test asks for.
         self.drop_next_sealed = False
+        # The note of the log that it holds.
+        self.checkpoint = b""
         self.reject_next: reasons_pb2.ErrorReason.ValueType | None = None
         self.impostor = False
         self.last_error: dict[str, Any] = {}
@@ -204,6 +206,7 @@ class FakeRuntime:
             nonce_r=secrets.token_bytes(32),
             clock_ms=now_ms(),
             session_id=capability.session_id,
+            checkpoint=self.checkpoint,
         )
         return sign(hello, SigningKey.generate() if self.impostor else self.identity)
 

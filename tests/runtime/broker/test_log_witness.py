@@ -155,6 +155,20 @@ async def test_a_session_that_withholds_the_proof_runs_nothing(witness: Any, pla
     assert isinstance(await witness.broker.open_sealed(seat.sealed(), attached_at(seat, 12)), Run)
 
 
+async def test_what_an_attachment_is_shown_is_what_it_must_prove(witness: Any, plane: ControlPlane) -> None:
+    async def shown(trust_state: bytes = b"") -> int:
+        client = Client()
+        capability, challenge = plane.capability(client), plane.challenge(client)
+        _, pending = await witness.broker.hello(capability, challenge, client.nonce, client.key.public, "https://spin.example.org", [], trust_state)
+        size: int = pending.attachment.log_size
+        return size
+
+    assert await shown() == 8
+    assert await shown(shows(plane, 12)) == 12
+    await witness.restart()
+    assert await shown() == 12, "a restart forgives nothing"
+
+
 async def test_one_session_without_proof_stops_no_other(witness: Any, plane: ControlPlane, take_seat: Any) -> None:
     seat = await take_seat(witness)
     running = await witness.broker.open_sealed(seat.sealed(), attached_at(seat, 8))

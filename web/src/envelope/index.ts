@@ -12,7 +12,7 @@ export { type EnrolledRuntime, verifyEnrolment } from "./enrolment";
 export { type ExpectedHello, verifyHello } from "./hello";
 export { generateSessionKeys, type SigningKey, signingKey, VerifyKey } from "./keys";
 export { leafHash, verifyConsistency, verifyInclusion } from "./merkle";
-export { type Checkpoint, openNote, originOf } from "./note";
+export { type Checkpoint, openNote, originOf, unverifiedNote } from "./note";
 export { mintToken, pairingKey, type PairingToken, parseToken, TokenInvalid } from "./pairing";
 export { Refused } from "./refused";
 export { TrustedRoot } from "./root";

@@ -19,6 +19,7 @@ PREFIX = "ERROR_REASON_"
 NOT_REACHABLE = "NOT_REACHABLE"
 NOT_SIGNED_IN = "NOT_SIGNED_IN"
 TRUST_REFUSED = "TRUST_REFUSED"
+LOG_REFUSED = "LOG_REFUSED"
 RUN_FAILED = "RUN_FAILED"
 
 _HINTS = {
@@ -44,6 +45,8 @@ _HINTS = {
     "SOURCE_NOT_SAVED": "Save the cell first: agents run saved cells alone.",
     "CONNECTION_UNUSABLE": "List what you may use with `spinctl connection list`.",
     "INTERNAL": "The platform's log has the cause under the trace id.",
+    LOG_REFUSED: "Run nothing until it is explained. Compare an export from before with one of today: `spinctl audit export`.",
+    "LOG_UNPROVEN": "Attach again: the proof is fetched and sent with every attachment.",
     TRUST_REFUSED: "If the platform was installed anew, remove its entry with `spinctl logout --forget-trust` and sign in again.",
 }
 
@@ -86,6 +89,11 @@ class SpinError(Exception):
     def unreachable(self) -> bool:
         """True when nobody answered, so that repeating later may help."""
         return self.reason in (NOT_REACHABLE, "UNAVAILABLE", "DRAINING")
+
+    @property
+    def of_the_log(self) -> bool:
+        """True when a runtime finds fault with the log as it was shown. Another client's newer proof can be the cause: attach again to know."""
+        return self.reason == "LOG_UNPROVEN" or (self.reason == "ROLLBACK_REFUSED" and self.metadata.get("document") == "checkpoint")
 
 
 def reason_name(reason: "reasons_pb2.ErrorReason.ValueType") -> str:

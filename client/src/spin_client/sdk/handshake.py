@@ -42,6 +42,9 @@ class Attachment:
     boot_id: bytes
     bundle_version: int
     trust_version: int
+    # The workspace that enrolled the runtime, and the note of its log that the runtime holds; empty before the first.
+    home_id: bytes
+    checkpoint: bytes
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def check_hello(data: bytes, opening: Opening, runtime: EnrolledRuntime) -> Atta
     wrong = _mismatch(hello, opening, runtime)
     if wrong:
         raise SpinError(TRUST_REFUSED, f"the runtime's Hello is not an answer to this attachment: {wrong} differs")
-    return Attachment(data, opening.challenge, hello.boot_id, hello.bundle_version, hello.trust_version)
+    return Attachment(data, opening.challenge, hello.boot_id, hello.bundle_version, hello.trust_version, hello.workspace_id, hello.checkpoint)
 
 
 def _mismatch(hello: attach_pb2.Hello, opening: Opening, runtime: EnrolledRuntime) -> str:

@@ -313,7 +313,7 @@ class RuntimeSession:
 
     async def _send(self, frame: frames_pb2.ClientFrame) -> None:
         if self._tasks and self._tasks[0].done():
-            raise SpinError("NOT_REACHABLE", "the session's connection has ended: open it again")
+            raise self._socket.ended or SpinError("NOT_REACHABLE", "the session's connection has ended: open it again")
         try:
             await self._socket.send(frame)
         except ConnectionLost:

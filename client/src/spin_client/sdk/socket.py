@@ -18,6 +18,7 @@ from spin_client.sdk.platform import Platform
 from spin_client.sdk.stream import Cursor, Verdict
 from spin_client.sdk.trust import EnrolledRuntime, verify_runtime
 from spin_client.sdk.wire import ConnectionLost, Wire, dial
+from spin_client.sdk.witness import LogWitness
 from spinapis.auth.v1 import trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2
@@ -26,6 +27,8 @@ from spinapis.runtime.v1 import frames_pb2
 PATIENCE_S = 60.0
 _HANDSHAKE_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+# Another client may prove a newer log between this one's fetching of a trust state and its arrival; that does not happen over and over.
+_LOG_ATTEMPTS = 3
 
 Dial = Callable[[str, Path | None], Awaitable[Wire]]
 
@@ -65,8 +68,11 @@ class RuntimeSocket:
         self._cursor = Cursor()
         self._wire: Wire | None = None
         self._open = asyncio.Event()
+        self._witness = LogWitness(platform, address.workspace_id, address.runtime_id)
         # Counts attachments, so that a sender can tell on which one its frame went out.
         self.connection = 0
+        # Why there will be no further connection.
+        self.ended: SpinError | None = None
         self.runtime: EnrolledRuntime | None = None
 
     @property
@@ -75,12 +81,24 @@ class RuntimeSocket:
 
     async def frames(self) -> AsyncIterator[frames_pb2.RuntimeFrame | Reattached]:
         """Ends with SpinError when the runtime refuses, or stays away for longer than the patience."""
+        try:
+            async for item in self._over_connections():
+                yield item
+        except SpinError as error:
+            # Whoever waits to send learns of it as well.
+            self.ended = error
+            self._open.set()
+            raise
+
+    async def _over_connections(self) -> AsyncIterator[frames_pb2.RuntimeFrame | Reattached]:
         while True:
             yield await self._attached_patiently()
             try:
                 async for frame in self._of_this_connection():
                     yield frame
             except ConnectionLost:
+                if self._witness.refused is not None:
+                    raise self._witness.refused from None
                 # A runtime that hangs up at once must not be asked in a tight loop.
                 await asyncio.sleep(_FIRST_PAUSE_S)
             finally:
@@ -89,9 +107,14 @@ class RuntimeSocket:
     async def send(self, frame: frames_pb2.ClientFrame) -> int:
         """Sends on the current connection, waiting for the next one where there is none; returns its number. May raise ConnectionLost."""
         await self._open.wait()
+        if self.ended is not None:
+            raise self.ended
         wire, connection = self._wire, self.connection
         if wire is None:
             raise ConnectionLost("the connection to the runtime was lost")
+        if frame.HasField("sealed"):
+            # What runs before the log is proved may be refused.
+            await self._witness.tried()
         await wire.send(frame)
         return connection
 
@@ -114,17 +137,21 @@ class RuntimeSocket:
             if frame.HasField("error") and (frame.error.fatal or frame.error.reason == reasons_pb2.ERROR_REASON_POSITION_UNKNOWN):
                 # Without a position that is kept no stream comes on this connection any more.
                 _raise_fatal(from_frame(frame.error))
+            if frame.HasField("error") and not frame.error.ciphertext_digest and from_frame(frame.error).of_the_log:
+                raise ConnectionLost(frame.error.message)
             if verdict is Verdict.DELIVER:
                 yield frame
 
     async def _attached_patiently(self) -> Reattached:
-        give_up, pause = time.monotonic() + self._patience_s, _FIRST_PAUSE_S
+        give_up, pause, of_the_log = time.monotonic() + self._patience_s, _FIRST_PAUSE_S, 0
         while True:
             try:
                 return await self._attach()
             except (ConnectionLost, SpinError) as fault:
                 if isinstance(fault, SpinError) and not fault.unreachable:
-                    raise
+                    of_the_log += 1
+                    if not fault.of_the_log or of_the_log == _LOG_ATTEMPTS:
+                        raise
                 if time.monotonic() + pause > give_up:
                     raise SpinError(NOT_REACHABLE, str(fault)) from None
             # Full jitter keeps many clients of a restarted runtime apart.
@@ -150,6 +177,7 @@ class RuntimeSocket:
             raise
         self._wire = wire
         self.connection += 1
+        self._witness.begin(attachment, wire)
         self._open.set()
         return Reattached(attachment, attached, new_boot)
 
@@ -179,6 +207,7 @@ class RuntimeSocket:
 
     async def _drop(self) -> None:
         self._open.clear()
+        self._witness.stop()
         wire, self._wire = self._wire, None
         if wire is not None:
             await wire.close()

@@ -24,7 +24,7 @@ log = logging.getLogger("spin_client")
 # A trust state lives for 24 hours; it is renewed this long before its end.
 _RENEW_BEFORE_MS = 3_600_000
 # Reasons that a fresh document mends: the program never started, so it is compiled and sent once more.
-_MENDABLE = frozenset({"TRUST_EXPIRED", "BUNDLE_STALE", "KERNEL_EPOCH_STALE", "HELLO_STALE"})
+_MENDABLE = frozenset({"TRUST_EXPIRED", "BUNDLE_STALE", "KERNEL_EPOCH_STALE", "HELLO_STALE", "LOG_UNPROVEN"})
 
 
 class Standing:
@@ -71,7 +71,7 @@ class Standing:
             await self._send(await self._socket.fresh_trust())
         elif reason == "BUNDLE_STALE":
             await self._sync_credentials(await self.attachment())
-        elif reason == "HELLO_STALE":
+        elif reason in ("HELLO_STALE", "LOG_UNPROVEN"):
             self._attached = asyncio.get_running_loop().create_future()
             await self._socket.reattach()
             await self.attachment()

@@ -59,6 +59,7 @@ def check_client_hello(hello: ClientHello, trust: Trust, now_ms: int) -> Checked
         user_id=capability.user_id,
         scopes=frozenset(capability.scopes),
         expires_at_ms=capability.expires_at_ms,
+        log_size=trust.log_shown,
     )
     return Checked(attachment, challenge.digest)
 

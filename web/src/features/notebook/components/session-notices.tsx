@@ -26,6 +26,13 @@ export function SessionNotices({ handle }: { handle: SessionHandle }) {
           </span>
         </Notice>
       )}
+      {link === "stopped" && problem && (
+        <Notice tone="bad" title="The session was ended">
+          <span>
+            {problem.text} {problem.advice}
+          </span>
+        </Notice>
+      )}
       {link === "held" && (
         <Notice tone="plain" title="Waiting for the audit log">
           <span>The output comes faster than it can be stored. It is kept at the runtime and goes on in a moment.</span>

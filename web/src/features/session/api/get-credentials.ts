@@ -37,7 +37,8 @@ export async function getCredentials(transport: Transport, session: SessionIdent
       };
       try {
         const { message, digest } = await verifyHello(data, enrolled.identity, { ...ids, challenge, nonceB, origin });
-        return { data, digest, bootId: message.bootId, bundleVersion: message.bundleVersion };
+        const { bootId, bundleVersion, workspaceId: homeId, checkpoint } = message;
+        return { data, digest, bootId, bundleVersion, homeId, checkpoint };
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
         throw new Trouble(

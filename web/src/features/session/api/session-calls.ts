@@ -5,6 +5,7 @@ import { compileCell } from "./compile-cell";
 import { getCredentials } from "./get-credentials";
 import { getTrustDocuments } from "./get-trust-documents";
 import { listStoredFrames } from "./list-stored-frames";
+import { proveLog } from "./prove-log";
 import { syncCredentials } from "./sync-credentials";
 import { uploadOutputs } from "./upload-outputs";
 import { uploadReceipts } from "./upload-receipts";
@@ -13,6 +14,7 @@ export function sessionCalls(transport: Transport): SessionCalls {
   return {
     credentials: (session) => getCredentials(transport, session),
     trustDocuments: (session) => getTrustDocuments(transport, session),
+    logProof: (session, hello) => proveLog(transport, session, hello),
     compile: (session, attachment, order) => compileCell(transport, session, attachment, order),
     credentialBundle: (session, attachment) => syncCredentials(transport, session, attachment),
     uploadReceipts: (session, receipts) => uploadReceipts(transport, session, receipts),

@@ -15,6 +15,9 @@ import { Trouble } from "../../../shared/api/problem";
 import { randomBytes } from "../../../shared/bytes";
 import type { FrameSocket } from "./frame-socket";
 
+/** A failure that no further attempt may follow: the session ends. */
+export class FatalTrouble extends Trouble {}
+
 /** What a verified Hello says that the page needs. */
 export interface HelloFacts {
   /** The signed Hello, as carried: compiler and secrets want it. */
@@ -22,6 +25,10 @@ export interface HelloFacts {
   digest: Uint8Array;
   bootId: Uint8Array;
   bundleVersion: bigint;
+  /** The workspace that enrolled the runtime. */
+  homeId: Uint8Array;
+  /** The note of that workspace's log that the runtime holds; empty before the first. */
+  checkpoint: Uint8Array;
 }
 
 /** The documents of one attachment, fetched right before it. */

@@ -1,8 +1,8 @@
 /** What a live session asks of the control plane; tests answer from memory. */
 import type { CellDefinition } from "../../../gen/spinapis/compiler/v1/compiler_pb";
 import type { RunNonce } from "../../../gen/spinapis/envelope/v1/run_pb";
-import type { Output, TrustDocuments } from "../../../gen/spinapis/runtime/v1/frames_pb";
-import type { Attachment, Credentials } from "./attach";
+import type { LogProof, Output, TrustDocuments } from "../../../gen/spinapis/runtime/v1/frames_pb";
+import type { Attachment, Credentials, HelloFacts } from "./attach";
 
 export interface SessionIdentity {
   workspaceId: string;
@@ -35,6 +35,8 @@ export type StoredFrames = Readonly<Record<string, number>>;
 export interface SessionCalls {
   credentials(session: SessionIdentity): Promise<Credentials>;
   trustDocuments(session: SessionIdentity): Promise<TrustDocuments>;
+  /** The verified proof for the runtime; undefined where it has seen no log yet. Throws FatalTrouble for a log that was rewritten. */
+  logProof(session: SessionIdentity, hello: HelloFacts): Promise<LogProof | undefined>;
   compile(session: SessionIdentity, attachment: Attachment, order: CompileOrder): Promise<CompiledRun>;
   /** The sealed credential bundle; undefined when the runtime has the newest one, or there are no connections. */
   credentialBundle(session: SessionIdentity, attachment: Attachment): Promise<Uint8Array | undefined>;

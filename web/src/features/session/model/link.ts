@@ -1,6 +1,6 @@
 /**
  * Keeps one socket attached to the runtime: dials, attaches, waits until it is lost, and dials again with growing pauses. While it is
- * held, it stays closed: the runtime keeps the stream meanwhile.
+ * held, it stays closed: the runtime keeps the stream meanwhile. A fatal failure ends it.
  */
 import type { RuntimeFrame } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { type Problem, Trouble, problemOf } from "../../../shared/api/problem";
@@ -47,11 +47,17 @@ export class Link {
     void this.#keepAttached();
   }
 
-  stop(): void {
+  /** For good; with the problem that ended it, if one did. */
+  stop(problem?: Problem): void {
     this.#stopped = true;
     this.#socket?.close();
     this.#wake?.();
-    this.#with.phase("stopped");
+    this.#with.phase("stopped", problem);
+  }
+
+  /** Gives the connection up for a new one, with a new Hello. */
+  reattach(): void {
+    this.#socket?.close();
   }
 
   /** Tries again at once instead of waiting. */
@@ -79,7 +85,7 @@ export class Link {
         continue;
       }
       await this.#attachOnce().catch((error: unknown) => {
-        this.#with.phase("waiting", problemOf(error));
+        if (!this.#stopped) this.#with.phase("waiting", problemOf(error));
       });
       this.#socket?.close();
       this.#attachment = undefined;

@@ -2,11 +2,17 @@ import { create } from "@bufbuild/protobuf";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
-import { ErrorSchema, RunPhase, TrustDocumentsSchema } from "../../../gen/spinapis/runtime/v1/frames_pb";
+import {
+  ErrorSchema,
+  LogProofSchema,
+  RunPhase,
+  TrustDocumentsSchema,
+} from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { Trouble } from "../../../shared/api/problem";
 import { FakeRuntime } from "../../../testing/fake-runtime";
 import { outputsFrame, printed, runFrame } from "../../../testing/frames";
 import { plainText } from "../../outputs/model";
+import { FatalTrouble } from "./attach";
 import type { SessionCalls } from "./calls";
 import { LiveSession } from "./live-session";
 import type { CellOrder } from "./submissions";
@@ -44,10 +50,12 @@ function start(runtime: FakeRuntime, calls: Partial<SessionCalls> = {}): LiveSes
           challenge: new Uint8Array(),
           sessionKey: new Uint8Array(),
           trust: create(TrustDocumentsSchema),
-          verifyHello: (data) => Promise.resolve({ data, digest: data, bootId: data, bundleVersion: 0n }),
+          verifyHello: (data) =>
+            Promise.resolve({ data, digest: data, bootId: data, bundleVersion: 0n, homeId: data, checkpoint: data }),
           authenticate: () => Promise.resolve(new Uint8Array()),
         }),
       trustDocuments: () => Promise.resolve(create(TrustDocumentsSchema)),
+      logProof: () => Promise.resolve(undefined),
       compile: () => {
         compiled += 1;
         return Promise.resolve({ sealed: Uint8Array.of(compiled), ciphertextDigest: Uint8Array.of(compiled) });
@@ -213,6 +221,66 @@ describe("a live session", () => {
       expect(session.view).toMatchObject({ link: "waiting", problem: { text: "another runtime answers" } });
     });
     expect(runtime.sent("clientAuth")).toHaveLength(0);
+  });
+
+  test("the log's proof goes to the runtime before the first program", async () => {
+    const runtime = new FakeRuntime();
+    const logProof = create(LogProofSchema, { fromSize: 3n });
+    const session = start(runtime, {
+      logProof: () => new Promise((resolve) => setTimeout(resolve, 30, logProof)),
+    });
+    void session.run(ORDER);
+    await vi.waitFor(() => {
+      expect(runtime.sent("sealed")).toHaveLength(1);
+    });
+    expect(runtime.sent("trustDocuments")).toMatchObject([{ logProof: { fromSize: 3n } }]);
+    const kinds = runtime.received.map((body) => body.case);
+    expect(kinds.indexOf("trustDocuments")).toBeLessThan(kinds.indexOf("sealed"));
+  });
+
+  test("a log that was rewritten ends the session, and nobody dials again", async () => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime, { logProof: () => Promise.reject(new FatalTrouble("the log was rewritten")) });
+    await vi.waitFor(() => {
+      expect(session.view).toMatchObject({ link: "stopped", problem: { text: "the log was rewritten" } });
+    });
+    session.reconnect();
+    expect(await session.run(ORDER)).toMatchObject({ kind: "refused" });
+    expect(runtime.sockets).toHaveLength(1);
+    expect(runtime.sent("sealed")).toHaveLength(0);
+  });
+
+  test("a log that does not answer stops neither stream nor programs, and is asked again", async () => {
+    const runtime = new FakeRuntime();
+    let asked = 0;
+    const session = start(runtime, {
+      logProof: () => {
+        asked += 1;
+        return asked < 3
+          ? Promise.reject(new Trouble("SPIN does not answer."))
+          : Promise.resolve(create(LogProofSchema));
+      },
+    });
+    await caughtUp(session);
+    void session.run(ORDER);
+    await vi.waitFor(() => {
+      expect(runtime.sent("sealed")).toHaveLength(1);
+      expect(runtime.sent("trustDocuments")).toHaveLength(1);
+    });
+  });
+
+  test.each([
+    [ErrorReason.LOG_UNPROVEN, {}],
+    [ErrorReason.ROLLBACK_REFUSED, { document: "checkpoint" }],
+  ])("a runtime that finds fault with the log (reason %i) is attached to again", async (reason, metadata) => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime);
+    await caughtUp(session);
+    runtime.socket.answer({ case: "error", value: create(ErrorSchema, { reason, metadata }) });
+    await vi.waitFor(() => {
+      expect(runtime.sockets).toHaveLength(2);
+    });
+    await caughtUp(session);
   });
 
   test("receipts go to the log and its acknowledgement comes back", async () => {

@@ -2,6 +2,7 @@
  * A notebook's session, live: applies the stream, runs cells, carries what the log must have.
  *
  * - Programs are compiled and sent one after another, because the runtime takes only rising numbers.
+ * - Programs wait until the log's proof is on its way: the runtime refuses them before. Nothing else waits for it.
  * - After a lost socket the stream goes on after the last position; another boot of the runtime is replayed from its start.
  */
 import { create } from "@bufbuild/protobuf";
@@ -11,10 +12,11 @@ import {
   type RuntimeFrame,
   KernelPhase,
   ResumeSchema,
+  TrustDocumentsSchema,
 } from "../../../gen/spinapis/runtime/v1/frames_pb";
-import { Trouble, problemOf } from "../../../shared/api/problem";
+import { type Problem, Trouble, problemOf } from "../../../shared/api/problem";
 import { toHex } from "../../../shared/bytes";
-import { type Attachment, troubleOf } from "./attach";
+import { type Attachment, FatalTrouble, troubleOf } from "./attach";
 import type { CompiledRun, SessionCalls, SessionIdentity } from "./calls";
 import { Carrier } from "./carrier";
 import { type Dial, socketUrl } from "./frame-socket";
@@ -38,6 +40,7 @@ export interface LiveSessionOptions {
 const PATIENCE_MS = 60_000;
 const TRUST_CHECK_MS = 15 * 60_000;
 const TRUST_MARGIN_MS = 6 * 3_600_000;
+const PROOF_RETRY_MS = 5000;
 const ASLEEP = new Set([KernelPhase.NONE, KernelPhase.STOPPED, KernelPhase.DEAD, KernelPhase.UNSPECIFIED]);
 const AWAKE = new Set([KernelPhase.IDLE, KernelPhase.BUSY]);
 
@@ -50,12 +53,16 @@ export class LiveSession {
   readonly #carrier: Carrier;
   readonly #submissions: Submissions;
   readonly #pending = new Pending();
+  readonly #pause: (ms: number) => Promise<void>;
   #sameBoot = false;
+  /** The first attempt at the log's proof on this connection. */
+  #proved: Promise<unknown> = Promise.resolve();
   #trustTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor({ identity, kernelName, calls, dial, schedule, pause = sleep }: LiveSessionOptions) {
     this.identity = identity;
     this.#calls = calls;
+    this.#pause = pause;
     this.#store = new ViewStore(schedule);
     this.#link = new Link({
       url: socketUrl(identity.runtimeUrl),
@@ -119,10 +126,10 @@ export class LiveSession {
     this.#link.start();
   }
 
-  stop(): void {
+  stop(problem?: Problem): void {
     clearInterval(this.#trustTimer);
     this.#carrier.stop();
-    this.#link.stop();
+    this.#link.stop(problem);
   }
 
   /** Tries to attach at once instead of waiting. */
@@ -160,7 +167,8 @@ export class LiveSession {
     return credentials;
   }
 
-  #begin({ attached }: Attachment, sameBoot: boolean): void {
+  #begin(attachment: Attachment, sameBoot: boolean): void {
+    const { attached } = attachment;
     this.#sameBoot = sameBoot;
     const stream = sameBoot ? this.view.stream : NEW_SESSION;
     this.#store.update({
@@ -175,6 +183,7 @@ export class LiveSession {
     const phase = attached.kernel?.phase ?? KernelPhase.NONE;
     if (phase === KernelPhase.NONE || phase === KernelPhase.UNSPECIFIED) this.kernel.start();
     void this.#syncCredentials().catch(this.#complain);
+    this.#proved = this.#proveLog(attachment);
   }
 
   #take(frame: RuntimeFrame): void {
@@ -195,7 +204,7 @@ export class LiveSession {
         return;
       case "resumed":
         this.#store.update({ caughtUp: true });
-        this.#submissions.resume(this.view.stream, this.#sameBoot);
+        void this.#resubmit();
         return;
       case "completeReply":
       case "inspectReply":
@@ -228,6 +237,11 @@ export class LiveSession {
       this.#link.send({ case: "resume", value: create(ResumeSchema, { position: 0n }) });
       return;
     }
+    if (ofTheLog(error)) {
+      // Another page's proof may have come first; attaching again tells that from a log that was rewritten.
+      this.#link.reattach();
+      return;
+    }
     if (error.reason === ErrorReason.TRUST_EXPIRED) void this.#refreshTrust(Infinity);
     this.#complain(trouble);
   }
@@ -239,7 +253,7 @@ export class LiveSession {
     const { attachment } = this.#link;
     if (!attachment) throw new Trouble("The runtime is not connected.", "Run the cell again.");
     const { kernel } = this.view.stream;
-    return this.#calls.compile(this.identity, attachment, {
+    const compiled = await this.#calls.compile(this.identity, attachment, {
       cellId: order.cellId,
       cell: { cellType: order.cellType, source: order.source, fieldsJson: order.fieldsJson },
       kernelEpoch: kernel.epoch,
@@ -247,6 +261,32 @@ export class LiveSession {
       stopOnError: order.stopOnError,
       traceparent,
     });
+    await this.#proved;
+    return compiled;
+  }
+
+  async #resubmit(): Promise<void> {
+    const { attachment } = this.#link;
+    await this.#proved;
+    if (attachment && this.#link.attachment === attachment) this.#submissions.resume(this.view.stream, this.#sameBoot);
+  }
+
+  async #proveLater(attachment: Attachment): Promise<void> {
+    await this.#pause(PROOF_RETRY_MS);
+    if (this.#link.attachment === attachment) await this.#proveLog(attachment);
+  }
+
+  /** Settles after the first attempt. While the log does not answer, further ones follow. */
+  async #proveLog(attachment: Attachment): Promise<void> {
+    try {
+      const logProof = await this.#calls.logProof(this.identity, attachment.hello);
+      if (logProof === undefined || this.#link.attachment !== attachment) return;
+      this.#link.send({ case: "trustDocuments", value: create(TrustDocumentsSchema, { logProof }) });
+    } catch (error) {
+      if (this.#link.attachment !== attachment) return;
+      if (error instanceof FatalTrouble) this.stop(problemOf(error));
+      else void this.#proveLater(attachment);
+    }
   }
 
   /** Waits for what a connection or a start brings about; gives up when the link has failed, or after a while. */
@@ -282,6 +322,14 @@ export class LiveSession {
   #complain = (error: unknown): void => {
     this.#store.update({ problem: problemOf(error) });
   };
+}
+
+/** Whether the runtime finds fault with the log as it was shown. */
+function ofTheLog({ reason, metadata }: RuntimeError): boolean {
+  return (
+    reason === ErrorReason.LOG_UNPROVEN ||
+    (reason === ErrorReason.ROLLBACK_REFUSED && metadata.document === "checkpoint")
+  );
 }
 
 function sleep(ms: number): Promise<void> {
