@@ -7,7 +7,7 @@ import pytest
 
 from spin_envelope.errors import Refused
 from spin_envelope.keys import SigningKey, VerifyKey
-from spin_envelope.note import MAX_NOTE, Checkpoint, open_note, origin_of, sign_note
+from spin_envelope.note import MAX_NOTE, Checkpoint, open_note, origin_of, sign_note, unverified_checkpoint
 
 
 @pytest.fixture
@@ -32,6 +32,16 @@ def test_either_key_of_a_rotation_opens_a_note(auth: SigningKey, compiler: Signi
     checkpoint = Checkpoint(origin_of(bytes(16)), 3, bytes(32))
     for key in (auth, compiler):
         assert open_note(sign_note(checkpoint, key), [auth.verify_key, compiler.verify_key], checkpoint.origin) == checkpoint
+
+
+def test_what_a_note_says_can_be_read_without_its_keys(auth: SigningKey) -> None:
+    checkpoint = Checkpoint(origin_of(bytes(16)), 3, bytes(32))
+    assert unverified_checkpoint(sign_note(checkpoint, auth), checkpoint.origin) == checkpoint
+    for bad in ("", "no note", sign_note(checkpoint, auth).replace("\n3\n", "\n-3\n")):
+        with pytest.raises(Refused):
+            unverified_checkpoint(bad, checkpoint.origin)
+    with pytest.raises(Refused):
+        unverified_checkpoint(sign_note(checkpoint, auth), origin_of(b"\1" * 16))
 
 
 def test_bytes_that_are_not_utf8_and_notes_without_end_are_refused(auth: SigningKey) -> None:

@@ -103,9 +103,11 @@ class KernelWatch:
 
     def failed(self, error: SpinError) -> bool:
         """True when someone waited for the kernel and now knows why it does not come."""
+        return error.reason in _KERNEL_FAULTS and self.ended(error)
+
+    def ended(self, error: SpinError) -> bool:
+        """The session is over: as `failed`, whatever the reason."""
         waiting = [wanted for wanted in self._wanted if not wanted.reached.done()]
-        if error.reason not in _KERNEL_FAULTS:
-            return False
         for wanted in waiting:
             wanted.reached.set_exception(error)
         return bool(waiting)

@@ -302,7 +302,7 @@ class RuntimeSession:
         self._standing.failed(error)
         for run in list(self._runs.values()):
             await self._lose(run, RunState(Phase.ENDED, Status.LOST, run.cell_id, reason=error.reason, message=error.text))
-        self._kernel.failed(SpinError("KERNEL_FAILED", error.text))
+        self._kernel.ended(error)
 
     async def _lose(self, run: Run, state: RunState) -> None:
         """Ends a run whose end this client will not hear of; its receipt comes with the runtime's next start."""
