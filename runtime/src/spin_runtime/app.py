@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import structlog
 
 from spin_runtime.broker.api import Broker, Status
+from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
 from spin_runtime.server.client import Services
 from spin_runtime.server.endpoint import Endpoint
@@ -38,7 +39,8 @@ class Runtime:
         self.port = 0
 
     async def start(self) -> None:
-        """Raises OSError when a port is taken."""
+        """Raises OSError when a port is taken, IsolationUnavailable when the machine cannot isolate kernels as was asked for."""
+        await self._pool.begin()
         self.sessions.start()
         self.port = await self._server.start()
         if self._metrics_server is not None:
@@ -66,7 +68,7 @@ class Runtime:
 def build(settings: Settings, environment: Mapping[str, str], broker: Broker) -> Runtime:
     """`environment` is what kernels get their share of. The broker may be in another process."""
     var = settings.home / "var"
-    pool = JupyterPool(environment, var / "work", settings.spare_kernels, settings.kernel_memory_bytes, settings.default_kernel)
+    pool = JupyterPool(environment, var / "work", settings.spare_kernels, _isolation(settings), settings.default_kernel)
     metrics = Metrics()
     traces = RunTraces(tracer(settings.otlp_endpoint, settings.trace_ratio), metrics)
     rules = Rules(queue=settings.queue, wall_ms=settings.run_wall_s * 1000, idle_cull_ms=settings.idle_cull_s * 1000)
@@ -75,6 +77,18 @@ def build(settings: Settings, environment: Mapping[str, str], broker: Broker) ->
     metrics.watch_sessions(lambda: len(sessions), lambda: sum(session.journal.memory_bytes for session in sessions))
     services = Services(broker, pool, wall_clock_ms, lambda: sessions.draining)
     return Runtime(settings, broker, pool, sessions, Endpoint(services, sessions, metrics, settings.warnings), metrics)
+
+
+def _isolation(settings: Settings) -> Isolation:
+    return Isolation(
+        kind=settings.isolation,
+        egress=settings.egress,
+        memory_bytes=settings.kernel_memory_bytes,
+        scratch_bytes=settings.kernel_scratch_bytes,
+        processes=settings.kernel_processes,
+        uids=settings.kernel_uids,
+        readable=settings.kernel_readable,
+    )
 
 
 def fingerprint_groups(fingerprint: bytes) -> str:

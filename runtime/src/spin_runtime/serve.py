@@ -24,6 +24,7 @@ def main() -> None:
 def _run(broker: socket.socket) -> int:
     import uvloop
 
+    from spin_runtime.launcher.client import IsolationUnavailable
     from spin_runtime.logs import configure_logs
     from spin_runtime.settings import checked_before
 
@@ -31,6 +32,9 @@ def _run(broker: socket.socket) -> int:
     configure_logs(settings.log_format, settings.log_level)
     try:
         return uvloop.run(_serve(settings, broker))
+    except IsolationUnavailable as error:
+        sys.stderr.write(f"spin-runtime: SPIN_ISOLATION={settings.isolation} is not possible here: {error}\n")
+        return 2
     except OSError as error:
         reason = error.strerror or error
         sys.stderr.write(f"spin-runtime: cannot listen on {settings.listen}:{settings.port}: {reason}. Choose another SPIN_RUNTIME_PORT.\n")

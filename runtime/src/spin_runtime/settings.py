@@ -12,6 +12,9 @@ UNVERIFIED_TLS = (
     "REQUESTS_CA_BUNDLE is not set, so the certificates of the systems that cells connect to are not verified. "
     "Set it to a file of CA certificates, or to a directory prepared with c_rehash."
 )
+# Above what distributions and container engines give out.
+KERNEL_UIDS = (1_900_000_000, 1_916_777_215)
+LAST_UID = (1 << 31) - 1
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.\d+")
 
 
@@ -40,7 +43,14 @@ class Settings:
     trace_ratio: float
     default_kernel: str
     spare_kernels: int
+    isolation: str
+    egress: str
     kernel_memory_bytes: int
+    kernel_scratch_bytes: int
+    kernel_processes: int
+    kernel_uids: tuple[int, int]
+    # What kernels may read beside the interpreter and the system.
+    kernel_readable: tuple[str, ...]
     idle_cull_s: int
     session_keep_s: int
     run_wall_s: int
@@ -71,6 +81,14 @@ class _Reader:
             return default
         return int(text)
 
+    def range(self, name: str, default: tuple[int, int], high: int) -> tuple[int, int]:
+        text = self.text(name, f"{default[0]}-{default[1]}")
+        found = re.fullmatch(r"(\d{1,10})-(\d{1,10})", text)
+        if found is None or not 1 <= int(found[1]) < int(found[2]) <= high:
+            self.faults.append(f"{name} must be two numbers, first-last, from 1 to {high}, and is {text!r}")
+            return default
+        return int(found[1]), int(found[2])
+
     def ratio(self, name: str, default: float) -> float:
         text = self.text(name, str(default))
         if not re.fullmatch(r"(0(\.\d+)?|1(\.0+)?)", text):
@@ -98,6 +116,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     read.checked(lambda: _home_fault(settings.home))
     read.checked(lambda: _tls_fault(settings.tls_cert, settings.tls_key))
     read.checked(lambda: _ca_fault(settings.ca_bundle))
+    read.checked(lambda: _egress_fault(settings))
     if read.faults:
         raise SettingsInvalid(read.faults)
     return settings
@@ -130,7 +149,13 @@ def _settings(read: _Reader) -> Settings:
         trace_ratio=read.ratio("SPIN_TRACE_RATIO", 1.0),
         default_kernel=read.text("SPIN_DEFAULT_KERNEL", "python3"),
         spare_kernels=read.number("SPIN_SPARE_KERNELS", 1, 0, 64),
+        isolation=read.choice("SPIN_ISOLATION", "process", "process", "sandbox"),
+        egress=read.choice("SPIN_EGRESS", "open", "none", "open"),
         kernel_memory_bytes=read.number("SPIN_KERNEL_MEMORY_BYTES", 0),
+        kernel_scratch_bytes=read.number("SPIN_KERNEL_SCRATCH_BYTES", 1 << 30, 1 << 20),
+        kernel_processes=read.number("SPIN_KERNEL_PROCESSES", 4096, 64, 1 << 22),
+        kernel_uids=read.range("SPIN_KERNEL_UIDS", KERNEL_UIDS, LAST_UID),
+        kernel_readable=tuple(path for path in read.text("SPIN_KERNEL_READABLE").split(":") if path),
         idle_cull_s=read.number("SPIN_IDLE_CULL_S", 8 * 3600),
         session_keep_s=read.number("SPIN_SESSION_KEEP_S", 3600),
         run_wall_s=read.number("SPIN_RUN_WALL_S", 0),
@@ -140,6 +165,12 @@ def _settings(read: _Reader) -> Settings:
         queue=read.number("SPIN_QUEUE", 256, 1, 100_000),
         stop_grace_s=read.number("SPIN_STOP_GRACE_S", 10, 0, 3600),
     )
+
+
+def _egress_fault(settings: Settings) -> str | None:
+    if settings.isolation == "process" and settings.egress != "open":
+        return f"SPIN_EGRESS is {settings.egress}, which SPIN_ISOLATION=process cannot enforce: set SPIN_ISOLATION=sandbox, or SPIN_EGRESS=open"
+    return None
 
 
 def _token_fault(token: str) -> str | None:

@@ -125,7 +125,7 @@ from spin_runtime.kernels.pool import JupyterPool
 async def main():
     pool = JupyterPool(os.environ, Path({str(tmp_path)!r}), spares=0)
     kernel = await pool.take("python3", Path({str(tmp_path)!r}) / "a")
-    print(kernel._launched.pid, flush=True)
+    print(kernel._launched.local.pid, flush=True)
     await asyncio.sleep(600)
 asyncio.run(main())
 """

@@ -51,6 +51,30 @@ def test_every_fault_is_named_at_once_and_no_secret_is_repeated(tmp_path: Path) 
     assert "copy" in found[0]
 
 
+def test_egress_that_nothing_enforces_is_a_fault(tmp_path: Path) -> None:
+    assert "SPIN_ISOLATION=sandbox" in faults(tmp_path, SPIN_EGRESS="none")[0]
+    assert "must be two numbers" in faults(tmp_path, SPIN_KERNEL_UIDS="0-5")[0]
+    assert "must be one of" in faults(tmp_path, SPIN_ISOLATION="chroot")[0]
+
+
+async def test_cells_run_in_a_sandbox_and_use_the_broker(tmp_path: Path) -> None:
+    async with spawned(tmp_path, SPIN_ISOLATION="sandbox", SPIN_EGRESS="none", SPIN_SPARE_KERNELS="1") as runtime, runtime.attached() as seat:
+        assert "Landlock" in str(next(entry["mechanisms"] for entry in runtime.log if entry["event"] == "kernels are isolated"))
+        await seat.start_kernel()
+        await seat.run("from pathlib import Path\nprint(Path('/proc/self/status').read_text())")
+        assert "NoNewPrivs:\t1" in seat.text()
+
+
+async def test_a_sandbox_that_is_impossible_ends_the_start(tmp_path: Path) -> None:
+    """Everything below / readable would show the runtime's data."""
+    environment = variables_of(tmp_path, ControlPlane()) | {"SPIN_ISOLATION": "sandbox", "SPIN_KERNEL_READABLE": "/"}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "spin_runtime.main", env=environment, stderr=asyncio.subprocess.PIPE)
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 2
+    assert b"SPIN_ISOLATION=sandbox is not possible here" in said
+    assert b"set SPIN_HOME" in said
+
+
 def test_a_missing_token_says_where_to_find_one(tmp_path: Path) -> None:
     assert "Add a runtime" in faults(tmp_path, SPIN_TOKEN="")[0]
 
@@ -181,7 +205,7 @@ async def test_the_log_shows_the_fingerprint_in_groups_and_never_the_token(tmp_p
 async def test_a_cell_does_not_find_the_token_in_the_runtimes_environment(tmp_path: Path) -> None:
     async with spawned(tmp_path) as runtime, runtime.attached() as seat:
         await seat.start_kernel()
-        await seat.run("import os\ntry: print(open(f'/proc/{os.getppid()}/environ').read())\nexcept PermissionError: print('refused')")
+        await seat.run(f"try: print(open('/proc/{runtime.process.pid}/environ').read())\nexcept PermissionError: print('refused')")
         assert runtime.plane.token.text not in seat.text()
         assert "SPIN_HOME" in seat.text() or "refused" in seat.text()
 

@@ -66,7 +66,10 @@ class Kernel(Protocol):
     async def execute(self, request: Execute) -> str:
         """Sends it and returns its msg_id; replies come to the sink."""
 
-    def limit_memory(self, limit_bytes: int) -> None:
+    async def admit(self, socket_path: str) -> str:
+        """Lets this kernel, and no other, reach a socket of the broker's; returns where it finds it."""
+
+    async def limit_memory(self, limit_bytes: int) -> None:
         """Lowers what the kernel may allocate until the next call; 0 restores the runtime's own limit. Does nothing where it cannot."""
 
     async def interrupt(self) -> None: ...

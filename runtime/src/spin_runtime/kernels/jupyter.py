@@ -7,11 +7,9 @@ provisioner once a second.
 """
 
 import asyncio
-import contextlib
-import os
-import resource
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 import orjson
 
@@ -29,9 +27,9 @@ POLL_S = 1.0
 
 
 class JupyterKernel:
-    def __init__(self, name: str, launched: Launched, memory_bytes: int = 0) -> None:
+    def __init__(self, name: str, launched: Launched) -> None:
         manager = launched.manager
-        self._name, self._launched, self._memory_bytes = name, launched, memory_bytes
+        self._name, self._launched = name, launched
         self._language = str(spec_of(manager).language)
         self._interrupt_by_message = spec_of(manager).interrupt_mode == "message"
         self._wire = Wire(manager.session.key)
@@ -42,6 +40,7 @@ class JupyterKernel:
         self._input_parent = EMPTY
         self._exited = asyncio.Event()
         self._stopping = False
+        self._admitted = ("", "")
         self._death: Callable[[str], Awaitable[None]] | None = None
         self._iopub = Channel(launched.connect("iopub"), self._on_iopub)
         self._shell = Channel(launched.connect("shell", self._wire.session), self._on_reply)
@@ -143,14 +142,19 @@ class JupyterKernel:
         reply = await self._read(msg_type, content)
         return reply.msg_type, reply.content
 
-    def limit_memory(self, limit_bytes: int) -> None:
-        pid = self._launched.pid
-        if pid is None or not self.alive:
-            return
-        hard = self._memory_bytes or resource.RLIM_INFINITY
-        soft = hard if not limit_bytes else limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(pid, resource.RLIMIT_DATA, (soft, hard))
+    async def limit_memory(self, limit_bytes: int) -> None:
+        if self._launched.local is not None and self.alive:
+            await self._launched.local.limit_memory(limit_bytes)
+
+    async def admit(self, socket_path: str) -> str:
+        if self._launched.local is None:
+            return socket_path
+        if self._admitted[0] != socket_path:
+            self._admitted = socket_path, await self._launched.local.admit(socket_path)
+        return self._admitted[1]
+
+    def moved_to(self, work: Path) -> bool:
+        return self._launched.moved_to(work)
 
     async def stop(self) -> None:
         self._stopping = True
@@ -249,19 +253,9 @@ class JupyterKernel:
             await self._death("The kernel ended by itself. Variables are gone: restart it and run the cells again.")
 
     async def _process_end(self) -> None:
-        pid, provisioner = self._launched.pid, self._launched.manager.provisioner
-        if pid is None:
-            while provisioner is not None and await provisioner.poll() is None:  # noqa: ASYNC110 (a provisioner can only be asked)
-                await asyncio.sleep(POLL_S)
+        if self._launched.local is not None:
+            await self._launched.local.ended()
             return
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-        loop.add_reader(descriptor, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
+        provisioner = self._launched.manager.provisioner
+        while provisioner is not None and await provisioner.poll() is None:  # noqa: ASYNC110 (a provisioner can only be asked)
+            await asyncio.sleep(POLL_S)

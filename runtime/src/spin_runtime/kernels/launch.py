@@ -1,28 +1,27 @@
-"""Starting a kernel's process.
+"""Starting a kernel.
 
-jupyter_client's provisioners start it, so a kernelspec may place its kernel anywhere. For a local process: Unix sockets in a directory
-of its own, an environment made from an allow-list (never the runtime's), its own process group, a limit on memory, and death
-with the runtime. ipykernel gets options that make it quicker and keep its history in memory.
+jupyter_client's provisioners start it, so a kernelspec may place its kernel anywhere. A local one is the launcher's, which isolates it: Unix sockets
+in a box of its own, an environment made from an allow-list (never the runtime's), its own process group, limits, and death with the
+runtime. ipykernel gets options that make it quicker and keep its history in memory.
 """
 
-import ctypes
 import os
-import resource
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import zmq
 import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.paths import jupyter_path
+
+from spin_runtime.kernels.isolation.local import LaunchedProvisioner
+from spin_runtime.launcher.client import LauncherClient
+from spin_runtime.launcher.rules import EGRESS_OPEN, PROCESS, Rules
 
 ALLOWED = frozenset(
     [
@@ -50,8 +49,7 @@ IOPUB_QUEUE = 128
 # A Unix socket's path holds 107 bytes; names of kernels and sockets need some of them.
 LONGEST_FOLDER = 85
 LOCAL_PROVISIONER = "local-provisioner"
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+GIB = 1 << 30
 
 
 def kernel_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -60,12 +58,28 @@ def kernel_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
+class Isolation:
+    """What the operator chose for kernels; the defaults are for development."""
+
+    kind: str = PROCESS
+    egress: str = EGRESS_OPEN
+    memory_bytes: int = 0
+    scratch_bytes: int = GIB
+    processes: int = 4096
+    uids: tuple[int, int] = (1_900_000_000, 1_916_777_215)
+    # Beside the interpreter's own files.
+    readable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Launched:
     """A kernel whose process was started; it may still come up or fail."""
 
     manager: AsyncKernelManager
     directory: Path
-    local: bool
+    work: Path
+    # None where the kernelspec has a provisioner of its own.
+    local: LaunchedProvisioner | None
     ipykernel: bool
     context: "zmq.Context[zmq.Socket[bytes]]"
 
@@ -85,10 +99,14 @@ class Launched:
             socket.setsockopt(zmq.SUBSCRIBE, b"")
         return socket
 
-    @property
-    def pid(self) -> int | None:
-        pid = getattr(self.manager.provisioner, "pid", None)
-        return pid if self.local and isinstance(pid, int) else None
+    def moved_to(self, work: Path) -> bool:
+        """Makes the kernel's folder the session's, which must hold nothing yet. What a kernel may reach are folders, not names: it moves along."""
+        work.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.work.rename(work)
+        except OSError:
+            return False
+        return True
 
     def error_tail(self) -> str:
         """The end of what the kernel wrote on stderr, for the runtime's own log."""
@@ -98,7 +116,7 @@ class Launched:
             return ""
 
     async def stopped(self) -> None:
-        """Gives back what a dead kernel held: its zombie, ports, files."""
+        """Gives back what a dead kernel held: its process, ports, files."""
         if self.manager.provisioner is not None:
             await self.manager.provisioner.wait()
         await self.manager.cleanup_resources()
@@ -106,61 +124,77 @@ class Launched:
 
 
 class Launcher:
-    def __init__(self, environment: Mapping[str, str], memory_bytes: int, context: "zmq.Context[zmq.Socket[bytes]]", folder: Path) -> None:
-        """`folder` is this runtime's alone: what a killed one left there goes."""
+    def __init__(self, environment: Mapping[str, str], isolation: Isolation, context: "zmq.Context[zmq.Socket[bytes]]", folder: Path) -> None:
+        """`folder` is this runtime's alone, in its private data: what a killed one left there goes."""
         self._environment = kernel_environment(environment)
-        self._memory_bytes = memory_bytes
         self._context = context
         # jupyter_client insists on this class; it shares the sockets' threads.
         self._manager_context = zmq.asyncio.Context.shadow(context.underlying)
         self._root = _emptied(folder) if len(str(folder)) <= LONGEST_FOLDER else Path(tempfile.mkdtemp(prefix="spin-k-"))
-
-    @property
-    def memory_bytes(self) -> int:
-        return self._memory_bytes
+        # Kernels' own users pass through it, to boxes that are theirs.
+        self._root.chmod(0o711)
+        self.client = LauncherClient(_rules(isolation, folder.parent, self._environment), self._environment)
 
     async def launch(self, kernel_name: str, workdir: Path) -> Launched:
-        directory = Path(tempfile.mkdtemp(dir=self._root))
+        box = Path(tempfile.mkdtemp(dir=self._root))
         manager = AsyncKernelManager(
-            kernel_name=kernel_name,
-            context=self._manager_context,
-            connection_file=str(directory / "connection.json"),
-            autorestart=False,
+            kernel_name=kernel_name, context=self._manager_context, connection_file=str(box / "connection.json"), autorestart=False
         )
-        local = _is_local(manager)
-        ipykernel = local and _is_ipykernel(manager)
         arguments: dict[str, object] = {"env": dict(self._environment), "cwd": str(workdir)}
-        if local:
-            manager.transport, manager.ip = "ipc", str(directory / "s")
-            arguments["preexec_fn"] = _in_child(self._memory_bytes, os.getpid())
+        ipykernel, local = False, None
+        if _is_local(manager):
+            ipykernel = _is_ipykernel(manager)
             if ipykernel:
                 quicken(spec_of(manager))
-                arguments["extra_arguments"] = list(IPYKERNEL_OPTIONS)
+            manager.transport, manager.ip = "ipc", str(box / "s")
+            manager.provisioner = local = self._provisioner(manager, box)
+            arguments["extra_arguments"] = list(IPYKERNEL_OPTIONS) if ipykernel else []
         else:
             manager.transport_encryption = "auto"
-        with ExitStack() as files:
-            if local:
-                # Never the runtime's own: a kernel must not write into its log.
-                arguments |= {"stderr": files.enter_context(_opened(directory / "stderr")), "stdout": subprocess.DEVNULL}
-            try:
-                await manager.start_kernel(**arguments)
-            except BaseException:
-                shutil.rmtree(directory, ignore_errors=True)
-                raise
-        return Launched(manager, directory, local, ipykernel, self._context)
+        try:
+            await manager.start_kernel(**arguments)
+        except BaseException:
+            shutil.rmtree(box, ignore_errors=True)
+            raise
+        return Launched(manager, box, workdir, local, ipykernel, self._context)
 
-    def close(self) -> None:
+    def _provisioner(self, manager: AsyncKernelManager, box: Path) -> LaunchedProvisioner:
+        provisioner = LaunchedProvisioner(kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec, parent=manager)
+        provisioner.launcher, provisioner.box = self.client, box
+        return provisioner
+
+    async def close(self) -> None:
+        await self.client.close()
         shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _rules(isolation: Isolation, private: Path, environment: Mapping[str, str]) -> Rules:
+    return Rules(
+        kind=isolation.kind,
+        egress=isolation.egress,
+        readable=_readable(isolation, environment),
+        private=os.path.realpath(private),
+        scratch_bytes=isolation.scratch_bytes,
+        processes=isolation.processes,
+        memory_bytes=isolation.memory_bytes,
+        uids=isolation.uids,
+        group=os.getegid(),
+    )
+
+
+def _readable(isolation: Isolation, environment: Mapping[str, str]) -> list[str]:
+    """The interpreter, everything that is imported from, kernels' specifications, and what the operator names."""
+    named = [sys.prefix, sys.base_prefix, sys.executable, *(path for path in sys.path if path), *jupyter_path("kernels"), *isolation.readable]
+    named += [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if bundle := environment.get("REQUESTS_CA_BUNDLE"):
+        named.append(bundle)
+    return list({os.path.abspath(path): None for path in named})  # noqa: PTH100 - links are followed where the rules are applied
 
 
 def _emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     return folder
-
-
-def _opened(path: Path) -> BinaryIO:
-    return path.open("wb")
 
 
 def spec_of(manager: AsyncKernelManager) -> KernelSpec:
@@ -182,18 +216,3 @@ def quicken(spec: KernelSpec) -> None:
     """Our program in place of ipykernel's; a Python of its own need not have ours."""
     if spec.argv[0] in _PYTHON_HERE:
         spec.argv = [OUR_PROGRAM if argument in _IPYKERNELS else argument for argument in spec.argv]
-
-
-def _in_child(memory_bytes: int, parent: int) -> Callable[[], None]:
-    """What runs between fork and exec: system calls alone."""
-
-    def prepare() -> None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)  # the runtime died before the call above
-        os.umask(0o077)
-        if memory_bytes:
-            resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-    return prepare

@@ -1,11 +1,14 @@
 """Kernels ready before they are asked for.
 
-A spare is a started kernel of the default kind that waits in a directory of its own; whoever takes it gets it in its working directory,
-and the next spare starts a little later, so that it does not compete with the first cell.
+A spare is a started kernel of the default kind that waits in a directory of its own, which becomes the session's when it is taken. A session that
+has files already keeps its directory, and its owner: its kernel starts when it is asked for. The next spare starts a little later, so that it
+does not compete with the first cell.
 """
 
 import asyncio
 import contextlib
+import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from spin_runtime.kernels.api import KernelStartFailed, SpecInfo
 from spin_runtime.kernels.jupyter import JupyterKernel
-from spin_runtime.kernels.launch import Launcher
+from spin_runtime.kernels.launch import Isolation, Launcher
 
 DEFAULT_KERNEL = "python3"
 REFILL_AFTER_S = 2.0
@@ -24,14 +27,18 @@ log = structlog.get_logger(__name__)
 
 
 class JupyterPool:
-    def __init__(self, environment: Mapping[str, str], work: Path, spares: int, memory_bytes: int = 0, default: str = DEFAULT_KERNEL) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], work: Path, spares: int, isolation: Isolation | None = None, default: str = DEFAULT_KERNEL
+    ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         # The kernel binds: try again soon, and never let ZeroMQ drop on our side.
         for option, value in ((zmq.RECONNECT_IVL, 5), (zmq.RCVHWM, 0), (zmq.SNDHWM, 0), (zmq.LINGER, 0)):
             self._context.setsockopt(option, value)
-        self._launcher = Launcher(environment, memory_bytes, self._context, work.parent / "kernels")
+        self._launcher = Launcher(environment, isolation or Isolation(), self._context, work.parent / "kernels")
         self._specs = KernelSpecManager()
-        self._waiting = work / "spare"
+        self._work = work
+        for left in work.glob("spare-*"):
+            shutil.rmtree(left, ignore_errors=True)
         self._wanted, self.default = spares, default
         self.spares: list[JupyterKernel] = []
         self._refill: asyncio.Task[None] | None = None
@@ -41,17 +48,22 @@ class JupyterPool:
         found: dict[str, Any] = self._specs.get_all_specs()
         return [SpecInfo(name, entry["spec"]["display_name"], entry["spec"]["language"]) for name, entry in sorted(found.items())]
 
+    async def begin(self) -> None:
+        """Starts the launcher. Raises IsolationUnavailable when this machine cannot isolate kernels as was asked for."""
+        await self._launcher.client.begin()
+        log.info("kernels are isolated", kind=self._launcher.client.rules.kind, mechanisms=list(self._launcher.client.mechanisms))
+
     def start(self) -> None:
         """Begins to make the spares."""
         self._refill_after(0)
 
     async def take(self, kernel_name: str, workdir: Path) -> JupyterKernel:
         name = kernel_name or self.default
-        if name == self.default:
+        if name == self.default and not _holds_files(workdir):
             while self.spares:
                 spare = self.spares.pop(0)
                 self._refill_after(REFILL_AFTER_S)
-                if spare.alive and await _moved(spare, workdir):
+                if spare.alive and spare.moved_to(workdir):
                     return spare
                 await spare.stop()
         if name not in self._specs.find_kernel_specs():
@@ -65,7 +77,7 @@ class JupyterPool:
         except (OSError, RuntimeError) as error:
             log.warning("a kernel's process could not be started", kernel=name, error=str(error))
             raise KernelStartFailed(f"the kernel {name} could not be started: {type(error).__name__}") from error
-        kernel = JupyterKernel(name, launched, self._launcher.memory_bytes)
+        kernel = JupyterKernel(name, launched)
         try:
             await kernel.ready()
         except BaseException as error:
@@ -83,7 +95,7 @@ class JupyterPool:
         await asyncio.sleep(seconds)
         while len(self.spares) < self._wanted and not self._closed:
             try:
-                self.spares.append(await self._started(self.default, self._waiting))
+                self.spares.append(await self._started(self.default, self._work / f"spare-{secrets.token_hex(8)}"))
             except KernelStartFailed:
                 return  # logged; the next take tries again and tells its person
 
@@ -95,21 +107,18 @@ class JupyterPool:
                 await self._refill
         await asyncio.gather(*(_ended(spare) for spare in self.spares))
         self.spares.clear()
-        self._launcher.close()
+        for left in self._work.glob("spare-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        await self._launcher.close()
         self._context.destroy(linger=0)
+
+
+def _holds_files(workdir: Path) -> bool:
+    return workdir.is_dir() and any(workdir.iterdir())
 
 
 def _made(workdir: Path) -> None:
     workdir.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-async def _moved(spare: JupyterKernel, workdir: Path) -> bool:
-    _made(workdir)
-    try:
-        await spare.run_quietly(f"__import__('os').chdir({str(workdir)!r})")
-    except TimeoutError:
-        return False
-    return True
 
 
 async def _ended(spare: JupyterKernel) -> None:

@@ -167,9 +167,9 @@ class Session:
             return
         self._show(frames.running(run, self._now()))
         if run.limits.memory_bytes:
-            kernel.limit_memory(run.limits.memory_bytes)
+            await kernel.limit_memory(run.limits.memory_bytes)
         self._begun, self._progressed = run, 0
-        self._collector.begin(run, await kernel.execute(_request(run)))
+        self._collector.begin(run, await kernel.execute(_request(run, await kernel.admit(run.socket_path))))
         self._traces.executing(run)
         self.post(m.RunExecuting(run.nonce, self._now()))
 
@@ -181,7 +181,7 @@ class Session:
             self._flush()
             self._cancel_progress()
             if run.limits.memory_bytes and self._kernel is not None:
-                self._kernel.limit_memory(0)
+                await self._kernel.limit_memory(0)
         try:
             await self._broker.run_ended(RunEnd(run.nonce, end.status, totals.frames, totals.digest, totals.truncated, end.message))
         except Exception:
@@ -320,7 +320,7 @@ class Session:
         self.post(m.Tick(self._now()))
 
 
-def _request(run: Run) -> Execute:
+def _request(run: Run, socket_path: str) -> Execute:
     return Execute(
         code=run.code,
         silent=run.silent,
@@ -329,10 +329,10 @@ def _request(run: Run) -> Execute:
         # The kernel never has a second request: the session's own queue does the aborting.
         stop_on_error=False,
         user_expressions=run.user_expressions,
-        metadata=_for_kernel(run),
+        metadata=_for_kernel(run, socket_path),
     )
 
 
-def _for_kernel(run: Run) -> dict[str, object]:
+def _for_kernel(run: Run, socket_path: str) -> dict[str, object]:
     """Where code in the kernel finds the broker during this run."""
-    return {"socket": run.socket_path, "ticket": base64.b64encode(run.ticket).decode()}
+    return {"socket": socket_path, "ticket": base64.b64encode(run.ticket).decode()}

@@ -1,0 +1,81 @@
+"""`process` and `sandbox`: kernels on this machine, started by the launcher, which knows the difference."""
+
+import asyncio
+import os
+import select
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from spin_runtime.launcher.client import LauncherClient, LaunchRefused, Started
+from spin_runtime.launcher.rules import Start
+
+
+class LaunchedProvisioner(LocalProvisioner):
+    """Prepares commands and connection files as for any local kernel; the launcher has the process."""
+
+    launcher: LauncherClient
+    box: Path
+    started: Started | None = None
+
+    @property
+    def has_process(self) -> bool:
+        return self.started is not None
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        wanted = Start(cmd, kwargs["env"], str(kwargs["cwd"]), str(self.box))
+        with (self.box / "stderr").open("wb") as stderr:
+            self.started = await self.launcher.start(wanted, stderr.fileno())
+        self.pid = self.started.pid
+        return self.connection_info
+
+    async def poll(self) -> int | None:
+        if self.started is None:
+            return 0
+        waiting = select.poll()
+        waiting.register(self.started.pidfd, select.POLLIN)
+        return 0 if waiting.poll(0) else None
+
+    async def ended(self) -> None:
+        """Returns when the process has."""
+        if self.started is None:
+            return
+        loop, end, descriptor = asyncio.get_running_loop(), asyncio.Event(), os.dup(self.started.pidfd)
+        loop.add_reader(descriptor, end.set)
+        try:
+            await end.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+
+    async def wait(self) -> int | None:
+        await self.ended()
+        if self.started is not None:
+            started, self.started = self.started, None
+            os.close(started.pidfd)
+            # A launcher that has ended took its kernels along.
+            with suppress(LaunchRefused):
+                await self.launcher.release(started.kernel)
+        return 0
+
+    async def send_signal(self, signum: int) -> None:
+        if self.started is not None:
+            with suppress(LaunchRefused):
+                await self.launcher.signal(self.started.kernel, signum)
+
+    async def kill(self, restart: bool = False) -> None:
+        await self.send_signal(signal.SIGKILL)
+
+    async def terminate(self, restart: bool = False) -> None:
+        await self.send_signal(signal.SIGTERM)
+
+    async def limit_memory(self, limit_bytes: int) -> None:
+        if self.started is not None:
+            await self.launcher.limit_memory(self.started.kernel, limit_bytes)
+
+    async def admit(self, socket_path: str) -> str:
+        return socket_path if self.started is None else await self.launcher.admit(self.started.kernel, socket_path)

@@ -1,0 +1,66 @@
+"""What a confined process can do that it must not: run by the launcher in a sandbox, with the targets in its argument. Says it in JSON on stderr."""
+
+import ctypes
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+PTRACE_TRACEME = 0
+CLONE_NEWUSER = 0x10000000
+_libc = ctypes.CDLL(None)
+
+
+def could(attempt: Callable[[], object]) -> bool:
+    try:
+        attempt()
+    except OSError:
+        return False
+    return True
+
+
+def _call(name: str, *arguments: int) -> None:
+    if getattr(_libc, name)(*arguments) < 0:
+        raise OSError
+
+
+def _connect(family: int, address: str | tuple[str, int]) -> None:
+    with socket.socket(family) as client:
+        client.settimeout(2)
+        client.connect(address)
+
+
+def _signal(pid: int) -> bool:
+    # Where processes have a namespace, that number is none or another's.
+    return could(lambda: os.kill(pid, 0)) and _is_outside(pid)
+
+
+def _is_outside(pid: int) -> bool:
+    return pid not in (os.getpid(), os.getppid())
+
+
+def _privileged() -> bool:
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    return status["NoNewPrivs"] != "1" or int(status["CapEff"], 16) != 0
+
+
+def main() -> None:
+    targets = json.loads(sys.argv[1])
+    pid, port = targets["pid"], targets["port"]
+    found = {
+        "read": could(lambda: Path(targets["secret"]).read_text()),
+        "signal": _signal(pid),
+        "processes": could(lambda: Path(f"/proc/{pid}/environ").read_bytes()) and _is_outside(pid),
+        "abstract": could(lambda: _connect(socket.AF_UNIX, f"\0{targets['abstract']}")),
+        "network": port is not None and could(lambda: _connect(socket.AF_INET, ("127.0.0.1", port))),
+        "trace": could(lambda: _call("ptrace", PTRACE_TRACEME, 0, 0, 0)),
+        "namespaces": could(lambda: _call("unshare", CLONE_NEWUSER)),
+        "privileges": _privileged(),
+    }
+    sys.stderr.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

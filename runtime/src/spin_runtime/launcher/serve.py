@@ -1,0 +1,121 @@
+"""The launcher's loop: one request after the other. A start takes a few milliseconds; nothing here waits for a kernel.
+
+It holds no secrets, because its children begin as copies of it.
+"""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from spin_runtime.launcher import owners, wire
+from spin_runtime.launcher.children import Child, StartFailed, start
+from spin_runtime.launcher.confine import Confinement
+from spin_runtime.launcher.machine import Unable, examined, mechanisms, system_call_filter
+from spin_runtime.launcher.rules import SANDBOX, Machine, Rules, Start
+
+BROKER_SOCKET = "broker.sock"
+Answer = tuple[dict[str, Any], Sequence[int]]
+
+
+class Launcher:
+    def __init__(self) -> None:
+        self._rules: Rules | None = None
+        self._machine = Machine(os.geteuid() == 0, 0, "")
+        self._seccomp = b""
+        self._children: dict[int, Child] = {}
+        self._last = 0
+
+    def configure(self, rules: Mapping[str, Any]) -> Answer:
+        if self._rules is not None:
+            raise ValueError("a launcher is configured once")
+        wanted = Rules(**rules)
+        if wanted.kind == SANDBOX:
+            self._machine = examined(wanted)
+            self._seccomp = system_call_filter(wanted, self._machine)
+        self._rules = wanted
+        return {"mechanisms": mechanisms(wanted, self._machine)}, ()
+
+    def start(self, wanted: Mapping[str, Any], stderr: int) -> Answer:
+        try:
+            confinement = self._confinement(Start(**wanted))
+            child, descriptor = start(confinement, stderr)
+        finally:
+            os.close(stderr)
+        self._last += 1
+        self._children[self._last] = child
+        return {"kernel": self._last, "pid": child.pid}, (descriptor,)
+
+    def _confinement(self, wanted: Start) -> Confinement:
+        rules = self._rules
+        if rules is None:
+            raise ValueError("the launcher is not configured yet")
+        uid = None
+        if rules.kind == SANDBOX:
+            for name in ("home", "tmp"):
+                Path(wanted.box, name).mkdir(exist_ok=True)
+        if rules.kind == SANDBOX and self._machine.root:
+            uid = owners.user_of(
+                Path(wanted.work), *rules.uids, taken={child.confinement.uid for child in self._children.values() if child.confinement.uid}
+            )
+            for folder in (wanted.work, wanted.box, *(f"{wanted.box}/{name}" for name in ("home", "tmp"))):
+                owners.give(Path(folder), uid, rules.group)
+            os.chown(f"{wanted.box}/connection.json", uid, rules.group)
+        return Confinement(rules, wanted, self._machine, uid, self._seccomp)
+
+    def signal(self, kernel: int, number: int) -> Answer:
+        self._children[kernel].signal(number)
+        return {}, ()
+
+    def limit_memory(self, kernel: int, wanted: int) -> Answer:
+        self._children[kernel].limit_memory(wanted)
+        return {}, ()
+
+    def admit(self, kernel: int, path: str) -> Answer:
+        """The broker's socket gets a second name, in the kernel's box, and the kernel's user as its owner."""
+        confinement = self._children[kernel].confinement
+        if not confinement.sandboxed:
+            return {"path": path}, ()
+        inside = f"{confinement.start.box}/{BROKER_SOCKET}"
+        Path(inside).unlink(missing_ok=True)
+        os.link(path, inside)
+        if confinement.uid is not None:
+            os.chown(inside, confinement.uid, -1, follow_symlinks=False)
+        return {"path": inside}, ()
+
+    def release(self, kernel: int) -> Answer:
+        child = self._children.pop(kernel, None)
+        if child is not None:
+            child.end()
+            shutil.rmtree(child.confinement.start.box, ignore_errors=True)
+        return {}, ()
+
+    def close(self) -> None:
+        for kernel in list(self._children):
+            self.release(kernel)
+
+
+def serve(channel: socket.socket) -> None:
+    """Returns when the server has gone."""
+    launcher = Launcher()
+    verbs: dict[str, Callable[..., Answer]] = {
+        name: getattr(launcher, name) for name in ("configure", "start", "signal", "limit_memory", "admit", "release")
+    }
+    with suppress(ConnectionError):
+        while (packet := wire.receive(channel)) is not None:
+            _answer(channel, verbs, packet)
+    launcher.close()
+
+
+def _answer(channel: socket.socket, verbs: Mapping[str, Callable[..., Answer]], packet: wire.Packet) -> None:
+    descriptors: Sequence[int] = ()
+    try:
+        answer, descriptors = verbs[packet.body["do"]](*packet.body["with"], *packet.descriptors)
+    except (Unable, OSError, StartFailed, ValueError, KeyError, TypeError) as error:
+        answer = {"error": str(error)}
+    wire.send(channel, {"id": packet.body["id"]} | answer, descriptors)
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,0 +1,43 @@
+"""What server and launcher say to each other: one JSON object per packet, with file descriptors beside it.
+
+| request | descriptors | answer |
+| --- | --- | --- |
+| `configure`: Rules | | the mechanisms in force |
+| `start`: Start | the kernel's stderr | `kernel` (its handle), `pid`; its pidfd |
+| `signal`: kernel, number; to the kernel's process group | | |
+| `limit_memory`: kernel, bytes | | |
+| `admit`: kernel, path of the broker's socket | | where it is for this kernel |
+| `release`: kernel; ends it and removes its box | | |
+
+An answer carries the request's `id`, and `error` with a text when it was not done. When the server's end closes, the launcher ends every
+kernel and itself.
+"""
+
+import json
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST = 160_000
+MOST_DESCRIPTORS = 4
+
+
+@dataclass(frozen=True)
+class Packet:
+    body: dict[str, Any]
+    descriptors: Sequence[int] = ()
+
+
+def send(channel: socket.socket, body: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
+    """Raises OSError; ValueError when the packet is too long."""
+    data = json.dumps(body).encode()
+    if len(data) > LONGEST:
+        raise ValueError(f"{len(data)} bytes are more than the launcher takes: shorten the kernel's environment")
+    socket.send_fds(channel, [data], descriptors)
+
+
+def receive(channel: socket.socket) -> Packet | None:
+    """None at the other side's end."""
+    data, descriptors, _, _ = socket.recv_fds(channel, LONGEST, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    return Packet(json.loads(data), descriptors) if data else None
