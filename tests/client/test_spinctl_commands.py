@@ -158,3 +158,12 @@ async def test_keys_are_listed_rotated_retired_and_destroyed(signed_in: Spinctl,
     assert refused.status == 2 and "2 credentials are under this version" in refused.err
     destroyed = await signed_in("key", "destroy", "1", "--erase-credentials", "--yes", "--json")
     assert json.loads(destroyed.out) == {"version": 1, "erased_credentials": 2}
+
+
+async def test_grants_of_a_connection_name_roles_and_people(signed_in: Spinctl, control_plane: FakePlatform) -> None:
+    control_plane.add_workspace()
+    await signed_in("connection", "create", "api", "--kind", "rest", "--no-credential")
+    granted = await signed_in("connection", "grant", "api", "--use", "agent", "--use", "0a1b", "--manage", "owner", "--json")
+    said = [(grant["level"], grant["role"], grant["user_id"]) for grant in granted.json()["grants"]]
+    assert said == [("use", "agent", ""), ("use", "unspecified", "0a1b"), ("manage", "owner", "")]
+    assert "0 grants" in (await signed_in("connection", "grant", "api")).out

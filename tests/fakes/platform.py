@@ -317,6 +317,13 @@ class Connections(Servicer, secrets_pb2_grpc.ConnectionServiceServicer):
         self.p.credentials[connection.id] = credential
         return secrets_pb2.CreateConnectionResponse(connection=connection)
 
+    async def UpdateConnection(self, request: Any, context: Context) -> Any:
+        connection = await found(context, self.p.connections, request.connection_id, "connection")
+        if request.replace_grants:
+            del connection.grants[:]
+            connection.grants.extend(request.grants)
+        return secrets_pb2.UpdateConnectionResponse(connection=connection)
+
     async def GetConnection(self, request: Any, context: Context) -> Any:
         return secrets_pb2.GetConnectionResponse(connection=await found(context, self.p.connections, request.connection_id, "connection"))
 

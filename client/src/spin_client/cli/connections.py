@@ -1,4 +1,4 @@
-"""connection: list, create, show, delete. Credentials go in by a file, standard input or a hidden prompt, and never come out."""
+"""connection: list, create, show, grant, delete. Credentials go in by a file, standard input or a hidden prompt, and never come out."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from spin_client.cli.command_context import Command, all_of, idempotency_key, run, secret_text
+from spin_client.cli.members import RoleName
 from spin_client.cli.messages import plain
 from spin_client.sdk.errors import SpinError
 from spinapis.secrets.v1 import secrets_pb2
@@ -79,6 +80,39 @@ def show(context: typer.Context, name: Name) -> None:
             command.out.item(plain(await command.connection(platform, workspace.id, name)))
 
     run(context, body)
+
+
+@group.command("grant")
+def grant(
+    context: typer.Context,
+    name: Name,
+    use: Annotated[list[str] | None, typer.Option(metavar="WHO", help="May use it: a role, or a person's id; repeat for more.")] = None,
+    manage: Annotated[list[str] | None, typer.Option(metavar="WHO", help="May change it, and use it; repeat for more.")] = None,
+) -> None:
+    """Say who may use and who may manage a connection, instead of who may now. Without options: everyone whose role may."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            connection = await command.connection(platform, workspace.id, name)
+            levels = ((secrets_pb2.CONNECTION_LEVEL_USE, use), (secrets_pb2.CONNECTION_LEVEL_MANAGE, manage))
+            request = secrets_pb2.UpdateConnectionRequest(
+                workspace_id=workspace.id,
+                connection_id=connection.id,
+                etag=connection.etag,
+                grants=[_grant(level, who) for level, named in levels for who in named or []],
+                replace_grants=True,
+            )
+            changed = (await platform.connections.UpdateConnection(request)).connection
+            command.out.done(f"The connection {changed.name} has {len(changed.grants)} grants.", plain(changed))
+
+    run(context, body)
+
+
+def _grant(level: secrets_pb2.ConnectionLevel.ValueType, who: str) -> secrets_pb2.ConnectionGrant:
+    if who in list(RoleName):
+        return secrets_pb2.ConnectionGrant(level=level, role=RoleName(who).value_in_proto)
+    return secrets_pb2.ConnectionGrant(level=level, user_id=who)
 
 
 @group.command("delete")

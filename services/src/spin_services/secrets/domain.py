@@ -12,6 +12,9 @@ from typing import Any
 
 import orjson
 
+from spin_services.secrets.grants import MOST as MOST_GRANTS
+from spin_services.secrets.grants import Grant
+
 MAX_JSON = 64 * 1024
 MAX_LIST = 100
 OPERATION = re.compile(r"[a-z0-9_]{1,60}(\.[a-z0-9_*]{1,60}){0,4}")
@@ -40,6 +43,7 @@ class Connection:
     created_at_ms: int
     updated_at_ms: int
     is_default: bool
+    grants: tuple[Grant, ...]
 
     @property
     def etag(self) -> str:
@@ -66,11 +70,12 @@ class Changes:
     allowed_hosts: tuple[str, ...] | None = None
     allowed_operations: tuple[str, ...] | None = None
     is_default: bool | None = None
+    grants: tuple[Grant, ...] | None = None
     credential: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def names(self) -> list[str]:
         """The parts that change, for the log."""
-        parts = ("name", "config_json", "allowed_hosts", "allowed_operations", "is_default", "credential")
+        parts = ("name", "config_json", "allowed_hosts", "allowed_operations", "is_default", "grants", "credential")
         return [part for part in parts if getattr(self, part) is not None]
 
 
@@ -104,6 +109,18 @@ def check_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
 
 def check_operations(operations: Iterable[str]) -> tuple[str, ...]:
     return _checked("allowed_operations", operations, OPERATION, 'An operation is a dotted name such as "rest.request".')
+
+
+def check_grants(grants: Sequence[Grant]) -> tuple[Grant, ...]:
+    found = tuple(dict.fromkeys(grants))
+    if len(found) > MOST_GRANTS:
+        raise FieldInvalid("grants", f"At most {MOST_GRANTS} of them.")
+    for place, grant in enumerate(found):
+        if not grant.level:
+            raise FieldInvalid(f"grants[{place}].level", "A grant is to use or to manage.")
+        if bool(grant.role) == bool(grant.user_id) or len(grant.user_id) > 100:
+            raise FieldInvalid(f"grants[{place}]", "A grant names either a role or a person's id.")
+    return found
 
 
 def _checked(field_name: str, values: Iterable[str], form: re.Pattern[str], text: str) -> tuple[str, ...]:

@@ -19,11 +19,14 @@ from spin_services.secrets import wire
 from spin_services.secrets.bundle_store import BundleStore, Issue
 from spin_services.secrets.bundles import sealed_bundle
 from spin_services.secrets.domain import Connection, holds_all, nearest
+from spin_services.secrets.grants import Person, may_manage
 from spin_services.secrets.kinds import Kinds
+from spin_services.secrets.people import People
 from spin_services.secrets.places import Places
 from spin_services.secrets.settings import Settings
 from spin_services.secrets.store import BeforeCommit, ConnectionStore, ConnectionUnknown, EtagMismatch, KeyReused, NameTaken, Usable
 from spin_services.secrets.tables import BundleRow
+from spinapis.auth.v1.members_pb2_grpc import AccessServiceStub
 from spinapis.auth.v1.trust_pb2 import GetRuntimeTrustRequest
 from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceStub
 from spinapis.envelope.v1.trust_pb2 import Role
@@ -43,6 +46,7 @@ class ConnectionService(ConnectionServiceServicer):
         self._bundles = bundles
         self._places = Places(peers, bundles, settings.bundle_life_ms)
         self._auth = peers.stub(EnrolmentServiceStub)
+        self._access = peers.stub(AccessServiceStub)
         self._keys = keys
         self._settings = settings
         self._clock = clock
@@ -84,7 +88,7 @@ class ConnectionService(ConnectionServiceServicer):
         return pb.ListConnectionsResponse(connections=shown, next_page_token=token)
 
     async def UpdateConnection(self, request: pb.UpdateConnectionRequest, context: Any) -> pb.UpdateConnectionResponse:
-        changes = wire.changes(request, await self._kind(request), self._kinds)
+        changes = wire.changes(request, (await self._managed(request.workspace_id, request.connection_id)).kind, self._kinds)
         logged = self._logged("connection.updated", changes.names())
         try:
             updated = await self._store.update(request.workspace_id, request.connection_id, request.etag, changes, self._clock(), logged)
@@ -96,13 +100,19 @@ class ConnectionService(ConnectionServiceServicer):
             raise already_exists("connection", request.name) from None
         return pb.UpdateConnectionResponse(connection=wire.to_connection(updated, request.workspace_id, whole=True))
 
-    async def _kind(self, request: pb.UpdateConnectionRequest) -> str:
+    async def _managed(self, workspace_id: str, connection_id: str) -> Connection:
+        """The connection, if its grants let the caller change it; the etag tells when they are others by then."""
         try:
-            return (await self._store.get([request.workspace_id], request.connection_id)).kind
+            found = await self._store.get([workspace_id], connection_id)
         except ConnectionUnknown:
-            raise not_found("connection", request.connection_id) from None
+            raise not_found("connection", connection_id) from None
+        caller = current_caller()
+        if not caller.is_admin and not may_manage(found.grants, Person(caller.user_id, wire.role_name(caller.role))):
+            raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, permission="manage this connection", role=wire.role_name(caller.role))
+        return found
 
     async def DeleteConnection(self, request: pb.DeleteConnectionRequest, context: Any) -> pb.DeleteConnectionResponse:
+        await self._managed(request.workspace_id, request.connection_id)
         logged = self._logged("connection.deleted", [])
         try:
             await self._store.delete(request.workspace_id, request.connection_id, request.etag, self._clock(), logged)
@@ -117,9 +127,9 @@ class ConnectionService(ConnectionServiceServicer):
             raise invalid("references", f"At most {MAX_REFERENCES} references.")
         chain = await self._places.line(request.workspace_id)
         usable = await self._store.usable(chain, with_credentials=False)
-        resolved = []
+        resolved, people = [], People(self._access, request.workspace_id)
         for reference, found in zip(request.references, nearest(request.references, usable.connections, chain), strict=True):
-            if found is None:
+            if found is None or not await people.may_use(found):
                 raise ServiceError(ErrorReason.ERROR_REASON_CONNECTION_UNUSABLE, connection=reference)
             resolved.append(wire.to_resolved(found, request.workspace_id))
         version = 0

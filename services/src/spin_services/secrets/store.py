@@ -17,6 +17,7 @@ from spin_services.database import Database
 from spin_services.secrets.changes import count_change
 from spin_services.secrets.credentials import Credentials, keys_of
 from spin_services.secrets.domain import Changes, Connection, NewConnection
+from spin_services.secrets.grants import Grant
 from spin_services.secrets.records import WorkspaceKey
 from spin_services.secrets.tables import ConnectionRow, CreationRow, CredentialRow, StateRow, TombstoneRow
 
@@ -212,6 +213,8 @@ def _change(row: ConnectionRow, changes: Changes) -> None:
         row.allowed_hosts = _list(changes.allowed_hosts)
     if changes.allowed_operations is not None:
         row.allowed_operations = _list(changes.allowed_operations)
+    if changes.grants is not None:
+        row.grants = orjson.dumps([[grant.level, grant.role, grant.user_id] for grant in changes.grants]).decode()
     if changes.is_default is not None:
         row.is_default = changes.is_default
 
@@ -230,6 +233,7 @@ def _connection(row: ConnectionRow) -> Connection:
         created_at_ms=row.created_at_ms,
         updated_at_ms=row.updated_at_ms,
         is_default=row.is_default,
+        grants=tuple(Grant(*said) for said in orjson.loads(row.grants)),
     )
 
 

@@ -26,6 +26,8 @@ class ConnectionRow(SecretsRow, table=True):
     created_at_ms: int = Field(sa_type=BigInteger)
     updated_at_ms: int = Field(sa_type=BigInteger)
     is_default: bool
+    # JSON array of [level, role, user].
+    grants: str = "[]"
 
 
 class CredentialRow(SecretsRow, table=True):

@@ -10,11 +10,14 @@ from spin_cells.api import ConnectionKind
 from spin_services.rpc.errors import invalid
 from spin_services.secrets import domain
 from spin_services.secrets.domain import Changes, Connection, FieldInvalid, NewConnection
+from spin_services.secrets.grants import MANAGE, ROLES, USE, Grant
 from spin_services.secrets.kinds import Kinds
 from spinapis.audit.v1.audit_pb2 import NewEntry
+from spinapis.auth.v1.members_pb2 import MemberRole
 from spinapis.secrets.v1 import secrets_pb2 as pb
 
 T = TypeVar("T")
+LEVELS: dict[int, str] = {pb.CONNECTION_LEVEL_USE: USE, pb.CONNECTION_LEVEL_MANAGE: MANAGE}
 
 
 def to_kind(kind: ConnectionKind) -> pb.ConnectionKind:
@@ -53,6 +56,7 @@ def changes(request: pb.UpdateConnectionRequest, kind: str, kinds: Kinds) -> Cha
             allowed_hosts=domain.check_hosts(request.allowed_hosts) if request.replace_allowed else None,
             allowed_operations=domain.check_operations(request.allowed_operations) if request.replace_allowed else None,
             is_default=request.is_default if request.HasField("is_default") else None,
+            grants=domain.check_grants([_grant(said) for said in request.grants]) if request.replace_grants else None,
             credential=domain.read_object("credential_json", request.credential_json) if request.HasField("credential_json") else None,
         )
         kinds.check_changes(kind, asked)
@@ -66,6 +70,21 @@ def _read(make: Callable[[], T]) -> T:
         return make()
     except FieldInvalid as fault:
         raise invalid(fault.field, str(fault)) from None
+
+
+def _grant(said: pb.ConnectionGrant) -> Grant:
+    return Grant(LEVELS.get(said.level, ""), role_name(said.role), said.user_id)
+
+
+def role_name(role: MemberRole.ValueType) -> str:
+    """ "editor"; empty for none, and for a role of a later version."""
+    name = MemberRole.Name(role).removeprefix("MEMBER_ROLE_").lower() if role in MemberRole.values() else ""
+    return name if name in ROLES else ""
+
+
+def _shown_grant(grant: Grant) -> pb.ConnectionGrant:
+    role = MemberRole.Value(f"MEMBER_ROLE_{grant.role.upper()}") if grant.role else MemberRole.MEMBER_ROLE_UNSPECIFIED
+    return pb.ConnectionGrant(level=pb.ConnectionLevel.Value(f"CONNECTION_LEVEL_{grant.level.upper()}"), role=role, user_id=grant.user_id)
 
 
 def check_id(field: str, value: str) -> str:
@@ -108,6 +127,7 @@ def to_connection(connection: Connection, workspace_id: str, *, whole: bool) -> 
                 etag=connection.etag,
                 created_at_ms=connection.created_at_ms,
                 updated_at_ms=connection.updated_at_ms,
+                grants=map(_shown_grant, connection.grants),
             )
         )
     return shown

@@ -7,6 +7,8 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from spinapis.auth.v1 import members_pb2 as _members_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +19,27 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ConnectionLevel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConnectionLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConnectionLevel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONNECTION_LEVEL_UNSPECIFIED: _ConnectionLevel.ValueType  # 0
+    CONNECTION_LEVEL_USE: _ConnectionLevel.ValueType  # 1
+    """Its operations may be granted to the programs of these alone."""
+    CONNECTION_LEVEL_MANAGE: _ConnectionLevel.ValueType  # 2
+    """Only these change and delete it. They may use it as well."""
+
+class ConnectionLevel(_ConnectionLevel, metaclass=_ConnectionLevelEnumTypeWrapper): ...
+
+CONNECTION_LEVEL_UNSPECIFIED: ConnectionLevel.ValueType  # 0
+CONNECTION_LEVEL_USE: ConnectionLevel.ValueType  # 1
+"""Its operations may be granted to the programs of these alone."""
+CONNECTION_LEVEL_MANAGE: ConnectionLevel.ValueType  # 2
+"""Only these change and delete it. They may use it as well."""
+Global___ConnectionLevel: _TypeAlias = ConnectionLevel  # noqa: Y015
 
 @_typing.final
 class ConnectionKind(_message.Message):
@@ -117,6 +140,7 @@ class Connection(_message.Message):
     UPDATED_AT_MS_FIELD_NUMBER: _builtins.int
     INHERITED_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     workspace_id: _builtins.str
     name: _builtins.str
@@ -142,6 +166,10 @@ class Connection(_message.Message):
     def credential_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the credential's fields that are set; never their values."""
 
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectionGrant]:
+        """Who may use and manage it; empty for everyone whose role may. Shown as `config_json` is."""
+
     def __init__(
         self,
         *,
@@ -159,14 +187,45 @@ class Connection(_message.Message):
         updated_at_ms: _builtins.int = ...,
         inherited: _builtins.bool = ...,
         is_default: _builtins.bool = ...,
+        grants: _abc.Iterable[Global___ConnectionGrant] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "created_at_ms", b"created_at_ms", "credential_fields", b"credential_fields", "etag", b"etag", "id", b"id", "inherited", b"inherited", "is_default", b"is_default", "kind", b"kind", "name", b"name", "updated_at_ms", b"updated_at_ms", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "created_at_ms", b"created_at_ms", "credential_fields", b"credential_fields", "etag", b"etag", "grants", b"grants", "id", b"id", "inherited", b"inherited", "is_default", b"is_default", "kind", b"kind", "name", b"name", "updated_at_ms", b"updated_at_ms", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Connection: _TypeAlias = Connection  # noqa: Y015
+
+@_typing.final
+class ConnectionGrant(_message.Message):
+    """The first grant of a level closes the level to whoever is not named. Owners of the connection's workspace always may both. A grant adds nothing
+    to a role.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    level: Global___ConnectionLevel.ValueType
+    role: _members_pb2.MemberRole.ValueType
+    """One of these two. A role is the one in the connection's own workspace."""
+    user_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        level: Global___ConnectionLevel.ValueType = ...,
+        role: _members_pb2.MemberRole.ValueType = ...,
+        user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "role", b"role", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectionGrant: _TypeAlias = ConnectionGrant  # noqa: Y015
 
 @_typing.final
 class CreateConnectionRequest(_message.Message):
@@ -345,6 +404,8 @@ class UpdateConnectionRequest(_message.Message):
     ALLOWED_OPERATIONS_FIELD_NUMBER: _builtins.int
     REPLACE_ALLOWED_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
+    REPLACE_GRANTS_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     connection_id: _builtins.str
     etag: _builtins.str
@@ -354,12 +415,17 @@ class UpdateConnectionRequest(_message.Message):
     """Replaces the whole credential when set."""
     replace_allowed: _builtins.bool
     is_default: _builtins.bool
+    replace_grants: _builtins.bool
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Replaced when `replace_allowed` is true; at least one operation then."""
 
     @_builtins.property
     def allowed_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectionGrant]:
+        """Replaced when `replace_grants` is true."""
+
     def __init__(
         self,
         *,
@@ -373,10 +439,12 @@ class UpdateConnectionRequest(_message.Message):
         allowed_operations: _abc.Iterable[_builtins.str] | None = ...,
         replace_allowed: _builtins.bool = ...,
         is_default: _builtins.bool | None = ...,
+        grants: _abc.Iterable[Global___ConnectionGrant] | None = ...,
+        replace_grants: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_is_default", b"_is_default", "_name", b"_name", "config_json", b"config_json", "credential_json", b"credential_json", "is_default", b"is_default", "name", b"name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_is_default", b"_is_default", "_name", b"_name", "allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "connection_id", b"connection_id", "credential_json", b"credential_json", "etag", b"etag", "is_default", b"is_default", "name", b"name", "replace_allowed", b"replace_allowed", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_is_default", b"_is_default", "_name", b"_name", "allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "connection_id", b"connection_id", "credential_json", b"credential_json", "etag", b"etag", "grants", b"grants", "is_default", b"is_default", "name", b"name", "replace_allowed", b"replace_allowed", "replace_grants", b"replace_grants", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__config_json: _TypeAlias = _typing.Literal["config_json"]  # noqa: Y015
     _WhichOneofArgType__config_json: _TypeAlias = _typing.Literal["_config_json", b"_config_json"]  # noqa: Y015

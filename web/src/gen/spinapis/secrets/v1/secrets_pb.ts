@@ -4,16 +4,18 @@
 
 // Connections and their credentials. A credential goes in and comes out sealed to a runtime, never to a person.
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb";
+import type { MemberRole } from "../../auth/v1/members_pb";
+import { file_spinapis_auth_v1_members } from "../../auth/v1/members_pb";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file spinapis/secrets/v1/secrets.proto.
  */
 export const file_spinapis_secrets_v1_secrets: GenFile = /*@__PURE__*/
-  fileDesc("CiFzcGluYXBpcy9zZWNyZXRzL3YxL3NlY3JldHMucHJvdG8SE3NwaW5hcGlzLnNlY3JldHMudjEibgoOQ29ubmVjdGlvbktpbmQSDAoEbmFtZRgBIAEoCRIaChJjb25maWdfc2NoZW1hX2pzb24YAiABKAkSHgoWY3JlZGVudGlhbF9zY2hlbWFfanNvbhgDIAEoCRISCgpvcGVyYXRpb25zGAQgAygJIkMKGkxpc3RDb25uZWN0aW9uS2luZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImoKG0xpc3RDb25uZWN0aW9uS2luZHNSZXNwb25zZRIyCgVraW5kcxgBIAMoCzIjLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbktpbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqECCgpDb25uZWN0aW9uEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFQoNYWxsb3dlZF9ob3N0cxgGIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYByADKAkSGQoRY3JlZGVudGlhbF9maWVsZHMYCCADKAkSDwoHdmVyc2lvbhgJIAEoBBIMCgRldGFnGAogASgJEhUKDWNyZWF0ZWRfYXRfbXMYCyABKAMSFQoNdXBkYXRlZF9hdF9tcxgMIAEoAxIRCglpbmhlcml0ZWQYDSABKAgSEgoKaXNfZGVmYXVsdBgOIAEoCCLZAQoXQ3JlYXRlQ29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFwoPY3JlZGVudGlhbF9qc29uGAYgASgJEhUKDWFsbG93ZWRfaG9zdHMYByADKAkSGgoSYWxsb3dlZF9vcGVyYXRpb25zGAggAygJEhIKCmlzX2RlZmF1bHQYCSABKAgiTwoYQ3JlYXRlQ29ubmVjdGlvblJlc3BvbnNlEjMKCmNvbm5lY3Rpb24YASABKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24iQwoUR2V0Q29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhUKDWNvbm5lY3Rpb25faWQYAiABKAkiTAoVR2V0Q29ubmVjdGlvblJlc3BvbnNlEjMKCmNvbm5lY3Rpb24YASABKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24iYwoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSDAoEa2luZBgEIAEoCSJoChdMaXN0Q29ubmVjdGlvbnNSZXNwb25zZRI0Cgtjb25uZWN0aW9ucxgBIAMoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiwAIKF1VwZGF0ZUNvbm5lY3Rpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1jb25uZWN0aW9uX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEQoEbmFtZRgEIAEoCUgAiAEBEhgKC2NvbmZpZ19qc29uGAUgASgJSAGIAQESHAoPY3JlZGVudGlhbF9qc29uGAYgASgJSAKIAQESFQoNYWxsb3dlZF9ob3N0cxgHIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYCCADKAkSFwoPcmVwbGFjZV9hbGxvd2VkGAkgASgIEhcKCmlzX2RlZmF1bHQYCiABKAhIA4gBAUIHCgVfbmFtZUIOCgxfY29uZmlnX2pzb25CEgoQX2NyZWRlbnRpYWxfanNvbkINCgtfaXNfZGVmYXVsdCJPChhVcGRhdGVDb25uZWN0aW9uUmVzcG9uc2USMwoKY29ubmVjdGlvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbiJUChdEZWxldGVDb25uZWN0aW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFQoNY29ubmVjdGlvbl9pZBgCIAEoCRIMCgRldGFnGAMgASgJIhoKGERlbGV0ZUNvbm5lY3Rpb25SZXNwb25zZSJZChlSZXNvbHZlQ29ubmVjdGlvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpyZWZlcmVuY2VzGAIgAygJEhIKCnJ1bnRpbWVfaWQYAyABKAkiagoaUmVzb2x2ZUNvbm5lY3Rpb25zUmVzcG9uc2USNAoLY29ubmVjdGlvbnMYASADKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24SFgoOYnVuZGxlX3ZlcnNpb24YAiABKAQiZAoWU3luY0NyZWRlbnRpYWxzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEgoKcnVudGltZV9pZBgCIAEoCRINCgVoZWxsbxgDIAEoDBIRCgljaGFsbGVuZ2UYBCABKAwiQQoXU3luY0NyZWRlbnRpYWxzUmVzcG9uc2USDgoGc2VhbGVkGAEgASgMEhYKDmJ1bmRsZV92ZXJzaW9uGAIgASgEIoQBCgpLZXlWZXJzaW9uEg8KB3ZlcnNpb24YASABKAQSFQoNY3JlYXRlZF9hdF9tcxgCIAEoAxIXCg9kZXN0cm95ZWRfYXRfbXMYAyABKAMSDwoHY3VycmVudBgEIAEoCBIPCgdyZWZ1c2VkGAUgASgIEhMKC2NyZWRlbnRpYWxzGAYgASgFIlUKFkxpc3RLZXlWZXJzaW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImUKF0xpc3RLZXlWZXJzaW9uc1Jlc3BvbnNlEjEKCHZlcnNpb25zGAEgAygLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5LZXlWZXJzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI+ChBSb3RhdGVLZXlSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIUCgxmcm9tX3ZlcnNpb24YAiABKAQiRQoRUm90YXRlS2V5UmVzcG9uc2USMAoHdmVyc2lvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuS2V5VmVyc2lvbiJMChtTZXRNaW5pbXVtS2V5VmVyc2lvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhcKD21pbmltdW1fdmVyc2lvbhgCIAEoBCIeChxTZXRNaW5pbXVtS2V5VmVyc2lvblJlc3BvbnNlIlwKGERlc3Ryb3lLZXlWZXJzaW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoBBIZChFlcmFzZV9jcmVkZW50aWFscxgDIAEoCCI3ChlEZXN0cm95S2V5VmVyc2lvblJlc3BvbnNlEhoKEmVyYXNlZF9jcmVkZW50aWFscxgBIAEoBSItChVFcmFzZVdvcmtzcGFjZVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJIhgKFkVyYXNlV29ya3NwYWNlUmVzcG9uc2Uy3goKEUNvbm5lY3Rpb25TZXJ2aWNlEpYBChNMaXN0Q29ubmVjdGlvbktpbmRzEi8uc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbktpbmRzUmVxdWVzdBowLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdENvbm5lY3Rpb25LaW5kc1Jlc3BvbnNlIhyC0+STAhYSFC92MS9jb25uZWN0aW9uLWtpbmRzEqUBChBDcmVhdGVDb25uZWN0aW9uEiwuc3BpbmFwaXMuc2VjcmV0cy52MS5DcmVhdGVDb25uZWN0aW9uUmVxdWVzdBotLnNwaW5hcGlzLnNlY3JldHMudjEuQ3JlYXRlQ29ubmVjdGlvblJlc3BvbnNlIjSC0+STAi4iKS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zOgEqEqkBCg1HZXRDb25uZWN0aW9uEikuc3BpbmFwaXMuc2VjcmV0cy52MS5HZXRDb25uZWN0aW9uUmVxdWVzdBoqLnNwaW5hcGlzLnNlY3JldHMudjEuR2V0Q29ubmVjdGlvblJlc3BvbnNlIkGC0+STAjsSOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zL3tjb25uZWN0aW9uX2lkfRKfAQoPTGlzdENvbm5lY3Rpb25zEisuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbnNSZXF1ZXN0Giwuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZSIxgtPkkwIrEikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucxK1AQoQVXBkYXRlQ29ubmVjdGlvbhIsLnNwaW5hcGlzLnNlY3JldHMudjEuVXBkYXRlQ29ubmVjdGlvblJlcXVlc3QaLS5zcGluYXBpcy5zZWNyZXRzLnYxLlVwZGF0ZUNvbm5lY3Rpb25SZXNwb25zZSJEgtPkkwI+MjkvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucy97Y29ubmVjdGlvbl9pZH06ASoSsgEKEERlbGV0ZUNvbm5lY3Rpb24SLC5zcGluYXBpcy5zZWNyZXRzLnYxLkRlbGV0ZUNvbm5lY3Rpb25SZXF1ZXN0Gi0uc3BpbmFwaXMuc2VjcmV0cy52MS5EZWxldGVDb25uZWN0aW9uUmVzcG9uc2UiQYLT5JMCOyo5L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnMve2Nvbm5lY3Rpb25faWR9EqIBChJSZXNvbHZlQ29ubmVjdGlvbnMSLi5zcGluYXBpcy5zZWNyZXRzLnYxLlJlc29sdmVDb25uZWN0aW9uc1JlcXVlc3QaLy5zcGluYXBpcy5zZWNyZXRzLnYxLlJlc29sdmVDb25uZWN0aW9uc1Jlc3BvbnNlIiuC0+STAiUiIC92MS9pbnRlcm5hbC9jb25uZWN0aW9uczpyZXNvbHZlOgEqEqcBCg9TeW5jQ3JlZGVudGlhbHMSKy5zcGluYXBpcy5zZWNyZXRzLnYxLlN5bmNDcmVkZW50aWFsc1JlcXVlc3QaLC5zcGluYXBpcy5zZWNyZXRzLnYxLlN5bmNDcmVkZW50aWFsc1Jlc3BvbnNlIjmC0+STAjMiLi92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2NyZWRlbnRpYWxzOnN5bmM6ASoyvwYKCktleVNlcnZpY2USmAEKD0xpc3RLZXlWZXJzaW9ucxIrLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdEtleVZlcnNpb25zUmVxdWVzdBosLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdEtleVZlcnNpb25zUmVzcG9uc2UiKoLT5JMCJBIiL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0va2V5cxKQAQoJUm90YXRlS2V5EiUuc3BpbmFwaXMuc2VjcmV0cy52MS5Sb3RhdGVLZXlSZXF1ZXN0GiYuc3BpbmFwaXMuc2VjcmV0cy52MS5Sb3RhdGVLZXlSZXNwb25zZSI0gtPkkwIuIikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9rZXlzOnJvdGF0ZToBKhK1AQoUU2V0TWluaW11bUtleVZlcnNpb24SMC5zcGluYXBpcy5zZWNyZXRzLnYxLlNldE1pbmltdW1LZXlWZXJzaW9uUmVxdWVzdBoxLnNwaW5hcGlzLnNlY3JldHMudjEuU2V0TWluaW11bUtleVZlcnNpb25SZXNwb25zZSI4gtPkkwIyIi0vdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9rZXlzOnNldE1pbmltdW06ASoSswEKEURlc3Ryb3lLZXlWZXJzaW9uEi0uc3BpbmFwaXMuc2VjcmV0cy52MS5EZXN0cm95S2V5VmVyc2lvblJlcXVlc3QaLi5zcGluYXBpcy5zZWNyZXRzLnYxLkRlc3Ryb3lLZXlWZXJzaW9uUmVzcG9uc2UiP4LT5JMCOSI0L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0va2V5cy97dmVyc2lvbn06ZGVzdHJveToBKhKUAQoORXJhc2VXb3Jrc3BhY2USKi5zcGluYXBpcy5zZWNyZXRzLnYxLkVyYXNlV29ya3NwYWNlUmVxdWVzdBorLnNwaW5hcGlzLnNlY3JldHMudjEuRXJhc2VXb3Jrc3BhY2VSZXNwb25zZSIpgtPkkwIjIh4vdjEvaW50ZXJuYWwvY29ubmVjdGlvbnM6ZXJhc2U6ASpiBnByb3RvMw", [file_google_api_annotations]);
+  fileDesc("CiFzcGluYXBpcy9zZWNyZXRzL3YxL3NlY3JldHMucHJvdG8SE3NwaW5hcGlzLnNlY3JldHMudjEibgoOQ29ubmVjdGlvbktpbmQSDAoEbmFtZRgBIAEoCRIaChJjb25maWdfc2NoZW1hX2pzb24YAiABKAkSHgoWY3JlZGVudGlhbF9zY2hlbWFfanNvbhgDIAEoCRISCgpvcGVyYXRpb25zGAQgAygJIkMKGkxpc3RDb25uZWN0aW9uS2luZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImoKG0xpc3RDb25uZWN0aW9uS2luZHNSZXNwb25zZRIyCgVraW5kcxgBIAMoCzIjLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbktpbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJItcCCgpDb25uZWN0aW9uEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFQoNYWxsb3dlZF9ob3N0cxgGIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYByADKAkSGQoRY3JlZGVudGlhbF9maWVsZHMYCCADKAkSDwoHdmVyc2lvbhgJIAEoBBIMCgRldGFnGAogASgJEhUKDWNyZWF0ZWRfYXRfbXMYCyABKAMSFQoNdXBkYXRlZF9hdF9tcxgMIAEoAxIRCglpbmhlcml0ZWQYDSABKAgSEgoKaXNfZGVmYXVsdBgOIAEoCBI0CgZncmFudHMYDyADKAsyJC5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb25HcmFudCKDAQoPQ29ubmVjdGlvbkdyYW50EjMKBWxldmVsGAEgASgOMiQuc3BpbmFwaXMuc2VjcmV0cy52MS5Db25uZWN0aW9uTGV2ZWwSKgoEcm9sZRgCIAEoDjIcLnNwaW5hcGlzLmF1dGgudjEuTWVtYmVyUm9sZRIPCgd1c2VyX2lkGAMgASgJItkBChdDcmVhdGVDb25uZWN0aW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFwoPaWRlbXBvdGVuY3lfa2V5GAIgASgJEgwKBG5hbWUYAyABKAkSDAoEa2luZBgEIAEoCRITCgtjb25maWdfanNvbhgFIAEoCRIXCg9jcmVkZW50aWFsX2pzb24YBiABKAkSFQoNYWxsb3dlZF9ob3N0cxgHIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYCCADKAkSEgoKaXNfZGVmYXVsdBgJIAEoCCJPChhDcmVhdGVDb25uZWN0aW9uUmVzcG9uc2USMwoKY29ubmVjdGlvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbiJDChRHZXRDb25uZWN0aW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFQoNY29ubmVjdGlvbl9pZBgCIAEoCSJMChVHZXRDb25uZWN0aW9uUmVzcG9uc2USMwoKY29ubmVjdGlvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbiJjChZMaXN0Q29ubmVjdGlvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIMCgRraW5kGAQgASgJImgKF0xpc3RDb25uZWN0aW9uc1Jlc3BvbnNlEjQKC2Nvbm5lY3Rpb25zGAEgAygLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5Db25uZWN0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKOAwoXVXBkYXRlQ29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhUKDWNvbm5lY3Rpb25faWQYAiABKAkSDAoEZXRhZxgDIAEoCRIRCgRuYW1lGAQgASgJSACIAQESGAoLY29uZmlnX2pzb24YBSABKAlIAYgBARIcCg9jcmVkZW50aWFsX2pzb24YBiABKAlIAogBARIVCg1hbGxvd2VkX2hvc3RzGAcgAygJEhoKEmFsbG93ZWRfb3BlcmF0aW9ucxgIIAMoCRIXCg9yZXBsYWNlX2FsbG93ZWQYCSABKAgSFwoKaXNfZGVmYXVsdBgKIAEoCEgDiAEBEjQKBmdyYW50cxgLIAMoCzIkLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbkdyYW50EhYKDnJlcGxhY2VfZ3JhbnRzGAwgASgIQgcKBV9uYW1lQg4KDF9jb25maWdfanNvbkISChBfY3JlZGVudGlhbF9qc29uQg0KC19pc19kZWZhdWx0Ik8KGFVwZGF0ZUNvbm5lY3Rpb25SZXNwb25zZRIzCgpjb25uZWN0aW9uGAEgASgLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5Db25uZWN0aW9uIlQKF0RlbGV0ZUNvbm5lY3Rpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1jb25uZWN0aW9uX2lkGAIgASgJEgwKBGV0YWcYAyABKAkiGgoYRGVsZXRlQ29ubmVjdGlvblJlc3BvbnNlIlkKGVJlc29sdmVDb25uZWN0aW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCnJlZmVyZW5jZXMYAiADKAkSEgoKcnVudGltZV9pZBgDIAEoCSJqChpSZXNvbHZlQ29ubmVjdGlvbnNSZXNwb25zZRI0Cgtjb25uZWN0aW9ucxgBIAMoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbhIWCg5idW5kbGVfdmVyc2lvbhgCIAEoBCJkChZTeW5jQ3JlZGVudGlhbHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJEg0KBWhlbGxvGAMgASgMEhEKCWNoYWxsZW5nZRgEIAEoDCJBChdTeW5jQ3JlZGVudGlhbHNSZXNwb25zZRIOCgZzZWFsZWQYASABKAwSFgoOYnVuZGxlX3ZlcnNpb24YAiABKAQihAEKCktleVZlcnNpb24SDwoHdmVyc2lvbhgBIAEoBBIVCg1jcmVhdGVkX2F0X21zGAIgASgDEhcKD2Rlc3Ryb3llZF9hdF9tcxgDIAEoAxIPCgdjdXJyZW50GAQgASgIEg8KB3JlZnVzZWQYBSABKAgSEwoLY3JlZGVudGlhbHMYBiABKAUiVQoWTGlzdEtleVZlcnNpb25zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiZQoXTGlzdEtleVZlcnNpb25zUmVzcG9uc2USMQoIdmVyc2lvbnMYASADKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLktleVZlcnNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj4KEFJvdGF0ZUtleVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhQKDGZyb21fdmVyc2lvbhgCIAEoBCJFChFSb3RhdGVLZXlSZXNwb25zZRIwCgd2ZXJzaW9uGAEgASgLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5LZXlWZXJzaW9uIkwKG1NldE1pbmltdW1LZXlWZXJzaW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFwoPbWluaW11bV92ZXJzaW9uGAIgASgEIh4KHFNldE1pbmltdW1LZXlWZXJzaW9uUmVzcG9uc2UiXAoYRGVzdHJveUtleVZlcnNpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgEEhkKEWVyYXNlX2NyZWRlbnRpYWxzGAMgASgIIjcKGURlc3Ryb3lLZXlWZXJzaW9uUmVzcG9uc2USGgoSZXJhc2VkX2NyZWRlbnRpYWxzGAEgASgFIi0KFUVyYXNlV29ya3NwYWNlUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkiGAoWRXJhc2VXb3Jrc3BhY2VSZXNwb25zZSpqCg9Db25uZWN0aW9uTGV2ZWwSIAocQ09OTkVDVElPTl9MRVZFTF9VTlNQRUNJRklFRBAAEhgKFENPTk5FQ1RJT05fTEVWRUxfVVNFEAESGwoXQ09OTkVDVElPTl9MRVZFTF9NQU5BR0UQAjLeCgoRQ29ubmVjdGlvblNlcnZpY2USlgEKE0xpc3RDb25uZWN0aW9uS2luZHMSLy5zcGluYXBpcy5zZWNyZXRzLnYxLkxpc3RDb25uZWN0aW9uS2luZHNSZXF1ZXN0GjAuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbktpbmRzUmVzcG9uc2UiHILT5JMCFhIUL3YxL2Nvbm5lY3Rpb24ta2luZHMSpQEKEENyZWF0ZUNvbm5lY3Rpb24SLC5zcGluYXBpcy5zZWNyZXRzLnYxLkNyZWF0ZUNvbm5lY3Rpb25SZXF1ZXN0Gi0uc3BpbmFwaXMuc2VjcmV0cy52MS5DcmVhdGVDb25uZWN0aW9uUmVzcG9uc2UiNILT5JMCLiIpL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnM6ASoSqQEKDUdldENvbm5lY3Rpb24SKS5zcGluYXBpcy5zZWNyZXRzLnYxLkdldENvbm5lY3Rpb25SZXF1ZXN0Giouc3BpbmFwaXMuc2VjcmV0cy52MS5HZXRDb25uZWN0aW9uUmVzcG9uc2UiQYLT5JMCOxI5L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnMve2Nvbm5lY3Rpb25faWR9Ep8BCg9MaXN0Q29ubmVjdGlvbnMSKy5zcGluYXBpcy5zZWNyZXRzLnYxLkxpc3RDb25uZWN0aW9uc1JlcXVlc3QaLC5zcGluYXBpcy5zZWNyZXRzLnYxLkxpc3RDb25uZWN0aW9uc1Jlc3BvbnNlIjGC0+STAisSKS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zErUBChBVcGRhdGVDb25uZWN0aW9uEiwuc3BpbmFwaXMuc2VjcmV0cy52MS5VcGRhdGVDb25uZWN0aW9uUmVxdWVzdBotLnNwaW5hcGlzLnNlY3JldHMudjEuVXBkYXRlQ29ubmVjdGlvblJlc3BvbnNlIkSC0+STAj4yOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zL3tjb25uZWN0aW9uX2lkfToBKhKyAQoQRGVsZXRlQ29ubmVjdGlvbhIsLnNwaW5hcGlzLnNlY3JldHMudjEuRGVsZXRlQ29ubmVjdGlvblJlcXVlc3QaLS5zcGluYXBpcy5zZWNyZXRzLnYxLkRlbGV0ZUNvbm5lY3Rpb25SZXNwb25zZSJBgtPkkwI7KjkvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucy97Y29ubmVjdGlvbl9pZH0SogEKElJlc29sdmVDb25uZWN0aW9ucxIuLnNwaW5hcGlzLnNlY3JldHMudjEuUmVzb2x2ZUNvbm5lY3Rpb25zUmVxdWVzdBovLnNwaW5hcGlzLnNlY3JldHMudjEuUmVzb2x2ZUNvbm5lY3Rpb25zUmVzcG9uc2UiK4LT5JMCJSIgL3YxL2ludGVybmFsL2Nvbm5lY3Rpb25zOnJlc29sdmU6ASoSpwEKD1N5bmNDcmVkZW50aWFscxIrLnNwaW5hcGlzLnNlY3JldHMudjEuU3luY0NyZWRlbnRpYWxzUmVxdWVzdBosLnNwaW5hcGlzLnNlY3JldHMudjEuU3luY0NyZWRlbnRpYWxzUmVzcG9uc2UiOYLT5JMCMyIuL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY3JlZGVudGlhbHM6c3luYzoBKjK/BgoKS2V5U2VydmljZRKYAQoPTGlzdEtleVZlcnNpb25zEisuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0S2V5VmVyc2lvbnNSZXF1ZXN0Giwuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0S2V5VmVyc2lvbnNSZXNwb25zZSIqgtPkkwIkEiIvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9rZXlzEpABCglSb3RhdGVLZXkSJS5zcGluYXBpcy5zZWNyZXRzLnYxLlJvdGF0ZUtleVJlcXVlc3QaJi5zcGluYXBpcy5zZWNyZXRzLnYxLlJvdGF0ZUtleVJlc3BvbnNlIjSC0+STAi4iKS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2tleXM6cm90YXRlOgEqErUBChRTZXRNaW5pbXVtS2V5VmVyc2lvbhIwLnNwaW5hcGlzLnNlY3JldHMudjEuU2V0TWluaW11bUtleVZlcnNpb25SZXF1ZXN0GjEuc3BpbmFwaXMuc2VjcmV0cy52MS5TZXRNaW5pbXVtS2V5VmVyc2lvblJlc3BvbnNlIjiC0+STAjIiLS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2tleXM6c2V0TWluaW11bToBKhKzAQoRRGVzdHJveUtleVZlcnNpb24SLS5zcGluYXBpcy5zZWNyZXRzLnYxLkRlc3Ryb3lLZXlWZXJzaW9uUmVxdWVzdBouLnNwaW5hcGlzLnNlY3JldHMudjEuRGVzdHJveUtleVZlcnNpb25SZXNwb25zZSI/gtPkkwI5IjQvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9rZXlzL3t2ZXJzaW9ufTpkZXN0cm95OgEqEpQBCg5FcmFzZVdvcmtzcGFjZRIqLnNwaW5hcGlzLnNlY3JldHMudjEuRXJhc2VXb3Jrc3BhY2VSZXF1ZXN0Gisuc3BpbmFwaXMuc2VjcmV0cy52MS5FcmFzZVdvcmtzcGFjZVJlc3BvbnNlIimC0+STAiMiHi92MS9pbnRlcm5hbC9jb25uZWN0aW9uczplcmFzZToBKmIGcHJvdG8z", [file_google_api_annotations, file_spinapis_auth_v1_members]);
 
 /**
  * @generated from message spinapis.secrets.v1.ConnectionKind
@@ -185,6 +187,13 @@ export type Connection = Message<"spinapis.secrets.v1.Connection"> & {
    * @generated from field: bool is_default = 14;
    */
   isDefault: boolean;
+
+  /**
+   * Who may use and manage it; empty for everyone whose role may. Shown as `config_json` is.
+   *
+   * @generated from field: repeated spinapis.secrets.v1.ConnectionGrant grants = 15;
+   */
+  grants: ConnectionGrant[];
 };
 
 /**
@@ -193,6 +202,38 @@ export type Connection = Message<"spinapis.secrets.v1.Connection"> & {
  */
 export const ConnectionSchema: GenMessage<Connection> = /*@__PURE__*/
   messageDesc(file_spinapis_secrets_v1_secrets, 3);
+
+/**
+ * The first grant of a level closes the level to whoever is not named. Owners of the connection's workspace always may both. A grant adds nothing
+ * to a role.
+ *
+ * @generated from message spinapis.secrets.v1.ConnectionGrant
+ */
+export type ConnectionGrant = Message<"spinapis.secrets.v1.ConnectionGrant"> & {
+  /**
+   * @generated from field: spinapis.secrets.v1.ConnectionLevel level = 1;
+   */
+  level: ConnectionLevel;
+
+  /**
+   * One of these two. A role is the one in the connection's own workspace.
+   *
+   * @generated from field: spinapis.auth.v1.MemberRole role = 2;
+   */
+  role: MemberRole;
+
+  /**
+   * @generated from field: string user_id = 3;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.ConnectionGrant.
+ * Use `create(ConnectionGrantSchema)` to create a new message.
+ */
+export const ConnectionGrantSchema: GenMessage<ConnectionGrant> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 4);
 
 /**
  * @generated from message spinapis.secrets.v1.CreateConnectionRequest
@@ -255,7 +296,7 @@ export type CreateConnectionRequest = Message<"spinapis.secrets.v1.CreateConnect
  * Use `create(CreateConnectionRequestSchema)` to create a new message.
  */
 export const CreateConnectionRequestSchema: GenMessage<CreateConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 4);
+  messageDesc(file_spinapis_secrets_v1_secrets, 5);
 
 /**
  * @generated from message spinapis.secrets.v1.CreateConnectionResponse
@@ -272,7 +313,7 @@ export type CreateConnectionResponse = Message<"spinapis.secrets.v1.CreateConnec
  * Use `create(CreateConnectionResponseSchema)` to create a new message.
  */
 export const CreateConnectionResponseSchema: GenMessage<CreateConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 5);
+  messageDesc(file_spinapis_secrets_v1_secrets, 6);
 
 /**
  * @generated from message spinapis.secrets.v1.GetConnectionRequest
@@ -294,7 +335,7 @@ export type GetConnectionRequest = Message<"spinapis.secrets.v1.GetConnectionReq
  * Use `create(GetConnectionRequestSchema)` to create a new message.
  */
 export const GetConnectionRequestSchema: GenMessage<GetConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 6);
+  messageDesc(file_spinapis_secrets_v1_secrets, 7);
 
 /**
  * @generated from message spinapis.secrets.v1.GetConnectionResponse
@@ -311,7 +352,7 @@ export type GetConnectionResponse = Message<"spinapis.secrets.v1.GetConnectionRe
  * Use `create(GetConnectionResponseSchema)` to create a new message.
  */
 export const GetConnectionResponseSchema: GenMessage<GetConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 7);
+  messageDesc(file_spinapis_secrets_v1_secrets, 8);
 
 /**
  * @generated from message spinapis.secrets.v1.ListConnectionsRequest
@@ -345,7 +386,7 @@ export type ListConnectionsRequest = Message<"spinapis.secrets.v1.ListConnection
  * Use `create(ListConnectionsRequestSchema)` to create a new message.
  */
 export const ListConnectionsRequestSchema: GenMessage<ListConnectionsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 8);
+  messageDesc(file_spinapis_secrets_v1_secrets, 9);
 
 /**
  * @generated from message spinapis.secrets.v1.ListConnectionsResponse
@@ -367,7 +408,7 @@ export type ListConnectionsResponse = Message<"spinapis.secrets.v1.ListConnectio
  * Use `create(ListConnectionsResponseSchema)` to create a new message.
  */
 export const ListConnectionsResponseSchema: GenMessage<ListConnectionsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 9);
+  messageDesc(file_spinapis_secrets_v1_secrets, 10);
 
 /**
  * @generated from message spinapis.secrets.v1.UpdateConnectionRequest
@@ -426,6 +467,18 @@ export type UpdateConnectionRequest = Message<"spinapis.secrets.v1.UpdateConnect
    * @generated from field: optional bool is_default = 10;
    */
   isDefault?: boolean | undefined;
+
+  /**
+   * Replaced when `replace_grants` is true.
+   *
+   * @generated from field: repeated spinapis.secrets.v1.ConnectionGrant grants = 11;
+   */
+  grants: ConnectionGrant[];
+
+  /**
+   * @generated from field: bool replace_grants = 12;
+   */
+  replaceGrants: boolean;
 };
 
 /**
@@ -433,7 +486,7 @@ export type UpdateConnectionRequest = Message<"spinapis.secrets.v1.UpdateConnect
  * Use `create(UpdateConnectionRequestSchema)` to create a new message.
  */
 export const UpdateConnectionRequestSchema: GenMessage<UpdateConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 10);
+  messageDesc(file_spinapis_secrets_v1_secrets, 11);
 
 /**
  * @generated from message spinapis.secrets.v1.UpdateConnectionResponse
@@ -450,7 +503,7 @@ export type UpdateConnectionResponse = Message<"spinapis.secrets.v1.UpdateConnec
  * Use `create(UpdateConnectionResponseSchema)` to create a new message.
  */
 export const UpdateConnectionResponseSchema: GenMessage<UpdateConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 11);
+  messageDesc(file_spinapis_secrets_v1_secrets, 12);
 
 /**
  * @generated from message spinapis.secrets.v1.DeleteConnectionRequest
@@ -477,7 +530,7 @@ export type DeleteConnectionRequest = Message<"spinapis.secrets.v1.DeleteConnect
  * Use `create(DeleteConnectionRequestSchema)` to create a new message.
  */
 export const DeleteConnectionRequestSchema: GenMessage<DeleteConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 12);
+  messageDesc(file_spinapis_secrets_v1_secrets, 13);
 
 /**
  * @generated from message spinapis.secrets.v1.DeleteConnectionResponse
@@ -490,7 +543,7 @@ export type DeleteConnectionResponse = Message<"spinapis.secrets.v1.DeleteConnec
  * Use `create(DeleteConnectionResponseSchema)` to create a new message.
  */
 export const DeleteConnectionResponseSchema: GenMessage<DeleteConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 13);
+  messageDesc(file_spinapis_secrets_v1_secrets, 14);
 
 /**
  * @generated from message spinapis.secrets.v1.ResolveConnectionsRequest
@@ -521,7 +574,7 @@ export type ResolveConnectionsRequest = Message<"spinapis.secrets.v1.ResolveConn
  * Use `create(ResolveConnectionsRequestSchema)` to create a new message.
  */
 export const ResolveConnectionsRequestSchema: GenMessage<ResolveConnectionsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 14);
+  messageDesc(file_spinapis_secrets_v1_secrets, 15);
 
 /**
  * @generated from message spinapis.secrets.v1.ResolveConnectionsResponse
@@ -545,7 +598,7 @@ export type ResolveConnectionsResponse = Message<"spinapis.secrets.v1.ResolveCon
  * Use `create(ResolveConnectionsResponseSchema)` to create a new message.
  */
 export const ResolveConnectionsResponseSchema: GenMessage<ResolveConnectionsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 15);
+  messageDesc(file_spinapis_secrets_v1_secrets, 16);
 
 /**
  * @generated from message spinapis.secrets.v1.SyncCredentialsRequest
@@ -577,7 +630,7 @@ export type SyncCredentialsRequest = Message<"spinapis.secrets.v1.SyncCredential
  * Use `create(SyncCredentialsRequestSchema)` to create a new message.
  */
 export const SyncCredentialsRequestSchema: GenMessage<SyncCredentialsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 16);
+  messageDesc(file_spinapis_secrets_v1_secrets, 17);
 
 /**
  * @generated from message spinapis.secrets.v1.SyncCredentialsResponse
@@ -601,7 +654,7 @@ export type SyncCredentialsResponse = Message<"spinapis.secrets.v1.SyncCredentia
  * Use `create(SyncCredentialsResponseSchema)` to create a new message.
  */
 export const SyncCredentialsResponseSchema: GenMessage<SyncCredentialsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 17);
+  messageDesc(file_spinapis_secrets_v1_secrets, 18);
 
 /**
  * @generated from message spinapis.secrets.v1.KeyVersion
@@ -651,7 +704,7 @@ export type KeyVersion = Message<"spinapis.secrets.v1.KeyVersion"> & {
  * Use `create(KeyVersionSchema)` to create a new message.
  */
 export const KeyVersionSchema: GenMessage<KeyVersion> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 18);
+  messageDesc(file_spinapis_secrets_v1_secrets, 19);
 
 /**
  * @generated from message spinapis.secrets.v1.ListKeyVersionsRequest
@@ -678,7 +731,7 @@ export type ListKeyVersionsRequest = Message<"spinapis.secrets.v1.ListKeyVersion
  * Use `create(ListKeyVersionsRequestSchema)` to create a new message.
  */
 export const ListKeyVersionsRequestSchema: GenMessage<ListKeyVersionsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 19);
+  messageDesc(file_spinapis_secrets_v1_secrets, 20);
 
 /**
  * @generated from message spinapis.secrets.v1.ListKeyVersionsResponse
@@ -700,7 +753,7 @@ export type ListKeyVersionsResponse = Message<"spinapis.secrets.v1.ListKeyVersio
  * Use `create(ListKeyVersionsResponseSchema)` to create a new message.
  */
 export const ListKeyVersionsResponseSchema: GenMessage<ListKeyVersionsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 20);
+  messageDesc(file_spinapis_secrets_v1_secrets, 21);
 
 /**
  * @generated from message spinapis.secrets.v1.RotateKeyRequest
@@ -724,7 +777,7 @@ export type RotateKeyRequest = Message<"spinapis.secrets.v1.RotateKeyRequest"> &
  * Use `create(RotateKeyRequestSchema)` to create a new message.
  */
 export const RotateKeyRequestSchema: GenMessage<RotateKeyRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 21);
+  messageDesc(file_spinapis_secrets_v1_secrets, 22);
 
 /**
  * @generated from message spinapis.secrets.v1.RotateKeyResponse
@@ -741,7 +794,7 @@ export type RotateKeyResponse = Message<"spinapis.secrets.v1.RotateKeyResponse">
  * Use `create(RotateKeyResponseSchema)` to create a new message.
  */
 export const RotateKeyResponseSchema: GenMessage<RotateKeyResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 22);
+  messageDesc(file_spinapis_secrets_v1_secrets, 23);
 
 /**
  * @generated from message spinapis.secrets.v1.SetMinimumKeyVersionRequest
@@ -763,7 +816,7 @@ export type SetMinimumKeyVersionRequest = Message<"spinapis.secrets.v1.SetMinimu
  * Use `create(SetMinimumKeyVersionRequestSchema)` to create a new message.
  */
 export const SetMinimumKeyVersionRequestSchema: GenMessage<SetMinimumKeyVersionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 23);
+  messageDesc(file_spinapis_secrets_v1_secrets, 24);
 
 /**
  * @generated from message spinapis.secrets.v1.SetMinimumKeyVersionResponse
@@ -776,7 +829,7 @@ export type SetMinimumKeyVersionResponse = Message<"spinapis.secrets.v1.SetMinim
  * Use `create(SetMinimumKeyVersionResponseSchema)` to create a new message.
  */
 export const SetMinimumKeyVersionResponseSchema: GenMessage<SetMinimumKeyVersionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 24);
+  messageDesc(file_spinapis_secrets_v1_secrets, 25);
 
 /**
  * @generated from message spinapis.secrets.v1.DestroyKeyVersionRequest
@@ -805,7 +858,7 @@ export type DestroyKeyVersionRequest = Message<"spinapis.secrets.v1.DestroyKeyVe
  * Use `create(DestroyKeyVersionRequestSchema)` to create a new message.
  */
 export const DestroyKeyVersionRequestSchema: GenMessage<DestroyKeyVersionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 25);
+  messageDesc(file_spinapis_secrets_v1_secrets, 26);
 
 /**
  * @generated from message spinapis.secrets.v1.DestroyKeyVersionResponse
@@ -824,7 +877,7 @@ export type DestroyKeyVersionResponse = Message<"spinapis.secrets.v1.DestroyKeyV
  * Use `create(DestroyKeyVersionResponseSchema)` to create a new message.
  */
 export const DestroyKeyVersionResponseSchema: GenMessage<DestroyKeyVersionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 26);
+  messageDesc(file_spinapis_secrets_v1_secrets, 27);
 
 /**
  * @generated from message spinapis.secrets.v1.EraseWorkspaceRequest
@@ -841,7 +894,7 @@ export type EraseWorkspaceRequest = Message<"spinapis.secrets.v1.EraseWorkspaceR
  * Use `create(EraseWorkspaceRequestSchema)` to create a new message.
  */
 export const EraseWorkspaceRequestSchema: GenMessage<EraseWorkspaceRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 27);
+  messageDesc(file_spinapis_secrets_v1_secrets, 28);
 
 /**
  * @generated from message spinapis.secrets.v1.EraseWorkspaceResponse
@@ -854,7 +907,37 @@ export type EraseWorkspaceResponse = Message<"spinapis.secrets.v1.EraseWorkspace
  * Use `create(EraseWorkspaceResponseSchema)` to create a new message.
  */
 export const EraseWorkspaceResponseSchema: GenMessage<EraseWorkspaceResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 28);
+  messageDesc(file_spinapis_secrets_v1_secrets, 29);
+
+/**
+ * @generated from enum spinapis.secrets.v1.ConnectionLevel
+ */
+export enum ConnectionLevel {
+  /**
+   * @generated from enum value: CONNECTION_LEVEL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Its operations may be granted to the programs of these alone.
+   *
+   * @generated from enum value: CONNECTION_LEVEL_USE = 1;
+   */
+  USE = 1,
+
+  /**
+   * Only these change and delete it. They may use it as well.
+   *
+   * @generated from enum value: CONNECTION_LEVEL_MANAGE = 2;
+   */
+  MANAGE = 2,
+}
+
+/**
+ * Describes the enum spinapis.secrets.v1.ConnectionLevel.
+ */
+export const ConnectionLevelSchema: GenEnum<ConnectionLevel> = /*@__PURE__*/
+  enumDesc(file_spinapis_secrets_v1_secrets, 0);
 
 /**
  * @generated from service spinapis.secrets.v1.ConnectionService
