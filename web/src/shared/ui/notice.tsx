@@ -73,7 +73,9 @@ export function ProblemText({ problem, onRetry, onDismiss }: ProblemTextProps) {
   );
 }
 
-/** A single violation that the text repeats is not said twice. */
+/** Of a single violation that the text repeats only the field is left to say. */
 function violationsBeside({ text, violations }: Problem): Problem["violations"] {
-  return violations.length === 1 && text.includes(violations[0]?.description ?? "") ? [] : violations;
+  const [only, ...others] = violations;
+  if (!only || others.length > 0 || !text.includes(only.description)) return violations;
+  return only.field ? [{ field: only.field, description: "" }] : [];
 }
