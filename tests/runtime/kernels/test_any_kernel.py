@@ -117,6 +117,19 @@ async def test_a_death_is_noticed_at_once(pool: JupyterPool, tmp_path: Path) -> 
     await kernel.stop()
 
 
+async def test_a_launcher_that_dies_takes_its_kernels_and_is_started_again(pool: JupyterPool, tmp_path: Path) -> None:
+    first = await pool.take("python3", tmp_path / "a")
+    told: asyncio.Queue[str] = asyncio.Queue()
+    first.on_death(told.put)
+    launcher = psutil.Process(int(printed(await execute(first, "import os; print(os.getppid())"))))
+    launcher.kill()
+    assert "restart" in await asyncio.wait_for(told.get(), 5)
+    second = await pool.take("python3", tmp_path / "a")
+    await first.stop()
+    assert printed(await execute(second, "print(6 * 7)")).strip() == "42"
+    await second.stop()
+
+
 async def test_kernels_die_with_the_runtime(tmp_path: Path) -> None:
     program = f"""
 import asyncio, os

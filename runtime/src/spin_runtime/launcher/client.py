@@ -1,4 +1,7 @@
-"""The launcher as the server sees it: a process of its own, asked over a socket. It is started with the first question and ends with the server."""
+"""The launcher as the server sees it: a process of its own, asked over a socket.
+
+It ends with the server. If it dies before, its kernels die with it, and the next start begins another with the same rules.
+"""
 
 import asyncio
 import contextlib
@@ -22,7 +25,7 @@ class IsolationUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Started:
-    kernel: int
+    kernel: str
     pid: int
     # The server's own; readable when the kernel has ended.
     pidfd: int
@@ -44,6 +47,7 @@ class LauncherClient:
         async with self._beginning:
             if self._channel is not None:
                 return
+            await self._gone()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 command = [sys.executable, "-m", "spin_runtime.launcher", str(theirs.fileno())]
@@ -63,23 +67,28 @@ class LauncherClient:
         answer = await self._ask("start", asdict(wanted), descriptors=[stderr])
         return Started(answer.body["kernel"], answer.body["pid"], answer.descriptors[0])
 
-    async def signal(self, kernel: int, number: int) -> None:
+    async def signal(self, kernel: str, number: int) -> None:
         await self._ask("signal", kernel, number)
 
-    async def limit_memory(self, kernel: int, limit_bytes: int) -> None:
+    async def limit_memory(self, kernel: str, limit_bytes: int) -> None:
         await self._ask("limit_memory", kernel, limit_bytes)
 
-    async def admit(self, kernel: int, path: str) -> str:
+    async def admit(self, kernel: str, path: str) -> str:
         return str((await self._ask("admit", kernel, path)).body["path"])
 
-    async def release(self, kernel: int) -> None:
+    async def release(self, kernel: str) -> None:
         await self._ask("release", kernel)
 
     async def close(self) -> None:
         """Every kernel ends with it."""
         self._broken()
+        await self._gone()
+
+    async def _gone(self) -> None:
+        """Returns when the process has ended; it has been told, or has died."""
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)
+            self._process = None
 
     async def _ask(self, do: str, *arguments: object, descriptors: Sequence[int] = ()) -> wire.Packet:
         return _done(await self._asked(do, *arguments, descriptors=descriptors))

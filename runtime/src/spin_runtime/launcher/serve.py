@@ -4,6 +4,7 @@ It holds no secrets, because its children begin as copies of it.
 """
 
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +27,8 @@ class Launcher:
         self._rules: Rules | None = None
         self._machine = Machine(os.geteuid() == 0, 0, "")
         self._seccomp = b""
-        self._children: dict[int, Child] = {}
-        self._last = 0
+        # By names that no other launcher gave: a server may still hold those of one that died.
+        self._children: dict[str, Child] = {}
 
     def configure(self, rules: Mapping[str, Any]) -> Answer:
         if self._rules is not None:
@@ -45,9 +46,9 @@ class Launcher:
             child, descriptor = start(confinement, stderr)
         finally:
             os.close(stderr)
-        self._last += 1
-        self._children[self._last] = child
-        return {"kernel": self._last, "pid": child.pid}, (descriptor,)
+        kernel = secrets.token_hex(8)
+        self._children[kernel] = child
+        return {"kernel": kernel, "pid": child.pid}, (descriptor,)
 
     def _confinement(self, wanted: Start) -> Confinement:
         rules = self._rules
@@ -66,15 +67,15 @@ class Launcher:
             os.chown(f"{wanted.box}/connection.json", uid, rules.group)
         return Confinement(rules, wanted, self._machine, uid, self._seccomp)
 
-    def signal(self, kernel: int, number: int) -> Answer:
+    def signal(self, kernel: str, number: int) -> Answer:
         self._children[kernel].signal(number)
         return {}, ()
 
-    def limit_memory(self, kernel: int, wanted: int) -> Answer:
+    def limit_memory(self, kernel: str, wanted: int) -> Answer:
         self._children[kernel].limit_memory(wanted)
         return {}, ()
 
-    def admit(self, kernel: int, path: str) -> Answer:
+    def admit(self, kernel: str, path: str) -> Answer:
         """The broker's socket gets a second name, in the kernel's box, and the kernel's user as its owner."""
         confinement = self._children[kernel].confinement
         if not confinement.sandboxed:
@@ -86,7 +87,7 @@ class Launcher:
             os.chown(inside, confinement.uid, -1, follow_symlinks=False)
         return {"path": inside}, ()
 
-    def release(self, kernel: int) -> Answer:
+    def release(self, kernel: str) -> Answer:
         child = self._children.pop(kernel, None)
         if child is not None:
             child.end()
