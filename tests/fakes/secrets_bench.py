@@ -35,6 +35,7 @@ class SecretsBench:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
         # The running service's.
+        self.wiring: Any = None
         self.kek: KekProvider = open_provider(installation.platform.kek, {})
         self.access, self.log, self.workspaces = FakeAccess(), FakeLog(), FakeWorkspaces()
         self.enrolment = FakeEnrolment(installation.keys, WORKSPACE)

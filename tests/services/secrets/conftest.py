@@ -17,6 +17,7 @@ async def bench(tmp_path: Path, database_url: str) -> AsyncIterator[SecretsBench
     await made.start_peers()
     wiring = installation.wiring("secrets")
     made.kek = wiring.kek
+    made.wiring = wiring
     await installation.start(await build(wiring, KINDS), wiring)
     yield made
     await installation.close()

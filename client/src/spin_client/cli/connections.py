@@ -1,6 +1,8 @@
 """connection: list, create, show, grant, delete. Credentials go in by a file, standard input or a hidden prompt, and never come out."""
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,17 +15,23 @@ from spin_client.sdk.errors import SpinError
 from spinapis.secrets.v1 import secrets_pb2
 
 group = typer.Typer(help="Connections to other systems.", no_args_is_help=True)
+DAY_MS = 86_400_000
 Name = Annotated[str, typer.Argument(metavar="CONNECTION", help="Name or id.")]
 
 
 @group.command("list")
-def list_connections(context: typer.Context, kind: Annotated[str, typer.Option(help="Only this kind.")] = "") -> None:
+def list_connections(
+    context: typer.Context,
+    kind: Annotated[str, typer.Option(help="Only this kind.")] = "",
+    expiring: Annotated[int | None, typer.Option(metavar="DAYS", help="Only those whose credential expires within so many days.", min=0)] = None,
+) -> None:
     """The connections that you may know of."""
 
     async def body(command: Command) -> None:
         async with command.platform() as platform:
             workspace = await command.workspace(platform)
-            request = secrets_pb2.ListConnectionsRequest(workspace_id=workspace.id, kind=kind)
+            before = 0 if expiring is None else int(time.time() * 1000) + expiring * DAY_MS
+            request = secrets_pb2.ListConnectionsRequest(workspace_id=workspace.id, kind=kind, expires_before_ms=before)
             found = await all_of(platform.connections.ListConnections, request, "connections")
             columns = ["id", "name", "kind", "allowed_hosts", "credential_fields", "is_default"]
             command.out.rows(columns, [plain(c) for c in found], empty="No connections yet: spinctl connection create NAME --kind KIND")
@@ -44,6 +52,7 @@ def create(
     no_credential: Annotated[bool, typer.Option("--no-credential", help="It needs none.")] = False,
     host: Annotated[list[str] | None, typer.Option(help="Host that the credential may be sent to; repeat for more.")] = None,
     operation: Annotated[list[str] | None, typer.Option(help="Operation that cells may use; repeat for more. None: all of its kind.")] = None,
+    expires: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day that the credential expires; the log reminds.")] = None,
     default: Annotated[bool, typer.Option("--default", help="The first choice of its kind.")] = False,
 ) -> None:
     """Make a connection. Its credential is encrypted at once and can be replaced, but not read."""
@@ -63,6 +72,7 @@ def create(
                 allowed_hosts=host or [],
                 allowed_operations=operation or [],
                 is_default=default,
+                expires_at_ms=int(expires.replace(tzinfo=UTC).timestamp() * 1000) if expires else 0,
             )
             made = (await platform.connections.CreateConnection(request)).connection
             command.out.done(f"Made the connection {made.name} ({made.id}).", plain(made))

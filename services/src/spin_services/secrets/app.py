@@ -13,6 +13,7 @@ from spin_services.secrets.key_service import KeyService
 from spin_services.secrets.key_store import KeyVersions
 from spin_services.secrets.keyring import Keyring
 from spin_services.secrets.kinds import Kinds
+from spin_services.secrets.reminders import Reminders
 from spin_services.secrets.service import ConnectionService
 from spin_services.secrets.settings import from_environment
 from spin_services.secrets.store import ConnectionStore
@@ -35,5 +36,5 @@ async def build(wiring: Wiring, kinds: Mapping[str, ConnectionKind] | None = Non
             (add_ConnectionServiceServicer_to_server, service, "spinapis.secrets.v1.ConnectionService"),
             (add_KeyServiceServicer_to_server, KeyService(versions, credentials, wiring.peers), "spinapis.secrets.v1.KeyService"),
         ),
-        background=(credentials.run,),
+        background=(credentials.run, Reminders(store, wiring.peers, wiring.clock).run),
     )

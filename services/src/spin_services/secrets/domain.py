@@ -17,6 +17,8 @@ from spin_services.secrets.grants import Grant
 
 MAX_JSON = 64 * 1024
 MAX_LIST = 100
+# The year 10000.
+LATEST_MS = 253_402_300_800_000
 OPERATION = re.compile(r"[a-z0-9_]{1,60}(\.[a-z0-9_*]{1,60}){0,4}")
 HOST = re.compile(r"(?:\*|[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(:[1-9][0-9]{0,4})?")
 
@@ -44,6 +46,8 @@ class Connection:
     updated_at_ms: int
     is_default: bool
     grants: tuple[Grant, ...]
+    # 0 for never.
+    expires_at_ms: int
 
     @property
     def etag(self) -> str:
@@ -58,6 +62,7 @@ class NewConnection:
     allowed_hosts: tuple[str, ...]
     allowed_operations: tuple[str, ...]
     is_default: bool
+    expires_at_ms: int
     credential: Mapping[str, Any] = field(repr=False)
 
 
@@ -71,11 +76,12 @@ class Changes:
     allowed_operations: tuple[str, ...] | None = None
     is_default: bool | None = None
     grants: tuple[Grant, ...] | None = None
+    expires_at_ms: int | None = None
     credential: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def names(self) -> list[str]:
         """The parts that change, for the log."""
-        parts = ("name", "config_json", "allowed_hosts", "allowed_operations", "is_default", "grants", "credential")
+        parts = ("name", "config_json", "allowed_hosts", "allowed_operations", "is_default", "grants", "expires_at_ms", "credential")
         return [part for part in parts if getattr(self, part) is not None]
 
 
@@ -109,6 +115,12 @@ def check_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
 
 def check_operations(operations: Iterable[str]) -> tuple[str, ...]:
     return _checked("allowed_operations", operations, OPERATION, 'An operation is a dotted name such as "rest.request".')
+
+
+def check_expiry(expires_at_ms: int) -> int:
+    if not 0 <= expires_at_ms < LATEST_MS:
+        raise FieldInvalid("expires_at_ms", "A time is in milliseconds since 1970, and 0 means never.")
+    return expires_at_ms
 
 
 def check_grants(grants: Sequence[Grant]) -> tuple[Grant, ...]:

@@ -77,11 +77,12 @@ class ConnectionService(ConnectionServiceServicer):
         return pb.GetConnectionResponse(connection=wire.to_connection(found, request.workspace_id, whole=whole))
 
     async def ListConnections(self, request: pb.ListConnectionsRequest, context: Any) -> pb.ListConnectionsResponse:
-        listing = f"connections:{request.workspace_id}:{request.kind}"
+        listing = f"connections:{request.workspace_id}:{request.kind}:{request.expires_before_ms}"
         position = pages.decode(listing, request.page_token)
         after = (str(position[0]), str(position[1])) if position else ("", "")
         limit = pages.clamp(request.page_size)
-        found = await self._store.page(await self._places.line(request.workspace_id), request.kind, after, limit + 1)
+        line = await self._places.line(request.workspace_id)
+        found = await self._store.page(line, request.kind, request.expires_before_ms, after, limit + 1)
         token = pages.encode(listing, found[limit - 1].name, found[limit - 1].id) if len(found) > limit else ""
         whole = has_permission(current_caller(), "connection.read")
         shown = [wire.to_connection(one, request.workspace_id, whole=whole) for one in found[:limit]]

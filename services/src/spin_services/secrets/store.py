@@ -134,11 +134,19 @@ class ConnectionStore:
             raise ConnectionUnknown
         return _connection(row)
 
-    async def page(self, chain: Sequence[str], kind: str, after: tuple[str, str], limit: int) -> list[Connection]:
+    async def expiring(self, before_ms: int) -> list[Connection]:
+        """Of all workspaces."""
+        soon = (col(ConnectionRow.expires_at_ms) > 0, col(ConnectionRow.expires_at_ms) < before_ms)
+        async with self._database.reading() as session:
+            return [_connection(row) for row in await session.scalars(select(ConnectionRow).where(*soon))]
+
+    async def page(self, chain: Sequence[str], kind: str, expires_before_ms: int, after: tuple[str, str], limit: int) -> list[Connection]:
         """By name, then id."""
         query = select(ConnectionRow).where(col(ConnectionRow.workspace_id).in_(chain))
         if kind:
             query = query.where(col(ConnectionRow.kind) == kind)
+        if expires_before_ms:
+            query = query.where(col(ConnectionRow.expires_at_ms) > 0, col(ConnectionRow.expires_at_ms) < expires_before_ms)
         name, connection_id = after
         query = query.where((col(ConnectionRow.name) > name) | ((col(ConnectionRow.name) == name) & (col(ConnectionRow.id) > connection_id)))
         async with self._database.reading() as session:
@@ -201,6 +209,7 @@ def _new_row(workspace_id: str, connection_id: str, new: NewConnection, now_ms: 
         created_at_ms=now_ms,
         updated_at_ms=now_ms,
         is_default=new.is_default,
+        expires_at_ms=new.expires_at_ms,
     )
 
 
@@ -215,6 +224,8 @@ def _change(row: ConnectionRow, changes: Changes) -> None:
         row.allowed_operations = _list(changes.allowed_operations)
     if changes.grants is not None:
         row.grants = orjson.dumps([[grant.level, grant.role, grant.user_id] for grant in changes.grants]).decode()
+    if changes.expires_at_ms is not None:
+        row.expires_at_ms = changes.expires_at_ms
     if changes.is_default is not None:
         row.is_default = changes.is_default
 
@@ -234,6 +245,7 @@ def _connection(row: ConnectionRow) -> Connection:
         updated_at_ms=row.updated_at_ms,
         is_default=row.is_default,
         grants=tuple(Grant(*said) for said in orjson.loads(row.grants)),
+        expires_at_ms=row.expires_at_ms,
     )
 
 

@@ -28,6 +28,8 @@ class ConnectionRow(SecretsRow, table=True):
     is_default: bool
     # JSON array of [level, role, user].
     grants: str = "[]"
+    # 0 for never.
+    expires_at_ms: int = Field(sa_type=BigInteger)
 
 
 class CredentialRow(SecretsRow, table=True):

@@ -40,6 +40,7 @@ def new_connection(request: pb.CreateConnectionRequest, kinds: Kinds) -> NewConn
                 allowed_hosts=domain.check_hosts(request.allowed_hosts),
                 allowed_operations=domain.check_operations(request.allowed_operations),
                 is_default=request.is_default,
+                expires_at_ms=domain.check_expiry(request.expires_at_ms),
                 credential=domain.read_object("credential_json", request.credential_json),
             )
         )
@@ -56,6 +57,7 @@ def changes(request: pb.UpdateConnectionRequest, kind: str, kinds: Kinds) -> Cha
             allowed_hosts=domain.check_hosts(request.allowed_hosts) if request.replace_allowed else None,
             allowed_operations=domain.check_operations(request.allowed_operations) if request.replace_allowed else None,
             is_default=request.is_default if request.HasField("is_default") else None,
+            expires_at_ms=_new_expiry(request),
             grants=domain.check_grants([_grant(said) for said in request.grants]) if request.replace_grants else None,
             credential=domain.read_object("credential_json", request.credential_json) if request.HasField("credential_json") else None,
         )
@@ -70,6 +72,13 @@ def _read(make: Callable[[], T]) -> T:
         return make()
     except FieldInvalid as fault:
         raise invalid(fault.field, str(fault)) from None
+
+
+def _new_expiry(request: pb.UpdateConnectionRequest) -> int | None:
+    """The date of an old credential says nothing of a new one."""
+    if request.HasField("expires_at_ms"):
+        return domain.check_expiry(request.expires_at_ms)
+    return 0 if request.HasField("credential_json") else None
 
 
 def _grant(said: pb.ConnectionGrant) -> Grant:
@@ -128,6 +137,7 @@ def to_connection(connection: Connection, workspace_id: str, *, whole: bool) -> 
                 created_at_ms=connection.created_at_ms,
                 updated_at_ms=connection.updated_at_ms,
                 grants=map(_shown_grant, connection.grants),
+                expires_at_ms=connection.expires_at_ms,
             )
         )
     return shown
@@ -148,6 +158,16 @@ def log_entry(kind: str, user_id: str, connection: Connection, attempt: str, cha
         idempotency_key=f"{kind}:{connection.id}:{connection.version}:{attempt}",
         type=kind,
         user_id=user_id,
+        subjects=[f"connection:{connection.id}"],
+        body_json=orjson.dumps(body).decode(),
+    )
+
+
+def expiry_entry(connection: Connection) -> NewEntry:
+    body = {"connection_id": connection.id, "name": connection.name, "kind": connection.kind, "expires_at_ms": connection.expires_at_ms}
+    return NewEntry(
+        idempotency_key=f"connection.expiring:{connection.id}:{connection.expires_at_ms}",
+        type="connection.expiring",
         subjects=[f"connection:{connection.id}"],
         body_json=orjson.dumps(body).decode(),
     )

@@ -141,6 +141,7 @@ class Connection(_message.Message):
     INHERITED_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     GRANTS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     workspace_id: _builtins.str
     name: _builtins.str
@@ -158,6 +159,8 @@ class Connection(_message.Message):
     """The workspace's first choice of its kind. No cell takes it unasked: a REST cell that names no connection uses none and runs in the
     kernel.
     """
+    expires_at_ms: _builtins.int
+    """When the credential expires, as whoever entered it said; 0 for never. The workspace's log has `connection.expiring` two weeks before."""
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -188,10 +191,11 @@ class Connection(_message.Message):
         inherited: _builtins.bool = ...,
         is_default: _builtins.bool = ...,
         grants: _abc.Iterable[Global___ConnectionGrant] | None = ...,
+        expires_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "created_at_ms", b"created_at_ms", "credential_fields", b"credential_fields", "etag", b"etag", "grants", b"grants", "id", b"id", "inherited", b"inherited", "is_default", b"is_default", "kind", b"kind", "name", b"name", "updated_at_ms", b"updated_at_ms", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "created_at_ms", b"created_at_ms", "credential_fields", b"credential_fields", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "grants", b"grants", "id", b"id", "inherited", b"inherited", "is_default", b"is_default", "kind", b"kind", "name", b"name", "updated_at_ms", b"updated_at_ms", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,6 +244,7 @@ class CreateConnectionRequest(_message.Message):
     ALLOWED_HOSTS_FIELD_NUMBER: _builtins.int
     ALLOWED_OPERATIONS_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     idempotency_key: _builtins.str
     name: _builtins.str
@@ -249,6 +254,8 @@ class CreateConnectionRequest(_message.Message):
     credential_json: _builtins.str
     """JSON object; write-only."""
     is_default: _builtins.bool
+    expires_at_ms: _builtins.int
+    """When the credential expires; 0 for never."""
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -267,10 +274,11 @@ class CreateConnectionRequest(_message.Message):
         allowed_hosts: _abc.Iterable[_builtins.str] | None = ...,
         allowed_operations: _abc.Iterable[_builtins.str] | None = ...,
         is_default: _builtins.bool = ...,
+        expires_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "credential_json", b"credential_json", "idempotency_key", b"idempotency_key", "is_default", b"is_default", "kind", b"kind", "name", b"name", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "idempotency_key", b"idempotency_key", "is_default", b"is_default", "kind", b"kind", "name", b"name", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -346,11 +354,14 @@ class ListConnectionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    EXPIRES_BEFORE_MS_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     page_size: _builtins.int
     page_token: _builtins.str
     kind: _builtins.str
     """Only this kind, when set."""
+    expires_before_ms: _builtins.int
+    """Only those whose credential expires before this, when set."""
     def __init__(
         self,
         *,
@@ -358,10 +369,11 @@ class ListConnectionsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         kind: _builtins.str = ...,
+        expires_before_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_before_ms", b"expires_before_ms", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -406,6 +418,7 @@ class UpdateConnectionRequest(_message.Message):
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     GRANTS_FIELD_NUMBER: _builtins.int
     REPLACE_GRANTS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     connection_id: _builtins.str
     etag: _builtins.str
@@ -416,6 +429,8 @@ class UpdateConnectionRequest(_message.Message):
     replace_allowed: _builtins.bool
     is_default: _builtins.bool
     replace_grants: _builtins.bool
+    expires_at_ms: _builtins.int
+    """0 for never. A new credential without a date has none."""
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Replaced when `replace_allowed` is true; at least one operation then."""
@@ -441,15 +456,18 @@ class UpdateConnectionRequest(_message.Message):
         is_default: _builtins.bool | None = ...,
         grants: _abc.Iterable[Global___ConnectionGrant] | None = ...,
         replace_grants: _builtins.bool = ...,
+        expires_at_ms: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_is_default", b"_is_default", "_name", b"_name", "config_json", b"config_json", "credential_json", b"credential_json", "is_default", b"is_default", "name", b"name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_expires_at_ms", b"_expires_at_ms", "_is_default", b"_is_default", "_name", b"_name", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "is_default", b"is_default", "name", b"name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_is_default", b"_is_default", "_name", b"_name", "allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "connection_id", b"connection_id", "credential_json", b"credential_json", "etag", b"etag", "grants", b"grants", "is_default", b"is_default", "name", b"name", "replace_allowed", b"replace_allowed", "replace_grants", b"replace_grants", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_expires_at_ms", b"_expires_at_ms", "_is_default", b"_is_default", "_name", b"_name", "allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "connection_id", b"connection_id", "credential_json", b"credential_json", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "grants", b"grants", "is_default", b"is_default", "name", b"name", "replace_allowed", b"replace_allowed", "replace_grants", b"replace_grants", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__config_json: _TypeAlias = _typing.Literal["config_json"]  # noqa: Y015
     _WhichOneofArgType__config_json: _TypeAlias = _typing.Literal["_config_json", b"_config_json"]  # noqa: Y015
     _WhichOneofReturnType__credential_json: _TypeAlias = _typing.Literal["credential_json"]  # noqa: Y015
     _WhichOneofArgType__credential_json: _TypeAlias = _typing.Literal["_credential_json", b"_credential_json"]  # noqa: Y015
+    _WhichOneofReturnType__expires_at_ms: _TypeAlias = _typing.Literal["expires_at_ms"]  # noqa: Y015
+    _WhichOneofArgType__expires_at_ms: _TypeAlias = _typing.Literal["_expires_at_ms", b"_expires_at_ms"]  # noqa: Y015
     _WhichOneofReturnType__is_default: _TypeAlias = _typing.Literal["is_default"]  # noqa: Y015
     _WhichOneofArgType__is_default: _TypeAlias = _typing.Literal["_is_default", b"_is_default"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
@@ -458,6 +476,8 @@ class UpdateConnectionRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__config_json) -> _WhichOneofReturnType__config_json | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__credential_json) -> _WhichOneofReturnType__credential_json | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at_ms) -> _WhichOneofReturnType__expires_at_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__is_default) -> _WhichOneofReturnType__is_default | None: ...
     @_typing.overload
