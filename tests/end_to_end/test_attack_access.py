@@ -24,13 +24,14 @@ CREDENTIAL = "s3cret-of-the-first-workspace"
 # Who may call what: O owner, E editor, A agent, V viewer, U auditor. Written down by hand: the policy itself is what is tested.
 ALLOWED = {
     "OEAVU": "GetWorkspace WatchWorkspace ListMembers GetRuntime ListRuntimes GetRuntimeTrust GetTrustState GetCheckpoint GetConsistencyProof "
-    "ListRuns ListRunOutputs",
+    "ListRuns ListRunOutputs GetApproval ListApprovals",
     "OEAV": "GetNotebook ListNotebooks ListNotebookVersions GetNotebookVersion ExportNotebook GetSession ListSessions ValidateCell GetConnection "
     "ListConnections IssueCapability UploadReceipts UploadOutputs",
-    "OEA": "OpenSession EndSession CompileCell SyncCredentials SaveCellOutputs",
+    "OEA": "CancelApproval OpenSession EndSession CompileCell SyncCredentials SaveCellOutputs",
     "OEU": "ListEntries WatchEntries GetInclusionProof ExportLog ListAlarms",
     "OE": "CreateNotebook UpdateNotebook DeleteNotebook RestoreNotebookVersion ImportNotebook CreateConnection UpdateConnection DeleteConnection "
-    "AddMember UpdateMember RemoveMember CreateApiKey ListApiKeys RevokeApiKey CreateRuntime RegisterPairing EnrolRuntime ListKeyVersions",
+    "AddMember UpdateMember RemoveMember CreateApiKey ListApiKeys RevokeApiKey CreateRuntime RegisterPairing EnrolRuntime ListKeyVersions "
+    "DecideApproval",
     "O": "ConfirmRuntime RevokeRuntime UpdateRuntime DeleteRuntime UpdateWorkspace DeleteWorkspace RotateKey SetMinimumKeyVersion DestroyKeyVersion",
 }
 WHO_MAY = {name: letters for letters, names in ALLOWED.items() for name in names.split()}

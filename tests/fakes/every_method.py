@@ -1,5 +1,6 @@
 """All RPCs of the platform, from the descriptors that the gateway serves by: for tests that leave none out."""
 
+import importlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,8 @@ def every_method() -> Iterator[Method]:
     for file in descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file:
         for service in file.service:
             if file.package.startswith("spinapis."):
+                # Only an imported file is in the pool.
+                importlib.import_module(file.name.removesuffix(".proto").replace("/", ".") + "_pb2")
                 for method in pool.FindServiceByName(f"{file.package}.{service.name}").methods:
                     yield Method(method)
 
