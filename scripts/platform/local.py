@@ -110,6 +110,8 @@ async def sign_in_token(settings: Settings) -> str:
 
 async def _runtime(platform: Platform, workspace_id: str, settings: Settings, supervisor: Supervisor) -> workspaces_pb2.Runtime:
     record = await sample.runtime(platform, workspace_id, settings)
+    if unread := programs.out_of_reach(settings):
+        say(f"  the runtime's processes and its kernels share root's user (SPIN_UIDS=shared): users of their own could not read {unread}")
     token_file = settings.runtime_token_file
     if token_file.exists():
         with step(f"starting the runtime on {settings.runtime_url}"):

@@ -14,6 +14,7 @@ from scripts.gateway.render import render
 from scripts.gateway.values import SERVICES, Profile
 from scripts.platform.settings import ROOT, Settings
 from scripts.platform.supervisor import Program
+from spin_runtime import accounts
 
 POLL_S = 0.05
 QUICK_RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
@@ -39,9 +40,18 @@ def runtime(settings: Settings, token: str) -> Program:
         "SPIN_LISTEN": "127.0.0.1",
         "SPIN_RUNTIME_PORT": str(settings.runtime_port),
     }
+    if out_of_reach(settings):
+        environment["SPIN_UIDS"] = accounts.SHARED
     if settings.otlp_endpoint:
         environment |= {"SPIN_OTLP_ENDPOINT": settings.otlp_endpoint, "SPIN_TRACE_RATIO": str(settings.trace_ratio)}
     return Program("runtime", [str(BIN / "spin-runtime")], environment, _http_ready(f"http://127.0.0.1:{settings.runtime_port}/healthz"))
+
+
+def out_of_reach(settings: Settings) -> str:
+    """What other users cannot read, where the platform is started as root; empty when users of its own can run the runtime."""
+    if os.geteuid() != 0:
+        return ""
+    return accounts.unreachable(accounts.SERVER_UID, [*accounts.program_files(), settings.data])
 
 
 def service_environment(settings: Settings) -> dict[str, str]:

@@ -92,14 +92,15 @@ print("NAMES", *sorted(os.environ))
 """
 ABOVE = """
 import os
-found = []
+found = refused = 0
 for pid in filter(str.isdigit, os.listdir("/proc")):
     try:
-        if b"spin-runtime" in open(f"/proc/{pid}/cmdline", "rb").read():
-            found.append(open(f"/proc/{pid}/environ", "rb").read().count(b"spin1."))
+        if b"spin_runtime" in open(f"/proc/{pid}/cmdline", "rb").read():
+            found += 1
+            open(f"/proc/{pid}/environ", "rb")
     except OSError:
-        pass
-print("TOKENS", len(found), sum(found))
+        refused += 1
+print("ENVIRONMENTS", found, refused)
 """
 ARGUMENTS = """
 import os
@@ -122,8 +123,9 @@ async def test_a_kernels_environment(client: HandClient) -> None:
 
 async def test_a_kernel_that_reads_the_runtimes_environment(client: HandClient) -> None:
     """The token opens the runtime's disk, so a kernel must not find it in /proc either."""
-    _, runtimes, tokens = (await printed(client, ABOVE)).split()
-    assert (int(runtimes) > 0, int(tokens)) == (True, 0)
+    _, processes, refused = (await printed(client, ABOVE)).split()
+    assert int(processes) >= 2
+    assert int(refused) >= int(processes)
 
 
 async def test_a_kernel_that_reads_everybodys_arguments(client: HandClient) -> None:

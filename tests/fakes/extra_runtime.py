@@ -35,6 +35,7 @@ class ExtraRuntime:
             "SPIN_LISTEN": "0.0.0.0",
             "SPIN_RUNTIME_PORT": str(self.port),
             "SPIN_SPARE_KERNELS": "0",
+            "SPIN_UIDS": "shared",
         }
         return kept | own | extra
 

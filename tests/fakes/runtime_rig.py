@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,10 +156,12 @@ class Seat:
         await self.until(lambda frame: frame.kernel_state.phase == f.KERNEL_PHASE_IDLE)
         return self.epoch
 
-    def sealed(self, code: str, cell_id: str = "cell-1", **program: Any) -> tuple[bytes, run_pb2.RunNonce]:
+    def sealed(
+        self, code: str, cell_id: str = "cell-1", uses: Sequence[run_pb2.ConnectionUse] = (), **program: Any
+    ) -> tuple[bytes, run_pb2.RunNonce]:
         # A real clock moves between the times that a document holds: stay clear of the limits.
         expires = {"expires_at_ms": self.plane.clock() + MINUTE_MS}
-        grant = self.plane.run_grant(self.person, self.hello, self.epoch, cell_id=cell_id, **expires)
+        grant = self.plane.run_grant(self.person, self.hello, self.epoch, cell_id=cell_id, connections=uses, **expires)
         program = expires | program
         return self.plane.seal(self.plane.program(grant, code, **program), self.hello), grant.nonce
 
@@ -174,6 +176,12 @@ class Seat:
 
     async def run(self, code: str, **program: Any) -> f.RunState:
         return await self.ended(await self.submit(code, **program))
+
+    async def printed(self, code: str, **program: Any) -> str:
+        """What this code alone printed."""
+        before = len(self.text())
+        await self.run(code, **program)
+        return self.text()[before:]
 
     def outputs(self) -> list[f.Output]:
         return [output for data in self.stream for output in f.RuntimeFrame.FromString(data).outputs.outputs]
@@ -193,14 +201,18 @@ def variables_of(home: Path, plane: ControlPlane) -> dict[str, str]:
         "SPIN_RUNTIME_PORT": "0",
         "SPIN_SPARE_KERNELS": "0",
         "SPIN_STOP_GRACE_S": "1",
+        "SPIN_UIDS": "shared",
     }
 
 
 @asynccontextmanager
-async def spawned(home: Path, plane: ControlPlane | None = None, *, paired: bool = True, **environment: str) -> AsyncIterator[Process]:
+async def spawned(
+    home: Path, plane: ControlPlane | None = None, *, paired: bool = True, within: Sequence[str] = (), **environment: str
+) -> AsyncIterator[Process]:
+    """`within` is a command that runs the program."""
     plane = plane or ControlPlane(clock=wall_clock_ms)  # type: ignore[arg-type]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "spin_runtime.main", env=variables_of(home, plane) | environment, stderr=asyncio.subprocess.PIPE
+        *within, sys.executable, "-m", "spin_runtime.main", env=variables_of(home, plane) | environment, stderr=asyncio.subprocess.PIPE
     )
     assert process.stderr is not None
     log: list[dict[str, Any]] = []

@@ -3,6 +3,7 @@
 - A process that is not dumpable cannot be traced, and its memory, environment and files cannot be read through /proc, by anybody but root.
 - The environment block that a process was started with stands in its memory for ever: what is secret in it is overwritten.
 - A process dies with the one that started it.
+- Where the runtime's processes stay root, they and their kernels do without the rights that would undo all this.
 """
 
 import ctypes
@@ -13,7 +14,10 @@ from collections.abc import Callable
 
 # The exit status of a server whose broker has ended.
 BROKER_GONE = 3
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+# Of linux/capability.h, what reaches into other processes, the machine's memory, disks and kernel: DAC_READ_SEARCH, SYS_MODULE, SYS_RAWIO,
+# SYS_PTRACE, SYS_ADMIN, SYS_BOOT, MKNOD, MAC_OVERRIDE, MAC_ADMIN, PERFMON, BPF, CHECKPOINT_RESTORE.
+_DANGEROUS = (2, 16, 17, 19, 21, 22, 27, 32, 33, 38, 39, 40)
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.getenv.restype = ctypes.c_void_p
 
@@ -34,12 +38,17 @@ def scrub_environment() -> dict[str, str]:
     return environment
 
 
-def dying_with_parent(parent: int) -> Callable[[], None]:
-    """For a child, between fork and exec."""
+def child_of(parent: int, *, new_privileges: bool, all_rights: bool = False) -> Callable[[], None]:
+    """For a child, between its change of user and exec: system calls alone. Both it and what it starts keep to this."""
 
     def prepare() -> None:
+        # Forgotten by a change of user, so not before.
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)  # it died before the call above
+        for capability in () if all_rights else _DANGEROUS:
+            _libc.prctl(_PR_CAPBSET_DROP, capability)  # fails for who is not root, and has none of them
+        if not new_privileges:
+            _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
     return prepare

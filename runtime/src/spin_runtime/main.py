@@ -11,10 +11,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from spin_runtime.hardening import BROKER_GONE, dying_with_parent, hide, scrub_environment
+from spin_runtime import accounts
+from spin_runtime.hardening import BROKER_GONE, child_of, hide, scrub_environment
 
 INVALID = 2
 # How long a process may take to end by itself once the other has gone.
@@ -38,21 +40,32 @@ def _checked(environment: Mapping[str, str]) -> int:
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    faults = _faults(environment)
+    sys.stderr.writelines(f"spin-runtime: {fault}\n" for fault in faults)
+    sys.stderr.flush()
+    os._exit(INVALID if faults else 0)
+
+
+def _faults(environment: Mapping[str, str]) -> list[str]:
     from spin_runtime.settings import SettingsInvalid, from_environment
 
-    status = 0
     try:
-        from_environment(environment)
+        settings = from_environment(environment)
     except SettingsInvalid as error:
-        sys.stderr.writelines(f"spin-runtime: {fault}\n" for fault in error.faults)
-        sys.stderr.flush()
-        status = INVALID
-    os._exit(status)
+        return error.faults
+    if settings.accounts is None:
+        return []
+    files = (settings.tls_cert, settings.tls_key, settings.ca_bundle)
+    return accounts.faults(settings.home, settings.accounts, [file for file in files if file is not None])
 
 
 def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What the server needs: settings that are no secrets, where programs and kernels are, the language."""
-    return {name: value for name, value in environment.items() if (name.startswith(PASSED_ON) or name in ALSO_PASSED_ON) and name not in SECRET}
+    passed = {name: value for name, value in environment.items() if name.startswith(PASSED_ON) or name in ALSO_PASSED_ON}
+    if accounts.chosen(environment) is not None:
+        # The home of who started the runtime is not the server's, nor its kernels'.
+        passed["HOME"] = str(Path(environment.get("SPIN_HOME", "").strip() or "/opt/spin") / "var" / "home")
+    return {name: value for name, value in passed.items() if name not in SECRET}
 
 
 def broker_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -74,9 +87,15 @@ class Children:
 async def _supervise(environment: Mapping[str, str]) -> int:
     stopping = _on_signals()
     brokers_end, servers_end = socket.socketpair()
+    users = accounts.chosen(environment)
+    broker_uid, server_uid = (users.broker, users.server) if users else (None, None)
     with brokers_end, servers_end:
-        broker = await _spawn("spin_runtime.broker.process", brokers_end, broker_environment(environment))
-        server = await _spawn("spin_runtime.serve", servers_end, server_environment(environment))
+        brokers = child_of(os.getpid(), new_privileges=False)
+        broker = await _spawn("spin_runtime.broker.process", brokers_end, broker_environment(environment), broker_uid, brokers)
+        # What kernels start may become root only where it shares the user of who started the runtime. The launcher, which the server starts,
+        # needs all that it takes to isolate a kernel.
+        servers = child_of(os.getpid(), new_privileges=users is None, all_rights=accounts.sandboxed(environment))
+        server = await _spawn("spin_runtime.serve", servers_end, server_environment(environment), server_uid, servers)
     children = Children(broker, server)
     stopping.children = children
     await _hand_over(broker, environment)
@@ -107,7 +126,9 @@ def _on_signals() -> Stopping:
     return stopping
 
 
-async def _spawn(module: str, end: socket.socket, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+async def _spawn(
+    module: str, end: socket.socket, environment: Mapping[str, str], uid: int | None, prepare: Callable[[], None]
+) -> asyncio.subprocess.Process:
     """A process that has this end of the socket pair, whose standard input is held here, and which a terminal's Ctrl-C does not reach."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", module, str(end.fileno())),
@@ -115,7 +136,10 @@ async def _spawn(module: str, end: socket.socket, environment: Mapping[str, str]
         stdin=asyncio.subprocess.PIPE,
         pass_fds=(end.fileno(),),
         process_group=0,
-        preexec_fn=dying_with_parent(os.getpid()),
+        user=uid,
+        group=uid,
+        extra_groups=None if uid is None else [],
+        preexec_fn=prepare,
     )
 
 

@@ -1,5 +1,6 @@
 """The runtime's configuration: read from the environment once, into one frozen object. All that is wrong with it is said together."""
 
+import os
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spin_envelope.pairing import SpinToken, TokenInvalid
+from spin_runtime import accounts
+from spin_runtime.accounts import Accounts
 
 UNVERIFIED_TLS = (
     "REQUESTS_CA_BUNDLE is not set, so the certificates of the systems that cells connect to are not verified. "
@@ -59,6 +62,8 @@ class Settings:
     stream_bytes: int
     queue: int
     stop_grace_s: int
+    # None where all processes share a user.
+    accounts: Accounts | None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -68,11 +73,11 @@ class Settings:
 
 class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+        self.environment = environment
         self.faults: list[str] = []
 
     def text(self, name: str, default: str = "") -> str:
-        return self._environment.get(name, "").strip() or default
+        return self.environment.get(name, "").strip() or default
 
     def number(self, name: str, default: int, low: int = 0, high: int = 1 << 50) -> int:
         text = self.text(name, str(default))
@@ -114,6 +119,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     read.checked(lambda: _token_fault(read.text("SPIN_TOKEN")))
     settings = _settings(read)
     read.checked(lambda: _home_fault(settings.home))
+    read.checked(lambda: _accounts_fault(settings.accounts, settings.isolation))
     read.checked(lambda: _tls_fault(settings.tls_cert, settings.tls_key))
     read.checked(lambda: _ca_fault(settings.ca_bundle))
     read.checked(lambda: _egress_fault(settings))
@@ -164,6 +170,7 @@ def _settings(read: _Reader) -> Settings:
         stream_bytes=read.number("SPIN_STREAM_BYTES", 4 << 30, 64 << 20),
         queue=read.number("SPIN_QUEUE", 256, 1, 100_000),
         stop_grace_s=read.number("SPIN_STOP_GRACE_S", 10, 0, 3600),
+        accounts=_accounts(read),
     )
 
 
@@ -192,6 +199,25 @@ def _home_fault(home: Path) -> str | None:
     except OSError as error:
         return f"SPIN_HOME is {home}, and the runtime cannot write below it: {error.strerror}"
     return None
+
+
+def _accounts(read: _Reader) -> Accounts | None:
+    uids = read.choice("SPIN_UIDS", accounts.default(read.environment), accounts.SEPARATE, accounts.SHARED)
+    broker = read.number("SPIN_BROKER_UID", accounts.BROKER_UID, 1, (1 << 31) - 1)
+    server = read.number("SPIN_SERVER_UID", accounts.SERVER_UID, 1, (1 << 31) - 1)
+    return Accounts(broker, server) if uids == accounts.SEPARATE else None
+
+
+def _accounts_fault(separate: Accounts | None, isolation: str) -> str | None:
+    if separate is None:
+        return None
+    if os.geteuid() != 0:
+        return "SPIN_UIDS is separate, and only root may give processes users of their own: start the runtime as root, or set SPIN_UIDS=shared"
+    if isolation != "process":
+        return (
+            f"SPIN_UIDS=separate does not go with SPIN_ISOLATION={isolation} yet: set SPIN_UIDS=shared, kernels have users of their own all the same"
+        )
+    return "SPIN_BROKER_UID and SPIN_SERVER_UID must differ" if separate.broker == separate.server else None
 
 
 def _tls_files(read: _Reader, home: Path) -> tuple[Path | None, Path | None]:

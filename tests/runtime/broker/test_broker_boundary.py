@@ -85,6 +85,19 @@ async def test_what_is_no_call_ends_the_broker(ends: tuple[Boundary, socket.sock
     assert await asyncio.get_running_loop().sock_recv(servers, 10) == b""
 
 
+async def test_a_call_that_waits_before_the_broker_is_there(silent: Silent) -> None:
+    brokers, servers = socket.socketpair()
+    servers.sendall(framed(b.BoundaryRequest(id=1, pairing_start=b.StartPairing()).SerializeToString()))
+    silent.go.set()
+    served = await Boundary.serve(silent, brokers)  # type: ignore[arg-type]
+    servers.setblocking(False)
+    async with asyncio.timeout(5):
+        reply = await asyncio.get_running_loop().sock_recv(servers, 1000)
+    assert b.BoundaryReply.FromString(reply[4:]).enrol_request == b"request"
+    servers.close()
+    await served.ended.wait()
+
+
 async def test_a_server_that_is_gone_stops_its_calls(ends: tuple[Boundary, socket.socket], silent: Silent) -> None:
     served, servers = ends
     remote = await RemoteBroker.connect(servers)

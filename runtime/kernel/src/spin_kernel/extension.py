@@ -1,12 +1,16 @@
-"""What a kernel gets when it starts: DataFrames show themselves as tables, printing is quick, and threads stay with their cell."""
+"""What a kernel gets when it starts.
+
+Others cannot look into it, DataFrames show themselves as tables, printing is quick, and threads stay with their cell.
+"""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from spin_kernel.request import interactive_shell
+from spin_kernel.request import interactive_shell, keep_tickets
 
+_PR_SET_DUMPABLE = 4
 # Where each library says that its class lives; looked up by name, so that none of them is imported for this.
 FRAMES = (
     ("pandas", "DataFrame"),
@@ -28,8 +32,17 @@ def load_ipython_extension(shell: Any) -> None:
     formatter = shell.display_formatter.mimebundle_formatter
     for module, name in FRAMES:
         formatter.for_type_by_name(module, name, _bundle)
+    _hide()
     _quicken_print(shell)
     _keep_parents(shell)
+    keep_tickets()
+
+
+def _hide() -> None:
+    """No other process without root's rights traces this one or reads its memory: not another kernel of the same user either."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _keep_parents(shell: Any) -> None:

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from spin_runtime.broker import records
 from spin_runtime.broker.api import Broker, BrokerError, BundleStored, Rejected, Run
-from spin_runtime.broker.channel import MAX_MESSAGE, Channel, opened
+from spin_runtime.broker.channel import MAX_MESSAGE, Channel
 from spin_runtime.broker.refusals import log
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import boundary_pb2 as b
@@ -41,7 +41,8 @@ class Boundary:
     @classmethod
     async def serve(cls, broker: Broker, end: socket.socket) -> "Boundary":
         boundary = cls(broker)
-        boundary._channel = await opened(end, boundary._on_request, boundary._on_lost)
+        boundary._channel = Channel(boundary._on_request, boundary._on_lost)
+        await boundary._channel.open(end)
         return boundary
 
     def _on_request(self, message: bytes) -> None:

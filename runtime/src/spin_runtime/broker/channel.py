@@ -74,8 +74,6 @@ class Channel(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-
-async def opened(end: socket.socket, receive: Callable[[bytes], None], lost: Callable[[], None]) -> Channel:
-    """A channel over this end of a socket pair."""
-    _, channel = await asyncio.get_running_loop().create_unix_connection(lambda: Channel(receive, lost), sock=end)
-    return channel
+    async def open(self, end: socket.socket) -> None:
+        """Over this end of a socket pair, on which messages may wait already."""
+        await self._loop.create_unix_connection(lambda: self, sock=end)

@@ -24,7 +24,7 @@ from spin_runtime.broker.api import (
     Status,
     TrustStored,
 )
-from spin_runtime.broker.channel import MAX_MESSAGE, Channel, opened
+from spin_runtime.broker.channel import MAX_MESSAGE, Channel
 from spinapis.envelope.v1 import run_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import boundary_pb2 as b
@@ -44,7 +44,8 @@ class RemoteBroker:
     async def connect(cls, end: socket.socket) -> "RemoteBroker":
         """Over this end of the socket pair whose other end the broker has."""
         broker = cls()
-        broker._channel = await opened(end, broker._on_reply, broker._on_lost)
+        broker._channel = Channel(broker._on_reply, broker._on_lost)
+        await broker._channel.open(end)
         return broker
 
     async def status(self) -> Status:

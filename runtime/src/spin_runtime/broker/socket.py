@@ -2,13 +2,15 @@
 
     request, reply = u32 length, big-endian | protobuf
 
-- Sockets stand in a folder that only the runtime's user may enter, with mode 0600. A ticket counts on its own kernel's socket alone.
+- Only the runtime's user may enter the sockets' folder, and use them. Where kernels are other users, these may enter and not list it, and the
+  sockets' names are random. A ticket counts on its own kernel's socket alone.
 - Sizes, waiting and the number of connections are bounded before anything is read. A kernel that hangs up stops its operation; so does
   the end of its run.
 """
 
 import asyncio
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -35,17 +37,21 @@ Serve = Callable[[int, broker_pb2.UseRequest], AsyncIterator[broker_pb2.UseReply
 
 class UseSockets:
     def __init__(self, folder: Path, serve: Serve) -> None:
-        self._serve, self._temporary = serve, len(str(folder / "kernel-99999999.sock")) > MAX_PATH
-        self._folder = Path(tempfile.mkdtemp(prefix="spin-")) if self._temporary else folder
-        if not self._temporary:
-            # Sockets of an earlier boot lead nowhere.
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(mode=0o700, parents=True)
+        self._serve, temporary = serve, len(str(folder / _name(99_999_999))) > MAX_PATH
+        self._folder = Path(tempfile.mkdtemp(prefix="spin-")) if temporary else folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Sockets of an earlier boot lead nowhere.
+        for old in folder.iterdir():
+            old.unlink()
+        others_enter = bool(self._folder.stat().st_mode & 0o001)
+        self._mode = 0o666 if others_enter else 0o600
+        self._paths: dict[int, str] = {}
         self._servers: dict[int, asyncio.Server] = {}
         self._tasks: dict[int, set[asyncio.Task[None]]] = {}
 
     def path(self, kernel_epoch: int) -> str:
-        return str(self._folder / f"kernel-{kernel_epoch}.sock")
+        """Of an open one."""
+        return self._paths[kernel_epoch]
 
     async def open(self, kernel_epoch: int) -> None:
         self._tasks[kernel_epoch] = set()
@@ -53,8 +59,9 @@ class UseSockets:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._accept(kernel_epoch, reader, writer)
 
-        self._servers[kernel_epoch] = await asyncio.start_unix_server(accept, self.path(kernel_epoch), limit=MAX_REQUEST)
-        os.chmod(self.path(kernel_epoch), 0o600)  # noqa: PTH101 - one system call on a local folder
+        path = self._paths[kernel_epoch] = str(self._folder / _name(kernel_epoch))
+        self._servers[kernel_epoch] = await asyncio.start_unix_server(accept, path, limit=MAX_REQUEST)
+        os.chmod(path, self._mode)  # noqa: PTH101 - one system call on a local folder
 
     async def close(self, kernel_epoch: int) -> None:
         server = self._servers.pop(kernel_epoch, None)
@@ -66,7 +73,7 @@ class UseSockets:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(FileNotFoundError):
-            os.unlink(self.path(kernel_epoch))  # noqa: PTH108 - as above
+            os.unlink(self._paths.pop(kernel_epoch))  # noqa: PTH108 - as above
 
     async def close_all(self) -> None:
         for kernel_epoch in list(self._servers):
@@ -114,6 +121,10 @@ class UseSockets:
         except TimeoutError:
             text = f"The operation took longer than {OPERATION_SECONDS:.0f} s and was stopped."
             await _send(writer, failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, text))
+
+
+def _name(kernel_epoch: int) -> str:
+    return f"kernel-{kernel_epoch}-{secrets.token_hex(8)}.sock"
 
 
 async def read_request(reader: asyncio.StreamReader) -> broker_pb2.UseRequest | None:

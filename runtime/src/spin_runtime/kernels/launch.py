@@ -193,7 +193,7 @@ def _readable(isolation: Isolation, environment: Mapping[str, str]) -> list[str]
 
 def _emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
     return folder
 
 

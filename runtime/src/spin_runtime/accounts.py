@@ -1,0 +1,124 @@
+"""The users that the runtime's processes run as. Standard library alone.
+
+- Started as root, broker and server each get a user of their own (`SPIN_UIDS=separate`), so that the server, and what it starts, can neither
+  signal the broker nor read its files. `SPIN_UIDS=shared` leaves all to the user that started the runtime.
+- What such a user cannot reach is found before anything starts, and said with the way to mend it: nothing is shared in silence.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SEPARATE, SHARED = "separate", "shared"
+# Between what distributions give to people and what they give to services.
+BROKER_UID, SERVER_UID = 47801, 47802
+# A Unix socket's path holds 107 bytes: what stands below SPIN_HOME needs some of them.
+LONGEST_HOME = 60
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Each user has a group of the same number."""
+
+    broker: int
+    server: int
+
+
+def sandboxed(environment: Mapping[str, str]) -> bool:
+    """Whether the launcher gives kernels users of their own, for which what starts it has to stay root."""
+    return environment.get("SPIN_ISOLATION", "").strip() == "sandbox"
+
+
+def default(environment: Mapping[str, str]) -> str:
+    return SEPARATE if os.geteuid() == 0 and not sandboxed(environment) else SHARED
+
+
+def chosen(environment: Mapping[str, str]) -> Accounts | None:
+    """None when all processes share a user. The settings have been checked."""
+    if (environment.get("SPIN_UIDS", "").strip() or default(environment)) == SHARED:
+        return None
+    numbers = (environment.get(name, "").strip() or own for name, own in (("SPIN_BROKER_UID", BROKER_UID), ("SPIN_SERVER_UID", SERVER_UID)))
+    return Accounts(*map(int, numbers))
+
+
+def prepare(home: Path, accounts: Accounts) -> None:
+    """Gives each its folders. Others may enter some of them, and list none: kernels find their way by the paths that they are told."""
+    var = _made(home / "var", 0, 0o711)
+    for name, uid, mode in (
+        ("broker", accounts.broker, 0o700),
+        ("run", accounts.broker, 0o711),
+        ("streams", accounts.server, 0o700),
+        ("kernels", accounts.server, 0o711),
+        ("work", accounts.server, 0o711),
+        ("home", accounts.server, 0o700),
+    ):
+        _made(var / name, uid, mode)
+
+
+def _made(folder: Path, uid: int, mode: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    if uid and folder.stat().st_uid != uid:
+        for _, folders, files, top in os.fwalk(folder):
+            os.chown(top, uid, uid)
+            for name in (*folders, *files):
+                os.chown(name, uid, uid, dir_fd=top, follow_symlinks=False)
+    folder.chmod(mode)
+    return folder
+
+
+def faults(home: Path, accounts: Accounts, servers_files: Iterable[Path]) -> list[str]:
+    """What keeps these users from running the runtime's processes, one line each."""
+    if len(str(home)) > LONGEST_HOME:
+        return [f"SPIN_HOME is {home}, which is too long for the sockets below it: choose a path of at most {LONGEST_HOME} characters"]
+    try:
+        prepare(home, accounts)
+    except OSError as error:
+        return [
+            f"{error.filename or home} cannot be given to the users {accounts.broker} and {accounts.server}: {error.strerror}. "
+            "Choose users that exist here with SPIN_BROKER_UID and SPIN_SERVER_UID, or set SPIN_UIDS=shared"
+        ]
+    program, var = program_files(), home / "var"
+    brokers = _said("broker", accounts.broker, unreachable(accounts.broker, [*program, var / "broker", var / "run"]))
+    servers = _said("server", accounts.server, unreachable(accounts.server, [*program, var / "work", var / "home", *servers_files]))
+    return [*brokers, *servers]
+
+
+def program_files() -> list[Path]:
+    """What a process of the runtime needs to start."""
+    return [Path(sys.executable), Path(os.__file__), Path(__file__), *(Path(folder) for folder in sys.path if folder and Path(folder).exists())]
+
+
+def _said(process: str, uid: int, path: str) -> list[str]:
+    if not path:
+        return []
+    return [
+        f"the {process}'s user {uid} (SPIN_{process.upper()}_UID) cannot read {path}: let it (chmod, chown), move it where it can, "
+        "or set SPIN_UIDS=shared, with which the runtime's processes and its kernels are one user"
+    ]
+
+
+def unreachable(uid: int, paths: Iterable[Path]) -> str:
+    """The first of these that the user may not read, or the folder on its way; empty when it may read all."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        os.write(writer, os.fsencode(next((found for path in paths if (found := _closed(path))), "")))
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as said:
+        found = os.fsdecode(said.read())
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return found or (f"anything: there is no user {uid} here" if status else "")
+
+
+def _closed(path: Path) -> str:
+    real = Path(os.path.realpath(path))
+    for folder in reversed(real.parents):
+        if not os.access(folder, os.X_OK):
+            return str(folder)
+    return "" if os.access(real, os.R_OK | (os.X_OK if real.is_dir() else 0)) else str(real)
