@@ -89,6 +89,8 @@ def test_what_ipython_runs_is_never_refused_and_reaches_it_as_written(bench, sou
         assert bench.compile(source).code == source
 
 
+@example(source="1\n /#")
+@example(source="1\n , #")
 @example(source="\\\n;")
 @example(source="\\\n\\\n%ls")
 @example(source="if x:\n  \\\n!ls")

@@ -47,6 +47,8 @@ class ConnectionInfo:
     name: str
     kind: str
     allowed_operations: frozenset[str]
+    # Those that a second person must approve for each run.
+    approval_operations: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

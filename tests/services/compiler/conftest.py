@@ -13,7 +13,7 @@ from spin_envelope.sealing import open_sealed
 from spin_envelope.signing import Verified, sign
 from spin_services.compiler.app import build
 from spin_services.rpc.errors import ErrorReason, ServiceError, abort
-from spinapis.auth.v1 import trust_pb2, trust_pb2_grpc
+from spinapis.auth.v1 import approvals_pb2, approvals_pb2_grpc, trust_pb2, trust_pb2_grpc
 from spinapis.auth.v1.members_pb2 import MemberRole
 from spinapis.compiler.v1 import compiler_pb2
 from spinapis.compiler.v1.compiler_pb2_grpc import CompilerServiceStub
@@ -39,6 +39,9 @@ class FakeGrants(trust_pb2_grpc.GrantServiceServicer):
         self.key = installation.keys.role_key(Role.ROLE_AUTH)
         self.runtime: FakeRuntime | None = None
         self.seq = 0
+        # How many grants were asked for with an approval, and what they carry.
+        self.guarded = 0
+        self.approvals: list[bytes] = []
 
     async def GrantRun(self, request: Any, context: Any) -> Any:
         self.seq += 1
@@ -57,8 +60,22 @@ class FakeGrants(trust_pb2_grpc.GrantServiceServicer):
             issued_at_ms=now,
             expires_at_ms=now + 600_000,
         )
+        if request.needs_approval:
+            self.guarded += 1
+            grant.approvals.extend(self.approvals)
         self.spoil(grant)
         return trust_pb2.GrantRunResponse(grant=sign(grant, self.key))
+
+
+class FakeApprovals(approvals_pb2_grpc.ApprovalServiceServicer):
+    """Remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def RequestApproval(self, request: Any, context: Any) -> Any:
+        self.asked.append(request)
+        return approvals_pb2.RequestApprovalResponse(approval=approvals_pb2.Approval(id="1" * 32, note=request.note))
 
 
 class FakeConnections(secrets_pb2_grpc.ConnectionServiceServicer):
@@ -86,6 +103,7 @@ class Bench:
         self.installation = installation
         self.access, self.log = FakeAccess(), FakeLog()
         self.grants, self.connections, self.notebooks = FakeGrants(installation), FakeConnections(), FakeNotebooks()
+        self.approvals = FakeApprovals()
         self.enrolment = FakeEnrolment(installation.keys, WORKSPACE)
         self.runtime = self.enrolment.add()
         self.grants.runtime = self.runtime
@@ -96,7 +114,9 @@ class Bench:
     async def start(self) -> None:
         start = self.installation.start_fake
         enrolment = (trust_pb2_grpc.add_EnrolmentServiceServicer_to_server, self.enrolment)
-        await start("auth", add_access(self.access), enrolment, (trust_pb2_grpc.add_GrantServiceServicer_to_server, self.grants))
+        grants = (trust_pb2_grpc.add_GrantServiceServicer_to_server, self.grants)
+        approvals = (approvals_pb2_grpc.add_ApprovalServiceServicer_to_server, self.approvals)
+        await start("auth", add_access(self.access), enrolment, grants, approvals)
         await start("secrets", (secrets_pb2_grpc.add_ConnectionServiceServicer_to_server, self.connections))
         await start("workspace", (notebooks_pb2_grpc.add_NotebookServiceServicer_to_server, self.notebooks))
         await start("audit", add_log(self.log))

@@ -94,7 +94,8 @@ def _plain(line: str) -> str | None:
     """What stands for a line of IPython's; None for a line that is Python's."""
     indent = _indent(line)
     if line[len(indent) : len(indent) + 1] in _ESCAPES and line != indent:
-        return indent + "pass"
+        # IPython makes a call of what follows these three: of a comment, a comment, whose indentation says nothing.
+        return indent + ("#" if re.match(r"[/,;]\s*#", line[len(indent) :]) else "pass")
     if assigned := _ASSIGNED.match(line):
         return assigned["target"] + "= None"
     if _HELP.search(line) and not _in_comment_or_string(line):

@@ -53,6 +53,9 @@ def create(
     host: Annotated[list[str] | None, typer.Option(help="Host that the credential may be sent to; repeat for more.")] = None,
     operation: Annotated[list[str] | None, typer.Option(help="Operation that cells may use; repeat for more. None: all of its kind.")] = None,
     expires: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day that the credential expires; the log reminds.")] = None,
+    guarded: Annotated[
+        list[str] | None, typer.Option("--approve", metavar="OPERATION", help="Needs a second person's approval for each run; repeat for more.")
+    ] = None,
     default: Annotated[bool, typer.Option("--default", help="The first choice of its kind.")] = False,
 ) -> None:
     """Make a connection. Its credential is encrypted at once and can be replaced, but not read."""
@@ -71,6 +74,7 @@ def create(
                 credential_json=json.dumps(secret) if secret else "",
                 allowed_hosts=host or [],
                 allowed_operations=operation or [],
+                approval_operations=guarded or [],
                 is_default=default,
                 expires_at_ms=int(expires.replace(tzinfo=UTC).timestamp() * 1000) if expires else 0,
             )
@@ -88,6 +92,28 @@ def show(context: typer.Context, name: Name) -> None:
         async with command.platform() as platform:
             workspace = await command.workspace(platform)
             command.out.item(plain(await command.connection(platform, workspace.id, name)))
+
+    run(context, body)
+
+
+@group.command("guard")
+def guard(
+    context: typer.Context,
+    name: Name,
+    operation: Annotated[list[str] | None, typer.Argument(help="Those that need a second person's approval; none: nothing does.")] = None,
+) -> None:
+    """Say which operations need an approval."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            known = await command.connection(platform, workspace.id, name)
+            request = secrets_pb2.UpdateConnectionRequest(
+                workspace_id=workspace.id, connection_id=known.id, etag=known.etag, approval_operations=operation or [], replace_approval=True
+            )
+            changed = (await platform.connections.UpdateConnection(request)).connection
+            guarded = ", ".join(changed.approval_operations) or "nothing"
+            command.out.done(f"With {changed.name}, {guarded} needs an approval.", plain(changed))
 
     run(context, body)
 

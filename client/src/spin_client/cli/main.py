@@ -14,7 +14,21 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from spin_client.cli import api_keys, audit, connections, keys, members, notebooks, root, run_notebook, runtimes, sessions, sign_in, workspaces
+from spin_client.cli import (
+    api_keys,
+    approvals,
+    audit,
+    connections,
+    keys,
+    members,
+    notebooks,
+    root,
+    run_notebook,
+    runtimes,
+    sessions,
+    sign_in,
+    workspaces,
+)
 from spin_client.cli.command_context import INTERRUPTED, REFUSED, UNREACHABLE, USAGE
 from spin_client.cli.printing import Printer
 from spin_client.cli.settings import Settings
@@ -44,6 +58,7 @@ for _group, _name in (
     (workspaces.group, "workspace"),
     (members.group, "member"),
     (api_keys.group, "api-key"),
+    (approvals.group, "approval"),
     (notebooks.group, "notebook"),
     (runtimes.group, "runtime"),
     (connections.group, "connection"),

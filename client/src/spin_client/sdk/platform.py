@@ -22,6 +22,7 @@ from spin_client.sdk.tokens import Tokens
 from spin_client.sdk.trust import TrustAnchor
 from spinapis.audit.v1.audit_pb2_grpc import HistoryServiceStub, LogServiceStub
 from spinapis.auth.v1 import sign_in_pb2
+from spinapis.auth.v1.approvals_pb2_grpc import ApprovalServiceStub
 from spinapis.auth.v1.members_pb2_grpc import MemberServiceStub
 from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceStub
 from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceStub, GrantServiceStub
@@ -33,6 +34,7 @@ from spinapis.workspace.v1.workspaces_pb2_grpc import RuntimeServiceStub, Worksp
 if TYPE_CHECKING:
     # The typed stubs exist in the stub files alone.
     from spinapis.audit.v1.audit_pb2_grpc import HistoryServiceAsyncStub, LogServiceAsyncStub
+    from spinapis.auth.v1.approvals_pb2_grpc import ApprovalServiceAsyncStub
     from spinapis.auth.v1.members_pb2_grpc import MemberServiceAsyncStub
     from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceAsyncStub
     from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceAsyncStub, GrantServiceAsyncStub
@@ -51,6 +53,7 @@ class Platform:
     members: MemberServiceAsyncStub
     enrolment: EnrolmentServiceAsyncStub
     grants: GrantServiceAsyncStub
+    approvals: ApprovalServiceAsyncStub
     workspaces: WorkspaceServiceAsyncStub
     runtimes: RuntimeServiceAsyncStub
     notebooks: NotebookServiceAsyncStub
@@ -71,6 +74,7 @@ class Platform:
         self.members = MemberServiceStub(channel)
         self.enrolment = EnrolmentServiceStub(channel)
         self.grants = GrantServiceStub(channel)
+        self.approvals = ApprovalServiceStub(channel)
         self.workspaces = WorkspaceServiceStub(channel)
         self.runtimes = RuntimeServiceStub(channel)
         self.notebooks = NotebookServiceStub(channel)

@@ -5,7 +5,7 @@ in the log; agents run cells as they were saved.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -30,9 +30,9 @@ from spinapis.audit.v1.audit_pb2 import NewEntry
 from spinapis.auth.v1.members_pb2 import MemberRole
 from spinapis.auth.v1.trust_pb2 import GrantRunRequest
 from spinapis.auth.v1.trust_pb2_grpc import GrantServiceStub
-from spinapis.compiler.v1.compiler_pb2 import CompileCellRequest, CompileCellResponse
+from spinapis.compiler.v1.compiler_pb2 import CompileCellRequest, CompileCellResponse, RequestApprovalRequest
 from spinapis.envelope.v1.attach_pb2 import Hello
-from spinapis.envelope.v1.run_pb2 import ConnectionUse, Program, RunGrant
+from spinapis.envelope.v1.run_pb2 import Approval, ConnectionUse, Program, RunGrant
 from spinapis.envelope.v1.trust_pb2 import Role
 from spinapis.secrets.v1.secrets_pb2 import ResolveConnectionsRequest
 from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub
@@ -84,16 +84,18 @@ class Compilation:
         cell = wire.cell_of(request.cell)
         cell_type = executable(self._types, cell)
         digest = source_digest(cell.cell_type, cell.source, request.cell.fields_json or "{}")
-        labels = {"user": caller.user_id, "notebook": request.notebook_id, "cell": request.cell_id, "session": request.session_id}
+        labels = labels_of(request, caller)
         language, runtime_id = wire.language_of(request.kernel_language), _claimed_runtime(request)
         (runtime, hello), resolved, _ = await asyncio.gather(
             self._attached(request, caller, runtime_id),
             self._connections.resolve(request.workspace_id, cell_type, cell, language, labels, runtime_id),
             self._check_saved(request, caller, digest),
         )
-        code = _code(cell_type, cell, resolved)
-        run = _run(request, caller, runtime, hello, digest)
-        grant, signed_grant = await self._granted(request, run, code.uses)
+        code = compiled_code(cell_type, cell, resolved)
+        run, guarded = _run(request, caller, runtime, hello, digest), is_guarded(code.uses, resolved.context)
+        if guarded and request.user_expressions:
+            raise ServiceError(ErrorReason.ERROR_REASON_CELL_INVALID, "Nobody approved expressions beside this cell: run it without them.")
+        grant, signed_grant = await self._granted(request, run, code.uses, guarded)
         program = build_program(grant, signed_grant, code, _behaviour(request), self._version, self._clock())
         return await self._issued(request.workspace_id, program, grant, hello, runtime)
 
@@ -123,7 +125,7 @@ class Compilation:
         if saved is None or source_digest(saved.cell_type, saved.source, saved.fields_json or "{}") != digest:
             raise ServiceError(ErrorReason.ERROR_REASON_SOURCE_NOT_SAVED)
 
-    async def _granted(self, request: CompileCellRequest, run: Run, uses: Sequence[ConnectionUse]) -> tuple[RunGrant, bytes]:
+    async def _granted(self, request: CompileCellRequest, run: Run, uses: Sequence[ConnectionUse], guarded: bool) -> tuple[RunGrant, bytes]:
         answer = await self._grants.GrantRun(
             GrantRunRequest(
                 workspace_id=request.workspace_id,
@@ -136,6 +138,7 @@ class Compilation:
                 kernel_epoch=request.kernel_epoch,
                 source_digest=run.source_digest,
                 connections=uses,
+                needs_approval=guarded,
             )
         )
         now = self._clock()
@@ -143,7 +146,7 @@ class Compilation:
             grant = self._keys.root().verify(answer.grant, RunGrant, now, self._keys.revoked_key_ids()).message
         except Refused:
             raise ServiceError(ErrorReason.ERROR_REASON_SIGNATURE_INVALID, document="RunGrant") from None
-        check_grant(grant, run, uses, now)
+        check_grant(grant, run, uses, guarded, now)
         return grant, answer.grant
 
     async def _issued(
@@ -155,7 +158,7 @@ class Compilation:
         except Refused:
             raise ServiceError(ErrorReason.ERROR_REASON_TOO_LARGE, "The compiled cell is over 4 MiB.") from None
         digest = signed_digest(signed)
-        logged = asyncio.create_task(self._log.append(runtime.workspace_id.hex(), entry(workspace_id, program, digest)))
+        logged = asyncio.create_task(self._log.append(runtime.workspace_id.hex(), entry(workspace_id, program, grant.approvals, digest)))
         try:
             sealed = _sealed(signed, hello, runtime)
         except BaseException:
@@ -163,6 +166,11 @@ class Compilation:
             raise
         await logged
         return CompileCellResponse(sealed=sealed, program_digest=digest, ciphertext_digest=sealed_digest(sealed), nonce=grant.nonce)
+
+
+def labels_of(request: CompileCellRequest | RequestApprovalRequest, caller: Caller) -> dict[str, str]:
+    """Who and where, for cell types that say so to the remote side."""
+    return {"user": caller.user_id, "notebook": request.notebook_id, "cell": request.cell_id, "session": request.session_id}
 
 
 def _claimed_runtime(request: CompileCellRequest) -> str:
@@ -187,7 +195,7 @@ def known(types: Mapping[str, CellType], name: str) -> CellType:
     return cell_type
 
 
-def entry(workspace_id: str, program: Program, digest: bytes) -> NewEntry:
+def entry(workspace_id: str, program: Program, approvals: Iterable[bytes], digest: bytes) -> NewEntry:
     """What the log says of a program: digests and ids, so that receipts can be matched; nothing of the code.
 
     `workspace_id` is the session's, which the run belongs to; the log is that of the runtime's home.
@@ -205,6 +213,7 @@ def entry(workspace_id: str, program: Program, digest: bytes) -> NewEntry:
         "cell_type": program.cell_type,
         "runtime_id": program.runtime_id.hex(),
         "user_id": program.user_id,
+        "approvals": [unverified(approval, Approval).approval_id.hex() for approval in approvals],
         "connections": [{"connection_id": use.connection_id.hex(), "operations": list(use.operations)} for use in program.connections],
     }
     subjects = [
@@ -223,13 +232,20 @@ def entry(workspace_id: str, program: Program, digest: bytes) -> NewEntry:
     )
 
 
-def _code(cell_type: CellType, cell: Cell, resolved: Resolved) -> Code:
+def compiled_code(cell_type: CellType, cell: Cell, resolved: Resolved) -> Code:
+    """Raises CELL_INVALID, and CONNECTION_UNUSABLE for operations that the connection does not allow."""
     try:
         compiled = cell_type.compile(cell, resolved.context)
     except CellInvalid as error:
         raise wire.cell_invalid(error) from None
     _check_operations(compiled, resolved.context)
     return Code(cell.cell_type, compiled.code, wire.uses_to(compiled.uses), compiled.outputs_to, resolved.bundle_version)
+
+
+def is_guarded(uses: Sequence[ConnectionUse], context: Context) -> bool:
+    """Whether a second person must approve the run."""
+    guarded = {connection.id: connection.approval_operations for connection in context.connections.values()}
+    return any(guarded.get(use.connection_id, frozenset()).intersection(use.operations) for use in uses)
 
 
 def _check_operations(compiled: Compiled, context: Context) -> None:

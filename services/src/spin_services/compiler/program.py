@@ -53,7 +53,7 @@ class Code:
     min_bundle_version: int
 
 
-def check_grant(grant: RunGrant, run: Run, uses: Sequence[ConnectionUse], now_ms: int) -> None:
+def check_grant(grant: RunGrant, run: Run, uses: Sequence[ConnectionUse], guarded: bool, now_ms: int) -> None:
     """Raises GRANT_MISMATCH with the name of the first field that differs."""
     found = {
         "workspace_id": grant.workspace_id == run.workspace_id,
@@ -69,6 +69,7 @@ def check_grant(grant: RunGrant, run: Run, uses: Sequence[ConnectionUse], now_ms
         "hello_digest": grant.hello_digest == run.hello_digest,
         "source_digest": grant.source_digest == run.source_digest,
         "connections": list(grant.connections) == list(uses),
+        "approvals": bool(grant.approvals) or not guarded,
         "issued_at_ms": grant.issued_at_ms <= now_ms + SKEW_MS,
         "expires_at_ms": now_ms < grant.expires_at_ms,
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 from spin_cells.api import CellType, Context
 from spin_services.compiler import wire
+from spin_services.compiler.approval import ApprovalRequests
 from spin_services.compiler.compilation import Compilation, Connections, known
 from spin_services.database import pages
 from spin_services.rpc.errors import ErrorReason, ServiceError
@@ -17,10 +18,11 @@ _NOT_RESOLVED = (ErrorReason.ERROR_REASON_CONNECTION_UNUSABLE, ErrorReason.ERROR
 
 
 class CompilerServicer(CompilerServiceServicer):
-    def __init__(self, types: Mapping[str, CellType], connections: Connections, compilation: Compilation) -> None:
+    def __init__(self, types: Mapping[str, CellType], connections: Connections, compilation: Compilation, approvals: ApprovalRequests) -> None:
         self._types = types
         self._connections = connections
         self._compilation = compilation
+        self._approvals = approvals
         self._described = [wire.cell_type_to(cell_type) for cell_type in types.values()]
 
     async def ListCellTypes(self, request: pb.ListCellTypesRequest, context: Any) -> pb.ListCellTypesResponse:
@@ -43,3 +45,6 @@ class CompilerServicer(CompilerServiceServicer):
 
     async def CompileCell(self, request: pb.CompileCellRequest, context: Any) -> pb.CompileCellResponse:
         return await self._compilation.compile(request, current_caller())
+
+    async def RequestApproval(self, request: pb.RequestApprovalRequest, context: Any) -> pb.RequestApprovalResponse:
+        return pb.RequestApprovalResponse(approval=await self._approvals.request(request, current_caller()))

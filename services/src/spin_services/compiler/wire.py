@@ -23,7 +23,7 @@ _CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _LANGUAGE = re.compile(r"[A-Za-z0-9+#._ -]{1,40}\Z")
 
 
-def check_ids(request: compiler_pb2.CompileCellRequest) -> None:
+def check_ids(request: compiler_pb2.CompileCellRequest | compiler_pb2.RequestApprovalRequest) -> None:
     """Raises INVALID_ARGUMENT."""
     for field in ("session_id", "notebook_id"):
         if not _ID.match(getattr(request, field)):
@@ -91,7 +91,8 @@ def cell_invalid(error: CellInvalid) -> ServiceError:
 
 
 def connection_of(connection: Connection) -> ConnectionInfo:
-    return ConnectionInfo(bytes.fromhex(connection.id), connection.name, connection.kind, frozenset(connection.allowed_operations))
+    allowed, guarded = frozenset(connection.allowed_operations), frozenset(connection.approval_operations)
+    return ConnectionInfo(bytes.fromhex(connection.id), connection.name, connection.kind, allowed, guarded)
 
 
 def by_reference(connections: Iterable[ConnectionInfo]) -> Mapping[str, ConnectionInfo]:

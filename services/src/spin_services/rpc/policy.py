@@ -174,6 +174,7 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
         "ListCellTypes": SignedIn(),
         "ValidateCell": InWorkspace("notebook.read"),
         "CompileCell": InWorkspace("run"),
+        "RequestApproval": InWorkspace("approval.request"),
     },
     "secrets.v1.ConnectionService": {
         "ListConnectionKinds": SignedIn(),

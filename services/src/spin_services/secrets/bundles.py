@@ -49,4 +49,5 @@ def _entry(connection: Connection, secret_json: bytes) -> CredentialEntry:
         secret_json=secret_json,
         allowed_hosts=connection.allowed_hosts,
         allowed_operations=connection.allowed_operations,
+        approval_operations=connection.approval_operations,
     )

@@ -7,7 +7,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
@@ -40,6 +40,8 @@ class Connection:
     config_json: str
     allowed_hosts: tuple[str, ...]
     allowed_operations: tuple[str, ...]
+    # Those of them that a second person must approve for each run.
+    approval_operations: tuple[str, ...]
     credential_fields: tuple[str, ...]
     version: int
     created_at_ms: int
@@ -61,6 +63,7 @@ class NewConnection:
     config_json: str
     allowed_hosts: tuple[str, ...]
     allowed_operations: tuple[str, ...]
+    approval_operations: tuple[str, ...]
     is_default: bool
     expires_at_ms: int
     credential: Mapping[str, Any] = field(repr=False)
@@ -74,6 +77,7 @@ class Changes:
     config_json: str | None = None
     allowed_hosts: tuple[str, ...] | None = None
     allowed_operations: tuple[str, ...] | None = None
+    approval_operations: tuple[str, ...] | None = None
     is_default: bool | None = None
     grants: tuple[Grant, ...] | None = None
     expires_at_ms: int | None = None
@@ -81,8 +85,7 @@ class Changes:
 
     def names(self) -> list[str]:
         """The parts that change, for the log."""
-        parts = ("name", "config_json", "allowed_hosts", "allowed_operations", "is_default", "grants", "expires_at_ms", "credential")
-        return [part for part in parts if getattr(self, part) is not None]
+        return [part.name for part in fields(self) if getattr(self, part.name) is not None]
 
 
 def check_name(name: str) -> str:
@@ -113,8 +116,8 @@ def check_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
     return _checked("allowed_hosts", hosts, HOST, "A host is a name in lower case, with a port where it is not the scheme's own.")
 
 
-def check_operations(operations: Iterable[str]) -> tuple[str, ...]:
-    return _checked("allowed_operations", operations, OPERATION, 'An operation is a dotted name such as "rest.request".')
+def check_operations(operations: Iterable[str], field_name: str = "allowed_operations") -> tuple[str, ...]:
+    return _checked(field_name, operations, OPERATION, 'An operation is a dotted name such as "rest.request".')
 
 
 def check_expiry(expires_at_ms: int) -> int:

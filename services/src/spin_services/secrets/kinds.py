@@ -27,7 +27,8 @@ class Kinds:
         kind = self._named(new.kind)
         _check("config_json", kind, kind.config_schema, orjson.loads(new.config_json))
         _check("credential_json", kind, kind.credential_schema, new.credential)
-        _check_operations(kind, new.allowed_operations)
+        _check_operations(kind, "allowed_operations", new.allowed_operations)
+        _check_operations(kind, "approval_operations", new.approval_operations)
         return replace(new, allowed_operations=new.allowed_operations or tuple(sorted(kind.operations)))
 
     def check_changes(self, kind_name: str, changes: Changes) -> None:
@@ -38,9 +39,11 @@ class Kinds:
         if changes.credential is not None:
             _check("credential_json", kind, kind.credential_schema, changes.credential)
         if changes.allowed_operations is not None:
-            _check_operations(kind, changes.allowed_operations)
+            _check_operations(kind, "allowed_operations", changes.allowed_operations)
             if not changes.allowed_operations:
                 raise FieldInvalid("allowed_operations", f"Name at least one of: {_listed(kind.operations)}.")
+
+        _check_operations(kind, "approval_operations", changes.approval_operations or ())
 
     def _named(self, name: str) -> ConnectionKind:
         kind = self._known.get(name)
@@ -67,11 +70,11 @@ def _fault(field: str, kind: ConnectionKind, properties: Mapping[str, Any], erro
     return FieldInvalid(path, f"A connection of the kind {kind.name} has no such field. The fields are: {_listed(properties)}.")
 
 
-def _check_operations(kind: ConnectionKind, operations: tuple[str, ...]) -> None:
+def _check_operations(kind: ConnectionKind, field: str, operations: tuple[str, ...]) -> None:
     for place, operation in enumerate(operations):
         if operation not in kind.operations:
             text = f"The operations of the kind {kind.name} are: {_listed(kind.operations)}."
-            raise FieldInvalid(f"allowed_operations[{place}]", text)
+            raise FieldInvalid(f"{field}[{place}]", text)
 
 
 def _listed(names: Any) -> str:

@@ -18,7 +18,7 @@ from spin_services.runtime_trust import VerifiedHello, VerifiedRuntime, verified
 from spin_services.secrets import wire
 from spin_services.secrets.bundle_store import BundleStore, Issue
 from spin_services.secrets.bundles import sealed_bundle
-from spin_services.secrets.domain import Connection, holds_all, nearest
+from spin_services.secrets.domain import Changes, Connection, holds_all, nearest
 from spin_services.secrets.grants import Person, may_manage
 from spin_services.secrets.kinds import Kinds
 from spin_services.secrets.people import People
@@ -89,7 +89,11 @@ class ConnectionService(ConnectionServiceServicer):
         return pb.ListConnectionsResponse(connections=shown, next_page_token=token)
 
     async def UpdateConnection(self, request: pb.UpdateConnectionRequest, context: Any) -> pb.UpdateConnectionResponse:
-        changes = wire.changes(request, (await self._managed(request.workspace_id, request.connection_id)).kind, self._kinds)
+        known = await self._managed(request.workspace_id, request.connection_id)
+        if known.etag != request.etag:
+            raise etag_mismatch("connection")
+        changes = wire.changes(request, known.kind, self._kinds)
+        _check_guard(known, changes)
         logged = self._logged("connection.updated", changes.names())
         try:
             updated = await self._store.update(request.workspace_id, request.connection_id, request.etag, changes, self._clock(), logged)
@@ -202,3 +206,11 @@ class ConnectionService(ConnectionServiceServicer):
             await self._log.append(connection.workspace_id, wire.log_entry(kind, user_id, connection, attempt, changed))
 
         return log
+
+
+def _check_guard(known: Connection, changes: Changes) -> None:
+    """Whoever may edit connections may guard operations; only an owner may take a guard away, or it would guard nothing."""
+    lifted = set(known.approval_operations) - set(known.approval_operations if changes.approval_operations is None else changes.approval_operations)
+    if lifted and not has_permission(current_caller(), "workspace.manage"):
+        text = f"Only an owner may let {', '.join(sorted(lifted))} run without an approval."
+        raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, text, permission="workspace.manage")

@@ -204,6 +204,7 @@ def _new_row(workspace_id: str, connection_id: str, new: NewConnection, now_ms: 
         config_json=new.config_json,
         allowed_hosts=_list(new.allowed_hosts),
         allowed_operations=_list(new.allowed_operations),
+        approval_operations=_list(new.approval_operations),
         credential_fields="[]",
         version=1,
         created_at_ms=now_ms,
@@ -226,6 +227,8 @@ def _change(row: ConnectionRow, changes: Changes) -> None:
         row.grants = orjson.dumps([[grant.level, grant.role, grant.user_id] for grant in changes.grants]).decode()
     if changes.expires_at_ms is not None:
         row.expires_at_ms = changes.expires_at_ms
+    if changes.approval_operations is not None:
+        row.approval_operations = _list(changes.approval_operations)
     if changes.is_default is not None:
         row.is_default = changes.is_default
 
@@ -239,6 +242,7 @@ def _connection(row: ConnectionRow) -> Connection:
         config_json=row.config_json,
         allowed_hosts=tuple(orjson.loads(row.allowed_hosts)),
         allowed_operations=tuple(orjson.loads(row.allowed_operations)),
+        approval_operations=tuple(orjson.loads(row.approval_operations)),
         credential_fields=tuple(orjson.loads(row.credential_fields)),
         version=row.version,
         created_at_ms=row.created_at_ms,
@@ -254,5 +258,6 @@ def _list(values: Sequence[str]) -> str:
 
 
 def _fingerprint(new: NewConnection) -> bytes:
-    said = [new.name, new.kind, new.config_json, list(new.allowed_hosts), list(new.allowed_operations), new.is_default, sorted(new.credential)]
+    lists = [list(values) for values in (new.allowed_hosts, new.allowed_operations, new.approval_operations)]
+    said = [new.name, new.kind, new.config_json, *lists, new.is_default, sorted(new.credential)]
     return sha256(orjson.dumps(said)).digest()

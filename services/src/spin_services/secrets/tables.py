@@ -21,6 +21,7 @@ class ConnectionRow(SecretsRow, table=True):
     # JSON arrays of text.
     allowed_hosts: str
     allowed_operations: str
+    approval_operations: str
     credential_fields: str
     version: int = Field(sa_type=BigInteger)
     created_at_ms: int = Field(sa_type=BigInteger)

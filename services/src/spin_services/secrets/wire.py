@@ -39,6 +39,7 @@ def new_connection(request: pb.CreateConnectionRequest, kinds: Kinds) -> NewConn
                 config_json=domain.check_config(request.config_json),
                 allowed_hosts=domain.check_hosts(request.allowed_hosts),
                 allowed_operations=domain.check_operations(request.allowed_operations),
+                approval_operations=_guarded(request),
                 is_default=request.is_default,
                 expires_at_ms=domain.check_expiry(request.expires_at_ms),
                 credential=domain.read_object("credential_json", request.credential_json),
@@ -56,6 +57,7 @@ def changes(request: pb.UpdateConnectionRequest, kind: str, kinds: Kinds) -> Cha
             config_json=domain.check_config(request.config_json) if request.HasField("config_json") else None,
             allowed_hosts=domain.check_hosts(request.allowed_hosts) if request.replace_allowed else None,
             allowed_operations=domain.check_operations(request.allowed_operations) if request.replace_allowed else None,
+            approval_operations=_guarded(request) if request.replace_approval else None,
             is_default=request.is_default if request.HasField("is_default") else None,
             expires_at_ms=_new_expiry(request),
             grants=domain.check_grants([_grant(said) for said in request.grants]) if request.replace_grants else None,
@@ -65,6 +67,10 @@ def changes(request: pb.UpdateConnectionRequest, kind: str, kinds: Kinds) -> Cha
         return asked
 
     return _read(read)
+
+
+def _guarded(request: pb.CreateConnectionRequest | pb.UpdateConnectionRequest) -> tuple[str, ...]:
+    return domain.check_operations(request.approval_operations, "approval_operations")
 
 
 def _read(make: Callable[[], T]) -> T:
@@ -131,6 +137,7 @@ def to_connection(connection: Connection, workspace_id: str, *, whole: bool) -> 
                 config_json=connection.config_json,
                 allowed_hosts=connection.allowed_hosts,
                 allowed_operations=connection.allowed_operations,
+                approval_operations=connection.approval_operations,
                 credential_fields=connection.credential_fields,
                 version=connection.version,
                 etag=connection.etag,
@@ -147,6 +154,7 @@ def to_resolved(connection: Connection, workspace_id: str) -> pb.Connection:
     """What a compiler needs: which operations it may grant."""
     shown = to_connection(connection, workspace_id, whole=False)
     shown.allowed_operations.extend(connection.allowed_operations)
+    shown.approval_operations.extend(connection.approval_operations)
     shown.version = connection.version
     return shown
 

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from spinapis.auth.v1 import approvals_pb2 as spinapis_dot_auth_dot_v1_dot_approvals__pb2
 from spinapis.envelope.v1 import run_pb2 as spinapis_dot_envelope_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#spinapis/compiler/v1/compiler.proto\x12\x14spinapis.compiler.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1espinapis/envelope/v1/run.proto\"\x9c\x01\n\x08\x43\x65llType\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x18\n\x10\x66orm_schema_json\x18\x04 \x01(\t\x12\x12\n\nexecutable\x18\x05 \x01(\x08\x12\x10\n\x08language\x18\x06 \x01(\t\x12\x17\n\x0f\x63onnection_kind\x18\x07 \x01(\t\"=\n\x14ListCellTypesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"d\n\x15ListCellTypesResponse\x12\x32\n\ncell_types\x18\x01 \x03(\x0b\x32\x1e.spinapis.compiler.v1.CellType\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x0e\x43\x65llDefinition\x12\x11\n\tcell_type\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x13\n\x0b\x66ields_json\x18\x03 \x01(\t\"x\n\x13ValidateCellRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x32\n\x04\x63\x65ll\x18\x02 \x01(\x0b\x32$.spinapis.compiler.v1.CellDefinition\x12\x17\n\x0fkernel_language\x18\x03 \x01(\t\"\xf7\x01\n\x07Problem\x12\x38\n\x08severity\x18\x01 \x01(\x0e\x32&.spinapis.compiler.v1.Problem.Severity\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\r\x12\x0e\n\x06\x63olumn\x18\x04 \x01(\r\x12\x10\n\x08\x65nd_line\x18\x05 \x01(\r\x12\x12\n\nend_column\x18\x06 \x01(\r\x12\r\n\x05\x66ield\x18\x07 \x01(\t\"N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\"G\n\x14ValidateCellResponse\x12/\n\x08problems\x18\x01 \x03(\x0b\x32\x1d.spinapis.compiler.v1.Problem\"\xce\x04\n\x12\x43ompileCellRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0bnotebook_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x65ll_id\x18\x03 \x01(\t\x12\x32\n\x04\x63\x65ll\x18\x04 \x01(\x0b\x32$.spinapis.compiler.v1.CellDefinition\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\r\n\x05hello\x18\x06 \x01(\x0c\x12\x11\n\tchallenge\x18\x07 \x01(\x0c\x12\x14\n\x0ckernel_epoch\x18\x08 \x01(\x04\x12\x17\n\x0fkernel_language\x18\t \x01(\t\x12,\n\x06limits\x18\n \x01(\x0b\x32\x1c.spinapis.envelope.v1.Limits\x12\x13\n\x06silent\x18\x0b \x01(\x08H\x00\x88\x01\x01\x12\x1a\n\rstore_history\x18\x0c \x01(\x08H\x01\x88\x01\x01\x12\x18\n\x0b\x61llow_stdin\x18\r \x01(\x08H\x02\x88\x01\x01\x12\x1a\n\rstop_on_error\x18\x0e \x01(\x08H\x03\x88\x01\x01\x12W\n\x10user_expressions\x18\x0f \x03(\x0b\x32=.spinapis.compiler.v1.CompileCellRequest.UserExpressionsEntry\x1a\x36\n\x14UserExpressionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_silentB\x10\n\x0e_store_historyB\x0e\n\x0c_allow_stdinB\x10\n\x0e_stop_on_error\"\x87\x01\n\x13\x43ompileCellResponse\x12\x0e\n\x06sealed\x18\x01 \x01(\x0c\x12\x16\n\x0eprogram_digest\x18\x02 \x01(\x0c\x12\x19\n\x11\x63iphertext_digest\x18\x03 \x01(\x0c\x12-\n\x05nonce\x18\x04 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce2\xd2\x03\n\x0f\x43ompilerService\x12\x80\x01\n\rListCellTypes\x12*.spinapis.compiler.v1.ListCellTypesRequest\x1a+.spinapis.compiler.v1.ListCellTypesResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/cell-types\x12\x9e\x01\n\x0cValidateCell\x12).spinapis.compiler.v1.ValidateCellRequest\x1a*.spinapis.compiler.v1.ValidateCellResponse\"7\x82\xd3\xe4\x93\x02\x31\",/v1/workspaces/{workspace_id}/cells:validate:\x01*\x12\x9a\x01\n\x0b\x43ompileCell\x12(.spinapis.compiler.v1.CompileCellRequest\x1a).spinapis.compiler.v1.CompileCellResponse\"6\x82\xd3\xe4\x93\x02\x30\"+/v1/workspaces/{workspace_id}/cells:compile:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#spinapis/compiler/v1/compiler.proto\x12\x14spinapis.compiler.v1\x1a\x1cgoogle/api/annotations.proto\x1a spinapis/auth/v1/approvals.proto\x1a\x1espinapis/envelope/v1/run.proto\"\x9c\x01\n\x08\x43\x65llType\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x18\n\x10\x66orm_schema_json\x18\x04 \x01(\t\x12\x12\n\nexecutable\x18\x05 \x01(\x08\x12\x10\n\x08language\x18\x06 \x01(\t\x12\x17\n\x0f\x63onnection_kind\x18\x07 \x01(\t\"=\n\x14ListCellTypesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"d\n\x15ListCellTypesResponse\x12\x32\n\ncell_types\x18\x01 \x03(\x0b\x32\x1e.spinapis.compiler.v1.CellType\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x0e\x43\x65llDefinition\x12\x11\n\tcell_type\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x13\n\x0b\x66ields_json\x18\x03 \x01(\t\"x\n\x13ValidateCellRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x32\n\x04\x63\x65ll\x18\x02 \x01(\x0b\x32$.spinapis.compiler.v1.CellDefinition\x12\x17\n\x0fkernel_language\x18\x03 \x01(\t\"\xf7\x01\n\x07Problem\x12\x38\n\x08severity\x18\x01 \x01(\x0e\x32&.spinapis.compiler.v1.Problem.Severity\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\r\x12\x0e\n\x06\x63olumn\x18\x04 \x01(\r\x12\x10\n\x08\x65nd_line\x18\x05 \x01(\r\x12\x12\n\nend_column\x18\x06 \x01(\r\x12\r\n\x05\x66ield\x18\x07 \x01(\t\"N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\"G\n\x14ValidateCellResponse\x12/\n\x08problems\x18\x01 \x03(\x0b\x32\x1d.spinapis.compiler.v1.Problem\"\xce\x04\n\x12\x43ompileCellRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0bnotebook_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x65ll_id\x18\x03 \x01(\t\x12\x32\n\x04\x63\x65ll\x18\x04 \x01(\x0b\x32$.spinapis.compiler.v1.CellDefinition\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\r\n\x05hello\x18\x06 \x01(\x0c\x12\x11\n\tchallenge\x18\x07 \x01(\x0c\x12\x14\n\x0ckernel_epoch\x18\x08 \x01(\x04\x12\x17\n\x0fkernel_language\x18\t \x01(\t\x12,\n\x06limits\x18\n \x01(\x0b\x32\x1c.spinapis.envelope.v1.Limits\x12\x13\n\x06silent\x18\x0b \x01(\x08H\x00\x88\x01\x01\x12\x1a\n\rstore_history\x18\x0c \x01(\x08H\x01\x88\x01\x01\x12\x18\n\x0b\x61llow_stdin\x18\r \x01(\x08H\x02\x88\x01\x01\x12\x1a\n\rstop_on_error\x18\x0e \x01(\x08H\x03\x88\x01\x01\x12W\n\x10user_expressions\x18\x0f \x03(\x0b\x32=.spinapis.compiler.v1.CompileCellRequest.UserExpressionsEntry\x1a\x36\n\x14UserExpressionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07_silentB\x10\n\x0e_store_historyB\x0e\n\x0c_allow_stdinB\x10\n\x0e_stop_on_error\"\x87\x01\n\x13\x43ompileCellResponse\x12\x0e\n\x06sealed\x18\x01 \x01(\x0c\x12\x16\n\x0eprogram_digest\x18\x02 \x01(\x0c\x12\x19\n\x11\x63iphertext_digest\x18\x03 \x01(\x0c\x12-\n\x05nonce\x18\x04 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\"\xc3\x01\n\x16RequestApprovalRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0bnotebook_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x65ll_id\x18\x03 \x01(\t\x12\x32\n\x04\x63\x65ll\x18\x04 \x01(\x0b\x32$.spinapis.compiler.v1.CellDefinition\x12\x12\n\nsession_id\x18\x05 \x01(\t\x12\x17\n\x0fkernel_language\x18\x06 \x01(\t\x12\x0c\n\x04note\x18\x07 \x01(\t\"G\n\x17RequestApprovalResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.spinapis.auth.v1.Approval2\x83\x05\n\x0f\x43ompilerService\x12\x80\x01\n\rListCellTypes\x12*.spinapis.compiler.v1.ListCellTypesRequest\x1a+.spinapis.compiler.v1.ListCellTypesResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/cell-types\x12\x9e\x01\n\x0cValidateCell\x12).spinapis.compiler.v1.ValidateCellRequest\x1a*.spinapis.compiler.v1.ValidateCellResponse\"7\x82\xd3\xe4\x93\x02\x31\",/v1/workspaces/{workspace_id}/cells:validate:\x01*\x12\x9a\x01\n\x0b\x43ompileCell\x12(.spinapis.compiler.v1.CompileCellRequest\x1a).spinapis.compiler.v1.CompileCellResponse\"6\x82\xd3\xe4\x93\x02\x30\"+/v1/workspaces/{workspace_id}/cells:compile:\x01*\x12\xae\x01\n\x0fRequestApproval\x12,.spinapis.compiler.v1.RequestApprovalRequest\x1a-.spinapis.compiler.v1.RequestApprovalResponse\">\x82\xd3\xe4\x93\x02\x38\"3/v1/workspaces/{workspace_id}/cells:requestApproval:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,28 +42,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPILERSERVICE'].methods_by_name['ValidateCell']._serialized_options = b'\202\323\344\223\0021\",/v1/workspaces/{workspace_id}/cells:validate:\001*'
   _globals['_COMPILERSERVICE'].methods_by_name['CompileCell']._loaded_options = None
   _globals['_COMPILERSERVICE'].methods_by_name['CompileCell']._serialized_options = b'\202\323\344\223\0020\"+/v1/workspaces/{workspace_id}/cells:compile:\001*'
-  _globals['_CELLTYPE']._serialized_start=124
-  _globals['_CELLTYPE']._serialized_end=280
-  _globals['_LISTCELLTYPESREQUEST']._serialized_start=282
-  _globals['_LISTCELLTYPESREQUEST']._serialized_end=343
-  _globals['_LISTCELLTYPESRESPONSE']._serialized_start=345
-  _globals['_LISTCELLTYPESRESPONSE']._serialized_end=445
-  _globals['_CELLDEFINITION']._serialized_start=447
-  _globals['_CELLDEFINITION']._serialized_end=519
-  _globals['_VALIDATECELLREQUEST']._serialized_start=521
-  _globals['_VALIDATECELLREQUEST']._serialized_end=641
-  _globals['_PROBLEM']._serialized_start=644
-  _globals['_PROBLEM']._serialized_end=891
-  _globals['_PROBLEM_SEVERITY']._serialized_start=813
-  _globals['_PROBLEM_SEVERITY']._serialized_end=891
-  _globals['_VALIDATECELLRESPONSE']._serialized_start=893
-  _globals['_VALIDATECELLRESPONSE']._serialized_end=964
-  _globals['_COMPILECELLREQUEST']._serialized_start=967
-  _globals['_COMPILECELLREQUEST']._serialized_end=1557
-  _globals['_COMPILECELLREQUEST_USEREXPRESSIONSENTRY']._serialized_start=1440
-  _globals['_COMPILECELLREQUEST_USEREXPRESSIONSENTRY']._serialized_end=1494
-  _globals['_COMPILECELLRESPONSE']._serialized_start=1560
-  _globals['_COMPILECELLRESPONSE']._serialized_end=1695
-  _globals['_COMPILERSERVICE']._serialized_start=1698
-  _globals['_COMPILERSERVICE']._serialized_end=2164
+  _globals['_COMPILERSERVICE'].methods_by_name['RequestApproval']._loaded_options = None
+  _globals['_COMPILERSERVICE'].methods_by_name['RequestApproval']._serialized_options = b'\202\323\344\223\0028\"3/v1/workspaces/{workspace_id}/cells:requestApproval:\001*'
+  _globals['_CELLTYPE']._serialized_start=158
+  _globals['_CELLTYPE']._serialized_end=314
+  _globals['_LISTCELLTYPESREQUEST']._serialized_start=316
+  _globals['_LISTCELLTYPESREQUEST']._serialized_end=377
+  _globals['_LISTCELLTYPESRESPONSE']._serialized_start=379
+  _globals['_LISTCELLTYPESRESPONSE']._serialized_end=479
+  _globals['_CELLDEFINITION']._serialized_start=481
+  _globals['_CELLDEFINITION']._serialized_end=553
+  _globals['_VALIDATECELLREQUEST']._serialized_start=555
+  _globals['_VALIDATECELLREQUEST']._serialized_end=675
+  _globals['_PROBLEM']._serialized_start=678
+  _globals['_PROBLEM']._serialized_end=925
+  _globals['_PROBLEM_SEVERITY']._serialized_start=847
+  _globals['_PROBLEM_SEVERITY']._serialized_end=925
+  _globals['_VALIDATECELLRESPONSE']._serialized_start=927
+  _globals['_VALIDATECELLRESPONSE']._serialized_end=998
+  _globals['_COMPILECELLREQUEST']._serialized_start=1001
+  _globals['_COMPILECELLREQUEST']._serialized_end=1591
+  _globals['_COMPILECELLREQUEST_USEREXPRESSIONSENTRY']._serialized_start=1474
+  _globals['_COMPILECELLREQUEST_USEREXPRESSIONSENTRY']._serialized_end=1528
+  _globals['_COMPILECELLRESPONSE']._serialized_start=1594
+  _globals['_COMPILECELLRESPONSE']._serialized_end=1729
+  _globals['_REQUESTAPPROVALREQUEST']._serialized_start=1732
+  _globals['_REQUESTAPPROVALREQUEST']._serialized_end=1927
+  _globals['_REQUESTAPPROVALRESPONSE']._serialized_start=1929
+  _globals['_REQUESTAPPROVALRESPONSE']._serialized_end=2000
+  _globals['_COMPILERSERVICE']._serialized_start=2003
+  _globals['_COMPILERSERVICE']._serialized_end=2646
 # @@protoc_insertion_point(module_scope)

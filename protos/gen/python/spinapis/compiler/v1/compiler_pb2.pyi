@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from spinapis.auth.v1 import approvals_pb2 as _approvals_pb2
 from spinapis.envelope.v1 import run_pb2 as _run_pb2
 import builtins as _builtins
 import sys
@@ -368,3 +369,63 @@ class CompileCellResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CompileCellResponse: _TypeAlias = CompileCellResponse  # noqa: Y015
+
+@_typing.final
+class RequestApprovalRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_ID_FIELD_NUMBER: _builtins.int
+    NOTEBOOK_ID_FIELD_NUMBER: _builtins.int
+    CELL_ID_FIELD_NUMBER: _builtins.int
+    CELL_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    KERNEL_LANGUAGE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    workspace_id: _builtins.str
+    notebook_id: _builtins.str
+    cell_id: _builtins.str
+    session_id: _builtins.str
+    """In which it is to run."""
+    kernel_language: _builtins.str
+    note: _builtins.str
+    """Why, for who decides."""
+    @_builtins.property
+    def cell(self) -> Global___CellDefinition: ...
+    def __init__(
+        self,
+        *,
+        workspace_id: _builtins.str = ...,
+        notebook_id: _builtins.str = ...,
+        cell_id: _builtins.str = ...,
+        cell: Global___CellDefinition | None = ...,
+        session_id: _builtins.str = ...,
+        kernel_language: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "cell_id", b"cell_id", "kernel_language", b"kernel_language", "note", b"note", "notebook_id", b"notebook_id", "session_id", b"session_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestApprovalRequest: _TypeAlias = RequestApprovalRequest  # noqa: Y015
+
+@_typing.final
+class RequestApprovalResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def approval(self) -> _approvals_pb2.Approval: ...
+    def __init__(
+        self,
+        *,
+        approval: _approvals_pb2.Approval | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestApprovalResponse: _TypeAlias = RequestApprovalResponse  # noqa: Y015

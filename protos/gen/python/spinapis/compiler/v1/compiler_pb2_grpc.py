@@ -49,6 +49,11 @@ class CompilerServiceStub:
                 request_serializer=spinapis_dot_compiler_dot_v1_dot_compiler__pb2.CompileCellRequest.SerializeToString,
                 response_deserializer=spinapis_dot_compiler_dot_v1_dot_compiler__pb2.CompileCellResponse.FromString,
                 _registered_method=True)
+        self.RequestApproval = channel.unary_unary(
+                '/spinapis.compiler.v1.CompilerService/RequestApproval',
+                request_serializer=spinapis_dot_compiler_dot_v1_dot_compiler__pb2.RequestApprovalRequest.SerializeToString,
+                response_deserializer=spinapis_dot_compiler_dot_v1_dot_compiler__pb2.RequestApprovalResponse.FromString,
+                _registered_method=True)
 
 
 class CompilerServiceServicer:
@@ -75,6 +80,13 @@ class CompilerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestApproval(self, request, context):
+        """Asks for the approval of one run of a cell that uses guarded operations. Repeating it gives the request that is open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CompilerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +104,11 @@ def add_CompilerServiceServicer_to_server(servicer, server):
                     servicer.CompileCell,
                     request_deserializer=spinapis_dot_compiler_dot_v1_dot_compiler__pb2.CompileCellRequest.FromString,
                     response_serializer=spinapis_dot_compiler_dot_v1_dot_compiler__pb2.CompileCellResponse.SerializeToString,
+            ),
+            'RequestApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestApproval,
+                    request_deserializer=spinapis_dot_compiler_dot_v1_dot_compiler__pb2.RequestApprovalRequest.FromString,
+                    response_serializer=spinapis_dot_compiler_dot_v1_dot_compiler__pb2.RequestApprovalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +192,33 @@ class CompilerService:
             '/spinapis.compiler.v1.CompilerService/CompileCell',
             spinapis_dot_compiler_dot_v1_dot_compiler__pb2.CompileCellRequest.SerializeToString,
             spinapis_dot_compiler_dot_v1_dot_compiler__pb2.CompileCellResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.compiler.v1.CompilerService/RequestApproval',
+            spinapis_dot_compiler_dot_v1_dot_compiler__pb2.RequestApprovalRequest.SerializeToString,
+            spinapis_dot_compiler_dot_v1_dot_compiler__pb2.RequestApprovalResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class CompilerServiceStub:
     """Checks a cell without running it; problems carry line and column."""
     CompileCell: _grpc.UnaryUnaryMultiCallable[_compiler_pb2.CompileCellRequest, _compiler_pb2.CompileCellResponse]
     """Compiles a cell for one run on one booted runtime: asks auth for the grant, signs, logs the digests durably, seals."""
+    RequestApproval: _grpc.UnaryUnaryMultiCallable[_compiler_pb2.RequestApprovalRequest, _compiler_pb2.RequestApprovalResponse]
+    """Asks for the approval of one run of a cell that uses guarded operations. Repeating it gives the request that is open."""
 
 @_typing.type_check_only
 class CompilerServiceAsyncStub(CompilerServiceStub):
@@ -47,6 +49,8 @@ class CompilerServiceAsyncStub(CompilerServiceStub):
     """Checks a cell without running it; problems carry line and column."""
     CompileCell: _aio.UnaryUnaryMultiCallable[_compiler_pb2.CompileCellRequest, _compiler_pb2.CompileCellResponse]  # type: ignore[assignment]
     """Compiles a cell for one run on one booted runtime: asks auth for the grant, signs, logs the digests durably, seals."""
+    RequestApproval: _aio.UnaryUnaryMultiCallable[_compiler_pb2.RequestApprovalRequest, _compiler_pb2.RequestApprovalResponse]  # type: ignore[assignment]
+    """Asks for the approval of one run of a cell that uses guarded operations. Repeating it gives the request that is open."""
 
 class CompilerServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -72,5 +76,13 @@ class CompilerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_compiler_pb2.CompileCellResponse, _abc.Awaitable[_compiler_pb2.CompileCellResponse]]:
         """Compiles a cell for one run on one booted runtime: asks auth for the grant, signs, logs the digests durably, seals."""
+
+    @_abc_1.abstractmethod
+    def RequestApproval(
+        self,
+        request: _compiler_pb2.RequestApprovalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_compiler_pb2.RequestApprovalResponse, _abc.Awaitable[_compiler_pb2.RequestApprovalResponse]]:
+        """Asks for the approval of one run of a cell that uses guarded operations. Repeating it gives the request that is open."""
 
 def add_CompilerServiceServicer_to_server(servicer: CompilerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -142,6 +142,7 @@ class Connection(_message.Message):
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     GRANTS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     workspace_id: _builtins.str
     name: _builtins.str
@@ -173,6 +174,10 @@ class Connection(_message.Message):
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectionGrant]:
         """Who may use and manage it; empty for everyone whose role may. Shown as `config_json` is."""
 
+    @_builtins.property
+    def approval_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of the allowed operations that a second person must approve for each run."""
+
     def __init__(
         self,
         *,
@@ -192,10 +197,11 @@ class Connection(_message.Message):
         is_default: _builtins.bool = ...,
         grants: _abc.Iterable[Global___ConnectionGrant] | None = ...,
         expires_at_ms: _builtins.int = ...,
+        approval_operations: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "created_at_ms", b"created_at_ms", "credential_fields", b"credential_fields", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "grants", b"grants", "id", b"id", "inherited", b"inherited", "is_default", b"is_default", "kind", b"kind", "name", b"name", "updated_at_ms", b"updated_at_ms", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "created_at_ms", b"created_at_ms", "credential_fields", b"credential_fields", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "grants", b"grants", "id", b"id", "inherited", b"inherited", "is_default", b"is_default", "kind", b"kind", "name", b"name", "updated_at_ms", b"updated_at_ms", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -245,6 +251,7 @@ class CreateConnectionRequest(_message.Message):
     ALLOWED_OPERATIONS_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     idempotency_key: _builtins.str
     name: _builtins.str
@@ -262,6 +269,10 @@ class CreateConnectionRequest(_message.Message):
     def allowed_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Operations of the kind; empty for all of them."""
 
+    @_builtins.property
+    def approval_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """See Connection."""
+
     def __init__(
         self,
         *,
@@ -275,10 +286,11 @@ class CreateConnectionRequest(_message.Message):
         allowed_operations: _abc.Iterable[_builtins.str] | None = ...,
         is_default: _builtins.bool = ...,
         expires_at_ms: _builtins.int = ...,
+        approval_operations: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "idempotency_key", b"idempotency_key", "is_default", b"is_default", "kind", b"kind", "name", b"name", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "idempotency_key", b"idempotency_key", "is_default", b"is_default", "kind", b"kind", "name", b"name", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -419,6 +431,8 @@ class UpdateConnectionRequest(_message.Message):
     GRANTS_FIELD_NUMBER: _builtins.int
     REPLACE_GRANTS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
+    REPLACE_APPROVAL_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     connection_id: _builtins.str
     etag: _builtins.str
@@ -431,6 +445,7 @@ class UpdateConnectionRequest(_message.Message):
     replace_grants: _builtins.bool
     expires_at_ms: _builtins.int
     """0 for never. A new credential without a date has none."""
+    replace_approval: _builtins.bool
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Replaced when `replace_allowed` is true; at least one operation then."""
@@ -440,6 +455,10 @@ class UpdateConnectionRequest(_message.Message):
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectionGrant]:
         """Replaced when `replace_grants` is true."""
+
+    @_builtins.property
+    def approval_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Replaced when `replace_approval` is true."""
 
     def __init__(
         self,
@@ -457,10 +476,12 @@ class UpdateConnectionRequest(_message.Message):
         grants: _abc.Iterable[Global___ConnectionGrant] | None = ...,
         replace_grants: _builtins.bool = ...,
         expires_at_ms: _builtins.int | None = ...,
+        approval_operations: _abc.Iterable[_builtins.str] | None = ...,
+        replace_approval: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_expires_at_ms", b"_expires_at_ms", "_is_default", b"_is_default", "_name", b"_name", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "is_default", b"is_default", "name", b"name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_expires_at_ms", b"_expires_at_ms", "_is_default", b"_is_default", "_name", b"_name", "allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "config_json", b"config_json", "connection_id", b"connection_id", "credential_json", b"credential_json", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "grants", b"grants", "is_default", b"is_default", "name", b"name", "replace_allowed", b"replace_allowed", "replace_grants", b"replace_grants", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_expires_at_ms", b"_expires_at_ms", "_is_default", b"_is_default", "_name", b"_name", "allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "connection_id", b"connection_id", "credential_json", b"credential_json", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "grants", b"grants", "is_default", b"is_default", "name", b"name", "replace_allowed", b"replace_allowed", "replace_approval", b"replace_approval", "replace_grants", b"replace_grants", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__config_json: _TypeAlias = _typing.Literal["config_json"]  # noqa: Y015
     _WhichOneofArgType__config_json: _TypeAlias = _typing.Literal["_config_json", b"_config_json"]  # noqa: Y015

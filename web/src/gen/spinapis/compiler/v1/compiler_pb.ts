@@ -7,6 +7,8 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb";
+import type { Approval } from "../../auth/v1/approvals_pb";
+import { file_spinapis_auth_v1_approvals } from "../../auth/v1/approvals_pb";
 import type { Limits, RunNonce } from "../../envelope/v1/run_pb";
 import { file_spinapis_envelope_v1_run } from "../../envelope/v1/run_pb";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/compiler/v1/compiler.proto.
  */
 export const file_spinapis_compiler_v1_compiler: GenFile = /*@__PURE__*/
-  fileDesc("CiNzcGluYXBpcy9jb21waWxlci92MS9jb21waWxlci5wcm90bxIUc3BpbmFwaXMuY29tcGlsZXIudjEinAEKCENlbGxUeXBlEgwKBG5hbWUYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEhgKEGZvcm1fc2NoZW1hX2pzb24YBCABKAkSEgoKZXhlY3V0YWJsZRgFIAEoCBIQCghsYW5ndWFnZRgGIAEoCRIXCg9jb25uZWN0aW9uX2tpbmQYByABKAkiPQoUTGlzdENlbGxUeXBlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiZAoVTGlzdENlbGxUeXBlc1Jlc3BvbnNlEjIKCmNlbGxfdHlwZXMYASADKAsyHi5zcGluYXBpcy5jb21waWxlci52MS5DZWxsVHlwZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSAoOQ2VsbERlZmluaXRpb24SEQoJY2VsbF90eXBlGAEgASgJEg4KBnNvdXJjZRgCIAEoCRITCgtmaWVsZHNfanNvbhgDIAEoCSJ4ChNWYWxpZGF0ZUNlbGxSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIyCgRjZWxsGAIgASgLMiQuc3BpbmFwaXMuY29tcGlsZXIudjEuQ2VsbERlZmluaXRpb24SFwoPa2VybmVsX2xhbmd1YWdlGAMgASgJIvcBCgdQcm9ibGVtEjgKCHNldmVyaXR5GAEgASgOMiYuc3BpbmFwaXMuY29tcGlsZXIudjEuUHJvYmxlbS5TZXZlcml0eRIPCgdtZXNzYWdlGAIgASgJEgwKBGxpbmUYAyABKA0SDgoGY29sdW1uGAQgASgNEhAKCGVuZF9saW5lGAUgASgNEhIKCmVuZF9jb2x1bW4YBiABKA0SDQoFZmllbGQYByABKAkiTgoIU2V2ZXJpdHkSGAoUU0VWRVJJVFlfVU5TUEVDSUZJRUQQABISCg5TRVZFUklUWV9FUlJPUhABEhQKEFNFVkVSSVRZX1dBUk5JTkcQAiJHChRWYWxpZGF0ZUNlbGxSZXNwb25zZRIvCghwcm9ibGVtcxgBIAMoCzIdLnNwaW5hcGlzLmNvbXBpbGVyLnYxLlByb2JsZW0izgQKEkNvbXBpbGVDZWxsUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEwoLbm90ZWJvb2tfaWQYAiABKAkSDwoHY2VsbF9pZBgDIAEoCRIyCgRjZWxsGAQgASgLMiQuc3BpbmFwaXMuY29tcGlsZXIudjEuQ2VsbERlZmluaXRpb24SEgoKc2Vzc2lvbl9pZBgFIAEoCRINCgVoZWxsbxgGIAEoDBIRCgljaGFsbGVuZ2UYByABKAwSFAoMa2VybmVsX2Vwb2NoGAggASgEEhcKD2tlcm5lbF9sYW5ndWFnZRgJIAEoCRIsCgZsaW1pdHMYCiABKAsyHC5zcGluYXBpcy5lbnZlbG9wZS52MS5MaW1pdHMSEwoGc2lsZW50GAsgASgISACIAQESGgoNc3RvcmVfaGlzdG9yeRgMIAEoCEgBiAEBEhgKC2FsbG93X3N0ZGluGA0gASgISAKIAQESGgoNc3RvcF9vbl9lcnJvchgOIAEoCEgDiAEBElcKEHVzZXJfZXhwcmVzc2lvbnMYDyADKAsyPS5zcGluYXBpcy5jb21waWxlci52MS5Db21waWxlQ2VsbFJlcXVlc3QuVXNlckV4cHJlc3Npb25zRW50cnkaNgoUVXNlckV4cHJlc3Npb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIJCgdfc2lsZW50QhAKDl9zdG9yZV9oaXN0b3J5Qg4KDF9hbGxvd19zdGRpbkIQCg5fc3RvcF9vbl9lcnJvciKHAQoTQ29tcGlsZUNlbGxSZXNwb25zZRIOCgZzZWFsZWQYASABKAwSFgoOcHJvZ3JhbV9kaWdlc3QYAiABKAwSGQoRY2lwaGVydGV4dF9kaWdlc3QYAyABKAwSLQoFbm9uY2UYBCABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZTLSAwoPQ29tcGlsZXJTZXJ2aWNlEoABCg1MaXN0Q2VsbFR5cGVzEiouc3BpbmFwaXMuY29tcGlsZXIudjEuTGlzdENlbGxUeXBlc1JlcXVlc3QaKy5zcGluYXBpcy5jb21waWxlci52MS5MaXN0Q2VsbFR5cGVzUmVzcG9uc2UiFoLT5JMCEBIOL3YxL2NlbGwtdHlwZXMSngEKDFZhbGlkYXRlQ2VsbBIpLnNwaW5hcGlzLmNvbXBpbGVyLnYxLlZhbGlkYXRlQ2VsbFJlcXVlc3QaKi5zcGluYXBpcy5jb21waWxlci52MS5WYWxpZGF0ZUNlbGxSZXNwb25zZSI3gtPkkwIxIiwvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jZWxsczp2YWxpZGF0ZToBKhKaAQoLQ29tcGlsZUNlbGwSKC5zcGluYXBpcy5jb21waWxlci52MS5Db21waWxlQ2VsbFJlcXVlc3QaKS5zcGluYXBpcy5jb21waWxlci52MS5Db21waWxlQ2VsbFJlc3BvbnNlIjaC0+STAjAiKy92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2NlbGxzOmNvbXBpbGU6ASpiBnByb3RvMw", [file_google_api_annotations, file_spinapis_envelope_v1_run]);
+  fileDesc("CiNzcGluYXBpcy9jb21waWxlci92MS9jb21waWxlci5wcm90bxIUc3BpbmFwaXMuY29tcGlsZXIudjEinAEKCENlbGxUeXBlEgwKBG5hbWUYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEhgKEGZvcm1fc2NoZW1hX2pzb24YBCABKAkSEgoKZXhlY3V0YWJsZRgFIAEoCBIQCghsYW5ndWFnZRgGIAEoCRIXCg9jb25uZWN0aW9uX2tpbmQYByABKAkiPQoUTGlzdENlbGxUeXBlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiZAoVTGlzdENlbGxUeXBlc1Jlc3BvbnNlEjIKCmNlbGxfdHlwZXMYASADKAsyHi5zcGluYXBpcy5jb21waWxlci52MS5DZWxsVHlwZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSAoOQ2VsbERlZmluaXRpb24SEQoJY2VsbF90eXBlGAEgASgJEg4KBnNvdXJjZRgCIAEoCRITCgtmaWVsZHNfanNvbhgDIAEoCSJ4ChNWYWxpZGF0ZUNlbGxSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIyCgRjZWxsGAIgASgLMiQuc3BpbmFwaXMuY29tcGlsZXIudjEuQ2VsbERlZmluaXRpb24SFwoPa2VybmVsX2xhbmd1YWdlGAMgASgJIvcBCgdQcm9ibGVtEjgKCHNldmVyaXR5GAEgASgOMiYuc3BpbmFwaXMuY29tcGlsZXIudjEuUHJvYmxlbS5TZXZlcml0eRIPCgdtZXNzYWdlGAIgASgJEgwKBGxpbmUYAyABKA0SDgoGY29sdW1uGAQgASgNEhAKCGVuZF9saW5lGAUgASgNEhIKCmVuZF9jb2x1bW4YBiABKA0SDQoFZmllbGQYByABKAkiTgoIU2V2ZXJpdHkSGAoUU0VWRVJJVFlfVU5TUEVDSUZJRUQQABISCg5TRVZFUklUWV9FUlJPUhABEhQKEFNFVkVSSVRZX1dBUk5JTkcQAiJHChRWYWxpZGF0ZUNlbGxSZXNwb25zZRIvCghwcm9ibGVtcxgBIAMoCzIdLnNwaW5hcGlzLmNvbXBpbGVyLnYxLlByb2JsZW0izgQKEkNvbXBpbGVDZWxsUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEwoLbm90ZWJvb2tfaWQYAiABKAkSDwoHY2VsbF9pZBgDIAEoCRIyCgRjZWxsGAQgASgLMiQuc3BpbmFwaXMuY29tcGlsZXIudjEuQ2VsbERlZmluaXRpb24SEgoKc2Vzc2lvbl9pZBgFIAEoCRINCgVoZWxsbxgGIAEoDBIRCgljaGFsbGVuZ2UYByABKAwSFAoMa2VybmVsX2Vwb2NoGAggASgEEhcKD2tlcm5lbF9sYW5ndWFnZRgJIAEoCRIsCgZsaW1pdHMYCiABKAsyHC5zcGluYXBpcy5lbnZlbG9wZS52MS5MaW1pdHMSEwoGc2lsZW50GAsgASgISACIAQESGgoNc3RvcmVfaGlzdG9yeRgMIAEoCEgBiAEBEhgKC2FsbG93X3N0ZGluGA0gASgISAKIAQESGgoNc3RvcF9vbl9lcnJvchgOIAEoCEgDiAEBElcKEHVzZXJfZXhwcmVzc2lvbnMYDyADKAsyPS5zcGluYXBpcy5jb21waWxlci52MS5Db21waWxlQ2VsbFJlcXVlc3QuVXNlckV4cHJlc3Npb25zRW50cnkaNgoUVXNlckV4cHJlc3Npb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIJCgdfc2lsZW50QhAKDl9zdG9yZV9oaXN0b3J5Qg4KDF9hbGxvd19zdGRpbkIQCg5fc3RvcF9vbl9lcnJvciKHAQoTQ29tcGlsZUNlbGxSZXNwb25zZRIOCgZzZWFsZWQYASABKAwSFgoOcHJvZ3JhbV9kaWdlc3QYAiABKAwSGQoRY2lwaGVydGV4dF9kaWdlc3QYAyABKAwSLQoFbm9uY2UYBCABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZSLDAQoWUmVxdWVzdEFwcHJvdmFsUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEwoLbm90ZWJvb2tfaWQYAiABKAkSDwoHY2VsbF9pZBgDIAEoCRIyCgRjZWxsGAQgASgLMiQuc3BpbmFwaXMuY29tcGlsZXIudjEuQ2VsbERlZmluaXRpb24SEgoKc2Vzc2lvbl9pZBgFIAEoCRIXCg9rZXJuZWxfbGFuZ3VhZ2UYBiABKAkSDAoEbm90ZRgHIAEoCSJHChdSZXF1ZXN0QXBwcm92YWxSZXNwb25zZRIsCghhcHByb3ZhbBgBIAEoCzIaLnNwaW5hcGlzLmF1dGgudjEuQXBwcm92YWwygwUKD0NvbXBpbGVyU2VydmljZRKAAQoNTGlzdENlbGxUeXBlcxIqLnNwaW5hcGlzLmNvbXBpbGVyLnYxLkxpc3RDZWxsVHlwZXNSZXF1ZXN0Gisuc3BpbmFwaXMuY29tcGlsZXIudjEuTGlzdENlbGxUeXBlc1Jlc3BvbnNlIhaC0+STAhASDi92MS9jZWxsLXR5cGVzEp4BCgxWYWxpZGF0ZUNlbGwSKS5zcGluYXBpcy5jb21waWxlci52MS5WYWxpZGF0ZUNlbGxSZXF1ZXN0Giouc3BpbmFwaXMuY29tcGlsZXIudjEuVmFsaWRhdGVDZWxsUmVzcG9uc2UiN4LT5JMCMSIsL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY2VsbHM6dmFsaWRhdGU6ASoSmgEKC0NvbXBpbGVDZWxsEiguc3BpbmFwaXMuY29tcGlsZXIudjEuQ29tcGlsZUNlbGxSZXF1ZXN0Gikuc3BpbmFwaXMuY29tcGlsZXIudjEuQ29tcGlsZUNlbGxSZXNwb25zZSI2gtPkkwIwIisvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jZWxsczpjb21waWxlOgEqEq4BCg9SZXF1ZXN0QXBwcm92YWwSLC5zcGluYXBpcy5jb21waWxlci52MS5SZXF1ZXN0QXBwcm92YWxSZXF1ZXN0Gi0uc3BpbmFwaXMuY29tcGlsZXIudjEuUmVxdWVzdEFwcHJvdmFsUmVzcG9uc2UiPoLT5JMCOCIzL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY2VsbHM6cmVxdWVzdEFwcHJvdmFsOgEqYgZwcm90bzM", [file_google_api_annotations, file_spinapis_auth_v1_approvals, file_spinapis_envelope_v1_run]);
 
 /**
  * @generated from message spinapis.compiler.v1.CellType
@@ -402,6 +404,74 @@ export const CompileCellResponseSchema: GenMessage<CompileCellResponse> = /*@__P
   messageDesc(file_spinapis_compiler_v1_compiler, 8);
 
 /**
+ * @generated from message spinapis.compiler.v1.RequestApprovalRequest
+ */
+export type RequestApprovalRequest = Message<"spinapis.compiler.v1.RequestApprovalRequest"> & {
+  /**
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * @generated from field: string notebook_id = 2;
+   */
+  notebookId: string;
+
+  /**
+   * @generated from field: string cell_id = 3;
+   */
+  cellId: string;
+
+  /**
+   * @generated from field: spinapis.compiler.v1.CellDefinition cell = 4;
+   */
+  cell?: CellDefinition | undefined;
+
+  /**
+   * In which it is to run.
+   *
+   * @generated from field: string session_id = 5;
+   */
+  sessionId: string;
+
+  /**
+   * @generated from field: string kernel_language = 6;
+   */
+  kernelLanguage: string;
+
+  /**
+   * Why, for who decides.
+   *
+   * @generated from field: string note = 7;
+   */
+  note: string;
+};
+
+/**
+ * Describes the message spinapis.compiler.v1.RequestApprovalRequest.
+ * Use `create(RequestApprovalRequestSchema)` to create a new message.
+ */
+export const RequestApprovalRequestSchema: GenMessage<RequestApprovalRequest> = /*@__PURE__*/
+  messageDesc(file_spinapis_compiler_v1_compiler, 9);
+
+/**
+ * @generated from message spinapis.compiler.v1.RequestApprovalResponse
+ */
+export type RequestApprovalResponse = Message<"spinapis.compiler.v1.RequestApprovalResponse"> & {
+  /**
+   * @generated from field: spinapis.auth.v1.Approval approval = 1;
+   */
+  approval?: Approval | undefined;
+};
+
+/**
+ * Describes the message spinapis.compiler.v1.RequestApprovalResponse.
+ * Use `create(RequestApprovalResponseSchema)` to create a new message.
+ */
+export const RequestApprovalResponseSchema: GenMessage<RequestApprovalResponse> = /*@__PURE__*/
+  messageDesc(file_spinapis_compiler_v1_compiler, 10);
+
+/**
  * @generated from service spinapis.compiler.v1.CompilerService
  */
 export const CompilerService: GenService<{
@@ -434,6 +504,16 @@ export const CompilerService: GenService<{
     methodKind: "unary";
     input: typeof CompileCellRequestSchema;
     output: typeof CompileCellResponseSchema;
+  },
+  /**
+   * Asks for the approval of one run of a cell that uses guarded operations. Repeating it gives the request that is open.
+   *
+   * @generated from rpc spinapis.compiler.v1.CompilerService.RequestApproval
+   */
+  requestApproval: {
+    methodKind: "unary";
+    input: typeof RequestApprovalRequestSchema;
+    output: typeof RequestApprovalResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spinapis_compiler_v1_compiler, 0);

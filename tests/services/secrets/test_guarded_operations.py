@@ -1,0 +1,45 @@
+"""Operations that need a second person: who may guard them, who may take the guard away, and who is told."""
+
+import pytest
+
+from spinapis.secrets.v1 import secrets_pb2 as pb
+from tests.fakes.installation import refused
+from tests.fakes.secrets_bench import WORKSPACE, SecretsBench
+
+GUARDED = ["rest.request"]
+
+
+async def change(bench: SecretsBench, connection: pb.Connection, user: str, operations: list[str]) -> pb.Connection:
+    request = pb.UpdateConnectionRequest(workspace_id=WORKSPACE, connection_id=connection.id, etag=connection.etag, replace_approval=True)
+    request.approval_operations.extend(operations)
+    return (await bench.stub.UpdateConnection(request, metadata=bench.by(user))).connection
+
+
+async def test_the_compiler_and_the_runtime_are_told(bench: SecretsBench) -> None:
+    made = await bench.create(approval_operations=GUARDED)
+    assert list(made.approval_operations) == GUARDED
+    resolved = await bench.resolve("warehouse")
+    assert list(resolved.connections[0].approval_operations) == GUARDED
+    runtime = bench.enrolment.add()
+    bundle = bench.open(runtime, (await bench.sync(runtime)).sealed).message
+    assert list(bundle.entries[0].approval_operations) == GUARDED
+
+
+async def test_an_editor_guards_and_only_an_owner_lifts_it(bench: SecretsBench) -> None:
+    guarded = await change(bench, await bench.create(), "editor", GUARDED)
+    with refused() as refusal:
+        await change(bench, guarded, "editor", [])
+    assert refusal.reason == "PERMISSION_DENIED" and "rest.request" in refusal.text
+    assert not (await change(bench, guarded, "owner", [])).approval_operations
+
+
+async def test_other_changes_leave_the_guard_alone(bench: SecretsBench) -> None:
+    guarded = await bench.create(approval_operations=GUARDED)
+    assert list((await bench.update(guarded, name="renamed")).approval_operations) == GUARDED
+
+
+@pytest.mark.parametrize("operations", [["rest.delete"], ["Not An Operation"]])
+async def test_what_is_no_operation_is_not_guarded(bench: SecretsBench, operations: list[str]) -> None:
+    with refused() as refusal:
+        await bench.create(approval_operations=operations)
+    assert refusal.reason == "INVALID_ARGUMENT" and refusal.metadata["field"].startswith("approval_operations")
