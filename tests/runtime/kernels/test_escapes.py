@@ -155,3 +155,11 @@ async def test_nothing_outlives_a_sandbox(attacker: Attacker) -> None:
 
 def _sleeping(marker: str) -> list[psutil.Process]:
     return [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", marker]]
+
+
+@in_modules_loop
+async def test_a_runs_memory_is_limited_and_free_again(attacker: Attacker) -> None:
+    await attacker.kernel.limit_memory(600 * MIB)
+    assert "MemoryError" in await attacker.says("try: bytearray(700 << 20)\nexcept MemoryError: print('MemoryError')")
+    await attacker.kernel.limit_memory(0)
+    assert "fits" in await attacker.says("block = bytearray(700 << 20); del block; print('fits')")

@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -40,8 +41,31 @@ class Child:
         """0 restores the launcher's own limit."""
         hard = self.confinement.rules.memory_bytes or resource.RLIM_INFINITY
         soft = hard if not wanted else wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with suppress(ProcessLookupError):
-            resource.prlimit(self.pid, resource.RLIMIT_DATA, (soft, hard))
+        uid = self.confinement.uid
+        if uid is None:
+            with suppress(ProcessLookupError):
+                resource.prlimit(self.pid, resource.RLIMIT_DATA, (soft, hard))
+        else:
+            _as_user(uid, lambda: resource.prlimit(self.pid, resource.RLIMIT_DATA, (soft, hard)))
+
+
+def _as_user(uid: int, act: Callable[[], object]) -> None:
+    """In a copy of this process that is that user: containers' root often may not change another user's limits. Raises OSError."""
+    reading, writing = os.pipe()
+    if not os.fork():
+        with suppress(BaseException):
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            with suppress(ProcessLookupError):
+                act()
+            os.write(writing, b"done")
+        os._exit(0)
+    os.close(writing)
+    try:
+        if os.read(reading, 4) != b"done":
+            raise OSError("the kernel's limit could not be changed")
+    finally:
+        os.close(reading)
 
 
 class StartFailed(Exception):

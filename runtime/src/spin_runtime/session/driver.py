@@ -6,6 +6,7 @@ a START receipt is durable before the code is sent to the kernel, an END receipt
 
 import asyncio
 import base64
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -166,10 +167,16 @@ class Session:
             self.post(m.RunNotStarted(run.nonce, "The kernel ended before this cell began."))
             return
         self._show(frames.running(run, self._now()))
-        if run.limits.memory_bytes:
-            await kernel.limit_memory(run.limits.memory_bytes)
+        try:
+            if run.limits.memory_bytes:
+                await kernel.limit_memory(run.limits.memory_bytes)
+            request = _request(run, await kernel.admit(run.socket_path))
+        except Exception:
+            log.exception("a kernel could not be prepared for a run", cell=run.cell_id)
+            self.post(m.RunNotStarted(run.nonce, "The kernel could not be prepared for this cell; restart it."))
+            return
         self._begun, self._progressed = run, 0
-        self._collector.begin(run, await kernel.execute(_request(run, await kernel.admit(run.socket_path))))
+        self._collector.begin(run, await kernel.execute(request))
         self._traces.executing(run)
         self.post(m.RunExecuting(run.nonce, self._now()))
 
@@ -181,7 +188,8 @@ class Session:
             self._flush()
             self._cancel_progress()
             if run.limits.memory_bytes and self._kernel is not None:
-                await self._kernel.limit_memory(0)
+                with contextlib.suppress(Exception):  # a limit that stays is the kernel's end or the stricter side
+                    await self._kernel.limit_memory(0)
         try:
             await self._broker.run_ended(RunEnd(run.nonce, end.status, totals.frames, totals.digest, totals.truncated, end.message))
         except Exception:
