@@ -50,6 +50,26 @@ async def test_receipts_reach_audit_and_acknowledgements_the_runtime(bench: Benc
     assert bench.runtime.acks[-1].up_to_seq == 2
 
 
+async def test_short_cells_that_follow_one_another_travel_together(bench: Bench) -> None:
+    async with await bench.open() as session:
+        for number in range(12):
+            await ran(session, f"print({number})")
+        assert await session.settle()
+    assert [len(kept) for kept in bench.control_plane.outputs.values()] == [5] * 12
+    assert sum(bench.control_plane.output_calls) < 24 and max(bench.control_plane.output_calls) > 1
+    assert bench.control_plane.receipts == bench.runtime.receipts
+
+
+async def test_a_run_whose_outputs_are_refused_takes_no_other_with_it(bench: Bench) -> None:
+    bench.control_plane.outputs_refused = {2}
+    async with await bench.open() as session:
+        for number in range(4):
+            await ran(session, f"print({number})")
+        assert await session.settle()
+    assert sorted(seq for _, _, seq in bench.control_plane.outputs) == [1, 3, 4]
+    assert all(len(kept) == 5 for kept in bench.control_plane.outputs.values())
+
+
 async def test_a_cut_connection_neither_loses_nor_repeats_output(bench: Bench) -> None:
     async with await bench.open() as session:
         run = await session.start(cell("for i in range(60):\n    await show(f'{i} ')\n    await pause(0.01)"))

@@ -60,6 +60,9 @@ class FakePlatform:
         self.confirmations: dict[str, bytes] = {}
         self.receipts: list[bytes] = []
         self.outputs: dict[tuple[bytes, int, int], dict[int, bytes]] = {}
+        # How many runs came with each call, and the runs (by seq) whose outputs are refused.
+        self.output_calls: list[int] = []
+        self.outputs_refused: set[int] = set()
         self.saved_outputs: dict[str, list[dict[str, Any]]] = {}
         self.alarms: list[audit_pb2.Alarm] = []
         self.log: list[tuple[bytes, bytes, bytes]] = []
@@ -378,10 +381,18 @@ class History(Servicer, audit_pb2_grpc.HistoryServiceServicer):
         return audit_pb2.UploadReceiptsResponse(receipt_ack=ack)
 
     async def UploadOutputs(self, request: Any, context: Context) -> Any:
-        kept = self.p.outputs.setdefault((request.nonce.boot_id, request.nonce.kernel_epoch, request.nonce.seq), {})
-        kept.update({output.index: output.body for output in request.outputs})
-        stored = next((i for i in range(len(kept) + 1) if i + 1 not in kept), 0)
-        return audit_pb2.UploadOutputsResponse(stored=stored)
+        runs = [request, *request.more]
+        self.p.output_calls.append(len(runs))
+        stored = [self._kept(run) for run in runs if run.nonce.seq not in self.p.outputs_refused]
+        if len(stored) < len(runs):
+            await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "OUTPUT_CHAIN_MISMATCH", "The outputs are not those that the runtime signed.")
+        return audit_pb2.UploadOutputsResponse(stored=stored[0], more_stored=stored[1:])
+
+    def _kept(self, run: Any) -> int:
+        """Outputs stored without a gap."""
+        kept = self.p.outputs.setdefault((run.nonce.boot_id, run.nonce.kernel_epoch, run.nonce.seq), {})
+        kept.update({output.index: output.body for output in run.outputs})
+        return next((i for i in range(len(kept) + 1) if i + 1 not in kept), 0)
 
     async def ListRuns(self, request: Any, context: Context) -> Any:
         runs = [

@@ -6,6 +6,7 @@ from spin_envelope.digests import signed_digest
 from spin_envelope.signing import sign, unverified
 from spinapis.audit.v1 import audit_pb2 as pb
 from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptAck, ReceiptType, RunStatus
+from spinapis.runtime.v1.frames_pb2 import Output
 from tests.fakes.audit_bench import WORKSPACE, AuditBench
 from tests.fakes.installation import refused
 from tests.fakes.runtimes import FakeRun, FakeRuntime
@@ -129,6 +130,63 @@ async def test_wrong_outputs_are_thrown_away_and_the_true_ones_still_count(bench
     assert (await bench.runs())[0].frames_stored == 0
     assert await bench.upload_outputs(run) == 2
     assert (await bench.runs())[0].outputs_verified and await bench.alarms() == []
+
+
+def together(*runs: FakeRun) -> pb.UploadOutputsRequest:
+    """One call with the outputs of them all."""
+    told = [
+        pb.RunOutputs(nonce=run.nonce, outputs=[Output(index=place, kind=1, body=body) for place, body in enumerate(run.outputs, 1)]) for run in runs
+    ]
+    first, *more = told
+    return pb.UploadOutputsRequest(workspace_id=WORKSPACE, runtime_id=runs[0].runtime.runtime_id, nonce=first.nonce, outputs=first.outputs, more=more)
+
+
+async def test_outputs_of_several_runs_come_in_one_call(bench: AuditBench) -> None:
+    runtime = await bench.enrol()
+    ended, running, silent = FakeRun(runtime, 1, [b"one", b"two"]), FakeRun(runtime, 2, [b"three"]), FakeRun(runtime, 3, [])
+    for run in (ended, running, silent):
+        await bench.compile(run)
+    await bench.upload(runtime, runtime.boot(), runtime.start(ended), runtime.end(ended), runtime.start(running))
+    for _ in range(2):
+        answer = await bench.history.UploadOutputs(together(ended, running, silent), metadata=bench.owner)
+        assert (answer.stored, list(answer.more_stored)) == (2, [1, 0])
+    assert {told.id: (told.frames_stored, told.outputs_verified) for told in await bench.runs()} == {
+        ended.id: (2, True),
+        running.id: (1, False),
+        silent.id: (0, False),
+    }
+    await bench.upload(runtime, runtime.end(running))
+    assert {told.id for told in await bench.runs() if told.outputs_verified} == {ended.id, running.id}
+
+
+async def test_a_run_that_is_refused_changes_nothing_for_the_others_of_its_call(bench: AuditBench) -> None:
+    runtime = await bench.enrol()
+    true, lied, after, unknown = (FakeRun(runtime, seq, [b"the truth"]) for seq in range(1, 5))
+    await bench.upload(runtime, runtime.boot())
+    for run in (true, lied, after):
+        await finished(bench, runtime, run)
+    lied.outputs = [b"a lie"]
+    with refused() as refusal:
+        await bench.history.UploadOutputs(together(true, lied, after), metadata=bench.owner)
+    assert refusal.reason == "OUTPUT_CHAIN_MISMATCH" and await bench.alarms() == ["outputs.mismatch"]
+    assert {told.id: told.outputs_verified for told in await bench.runs()} == {true.id: True, lied.id: False, after.id: True}
+    lied.outputs = [b"the truth"]
+    with refused() as refusal:
+        await bench.history.UploadOutputs(together(lied, unknown), metadata=bench.owner)
+    assert refusal.reason == "NOT_FOUND" and await bench.alarms() == []
+    assert all(told.outputs_verified for told in await bench.runs())
+
+
+async def test_a_call_names_each_run_once_and_not_too_many(bench: AuditBench) -> None:
+    runtime = await bench.enrol()
+    run = FakeRun(runtime, 1, [b"one"])
+    await bench.compile(run)
+    with refused() as refusal:
+        await bench.history.UploadOutputs(together(run, run), metadata=bench.owner)
+    assert refusal.reason == "INVALID_ARGUMENT"
+    with refused() as refusal:
+        await bench.history.UploadOutputs(together(*(FakeRun(runtime, seq, []) for seq in range(1, 103))), metadata=bench.owner)
+    assert refusal.reason == "TOO_LARGE"
 
 
 async def test_a_quick_run_whose_receipts_travel_with_the_next_runs_start_keeps_its_outputs(bench: AuditBench) -> None:

@@ -1,7 +1,8 @@
 """What a client carries besides code: receipts to audit, audit's acknowledgement back, and outputs to the history.
 
 Carriers work beside the runs and never fail one: what cannot be delivered now is tried again while the session is open, and any other client
-of the runtime may deliver it later. Memory is bounded: a full carrier makes the stream wait.
+of the runtime may deliver it later. Memory is bounded: a full carrier makes the stream wait. What short cells leave that follow one another
+travels together.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import TypeVar
 
 from spin_client.sdk.errors import SpinError
 from spin_client.sdk.events import RunKey, run_key
+from spin_client.sdk.pace import Pace
 from spin_client.sdk.platform import Platform
 from spin_client.sdk.wire import ConnectionLost
 from spin_envelope.errors import Refused
@@ -24,13 +26,13 @@ from spinapis.runtime.v1 import frames_pb2
 log = logging.getLogger("spin_client")
 
 T = TypeVar("T")
+Waiting = tuple[run_pb2.RunNonce, frames_pb2.Output]
 
 RECEIPTS_AT_ONCE = 200
 OUTPUTS_AT_ONCE = 500
 BYTES_AT_ONCE = 1 << 20
+RUNS_AT_ONCE = 100
 BYTES_WAITING = 16 << 20
-# Outputs are gathered this long, so that a chatty cell makes few calls.
-GATHER_S = 0.05
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -45,12 +47,14 @@ class ReceiptCarrier:
         self._waiting: deque[bytes] = deque()
         self._changed = asyncio.Condition()
         self._ended: set[RunKey] = set()
+        self.pace = Pace(lambda: len(self._waiting) >= RECEIPTS_AT_ONCE)
         self.delivered = 0
 
     async def add(self, receipts: Sequence[bytes]) -> None:
         async with self._changed:
             self._waiting.extend(receipts)
             self._changed.notify_all()
+        self.pace.came()
 
     def restart(self) -> None:
         """A new connection sends all that is not acknowledged, so what waits here would go twice."""
@@ -65,7 +69,12 @@ class ReceiptCarrier:
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: bool(self._waiting))
+            await self.pace.gathered()
+            async with self._changed:
                 batch = [self._waiting.popleft() for _ in range(min(RECEIPTS_AT_ONCE, len(self._waiting)))]
+            if not batch:
+                # A new connection brings them again.
+                continue
             request = audit_pb2.UploadReceiptsRequest(workspace_id=self._workspace_id, runtime_id=self._runtime_id, receipts=batch)
             answer = await _patiently(partial(self._platform.history.UploadReceipts, request), "receipts")
             if answer is None:
@@ -87,18 +96,19 @@ class ReceiptCarrier:
 
 
 class OutputCarrier:
-    """Uploads the outputs of runs as the runtime framed them."""
+    """Uploads the outputs of runs as the runtime framed them, those of several short runs in one call."""
 
     def __init__(self, platform: Platform, workspace_id: str, runtime_id: str) -> None:
         self._platform = platform
         self._workspace_id = workspace_id
         self._runtime_id = runtime_id
-        self._waiting: deque[tuple[run_pb2.RunNonce, frames_pb2.Output]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._bytes = 0
         self._busy = False
         self._changed = asyncio.Condition()
         self._stored: dict[RunKey, int] = {}
         self._given_up: set[RunKey] = set()
+        self.pace = Pace(lambda: self._bytes >= BYTES_AT_ONCE)
 
     async def add(self, nonce: run_pb2.RunNonce, outputs: Sequence[frames_pb2.Output]) -> None:
         """Waits while too much is waiting already: the stream then rests in the runtime's disk buffer."""
@@ -111,6 +121,7 @@ class OutputCarrier:
             self._waiting.extend((nonce, output) for output in chained)
             self._bytes += sum(len(o.body) for o in chained)
             self._changed.notify_all()
+        self.pace.came()
 
     async def drained(self) -> None:
         async with self._changed:
@@ -120,39 +131,54 @@ class OutputCarrier:
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: bool(self._waiting))
-            if self._bytes < BYTES_AT_ONCE:
-                await asyncio.sleep(GATHER_S)
+            await self.pace.gathered()
             async with self._changed:
-                nonce, batch = self._next_batch()
+                batch = self._next_batch()
                 self._busy = True
             try:
-                await self._upload(nonce, batch)
+                await self._upload(batch)
             finally:
                 async with self._changed:
                     self._busy = False
                     self._changed.notify_all()
 
-    def _next_batch(self) -> tuple[run_pb2.RunNonce, list[frames_pb2.Output]]:
-        nonce, size = self._waiting[0][0], 0
-        batch: list[frames_pb2.Output] = []
-        while self._waiting and self._waiting[0][0] == nonce and len(batch) < OUTPUTS_AT_ONCE and size < BYTES_AT_ONCE:
-            output = self._waiting.popleft()[1]
-            batch.append(output)
-            size += len(output.body)
+    def _next_batch(self) -> list[Waiting]:
+        batch: list[Waiting] = []
+        size, runs = 0, set[RunKey]()
+        while self._waiting and len(batch) < OUTPUTS_AT_ONCE and size < BYTES_AT_ONCE:
+            runs.add(run_key(self._waiting[0][0]))
+            if len(runs) > RUNS_AT_ONCE:
+                break
+            batch.append(self._waiting.popleft())
+            size += len(batch[-1][1].body)
         self._bytes -= size
-        return nonce, batch
+        return batch
 
-    async def _upload(self, nonce: run_pb2.RunNonce, batch: list[frames_pb2.Output]) -> None:
-        key = run_key(nonce)
-        fresh = [o for o in batch if o.index > self._stored.get(key, 0)]
-        if not fresh or key in self._given_up:
-            return
-        request = audit_pb2.UploadOutputsRequest(workspace_id=self._workspace_id, runtime_id=self._runtime_id, nonce=nonce, outputs=fresh)
+    async def _upload(self, batch: Sequence[Waiting]) -> None:
+        runs: dict[RunKey, audit_pb2.RunOutputs] = {}
+        for nonce, output in batch:
+            key = run_key(nonce)
+            if output.index > self._stored.get(key, 0) and key not in self._given_up:
+                runs.setdefault(key, audit_pb2.RunOutputs(nonce=nonce)).outputs.append(output)
+        together = list(runs.values())
+        if together and not await self._stored_together(together) and len(together) > 1:
+            # One of them was refused, and the answer does not say how the others stand.
+            for run in together:
+                await self._stored_together([run])
+
+    async def _stored_together(self, runs: Sequence[audit_pb2.RunOutputs]) -> bool:
+        """False when the platform refused them; a run that is refused alone is given up."""
+        first, *more = runs
+        request = audit_pb2.UploadOutputsRequest(
+            workspace_id=self._workspace_id, runtime_id=self._runtime_id, nonce=first.nonce, outputs=first.outputs, more=more
+        )
         answer = await _patiently(partial(self._platform.history.UploadOutputs, request), "outputs")
-        if answer is None:
-            self._given_up.add(key)
-        else:
-            self._stored[key] = answer.stored
+        if answer is not None:
+            stored = (answer.stored, *answer.more_stored)
+            self._stored |= {run_key(run.nonce): count for run, count in zip(runs, stored, strict=True)}
+        elif not more:
+            self._given_up.add(run_key(first.nonce))
+        return answer is not None
 
 
 async def _patiently(call: Callable[[], Awaitable[T]], what: str) -> T | None:

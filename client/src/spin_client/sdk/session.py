@@ -179,10 +179,11 @@ class RuntimeSession:
         """Waits until audit holds the outputs and the end receipts of the runs that were started here. False when time ran out."""
         ended = [key for key in self._started if key not in self._runs]
         try:
-            async with asyncio.timeout(timeout):
-                await self._outputs.drained()
-                for key in ended:
-                    await self._receipts.wait_ended(key)
+            with self._outputs.pace.hurried(), self._receipts.pace.hurried():
+                async with asyncio.timeout(timeout):
+                    await self._outputs.drained()
+                    for key in ended:
+                        await self._receipts.wait_ended(key)
         except TimeoutError:
             return False
         self._started = [key for key in self._started if key not in ended]

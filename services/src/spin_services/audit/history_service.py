@@ -11,7 +11,7 @@ from spin_services.audit import wire
 from spin_services.audit.history_reader import HistoryReader
 from spin_services.audit.history_store import ReceiptStore
 from spin_services.audit.identities import Identities, Identity
-from spin_services.audit.output_store import OutputsRefused, OutputStore, RunUnknown
+from spin_services.audit.output_store import OutputStore, Verdict
 from spin_services.audit.receipts import SignedReceipt
 from spin_services.audit.session_logs import SessionLogs
 from spin_services.database import pages
@@ -68,15 +68,16 @@ class HistoryService(HistoryServiceServicer):
         return pb.UploadReceiptsResponse(receipt_ack=sign(ack, self._key()))
 
     async def UploadOutputs(self, request: pb.UploadOutputsRequest, context: Any) -> pb.UploadOutputsResponse:
-        runtime_id, run_id = wire.check_id("runtime_id", request.runtime_id), wire.nonce_run_id(request.nonce)
+        runtime_id, runs = wire.check_id("runtime_id", request.runtime_id), wire.outputs_of_runs(request)
         home = await self._sessions.home(request.workspace_id, runtime_id)
-        try:
-            stored = await self._outputs.take(home, request.workspace_id, runtime_id, run_id, wire.outputs(request), self._clock())
-        except RunUnknown:
-            raise not_found("run", run_id) from None
-        except OutputsRefused:
-            raise ServiceError(ErrorReason.ERROR_REASON_OUTPUT_CHAIN_MISMATCH) from None
-        return pb.UploadOutputsResponse(stored=stored)
+        taken = await self._outputs.take(home, request.workspace_id, runtime_id, runs, self._clock())
+        for run_id, one in zip(runs, taken, strict=True):
+            if one.verdict is Verdict.UNKNOWN:
+                raise not_found("run", run_id)
+            if one.verdict is Verdict.REFUSED:
+                raise ServiceError(ErrorReason.ERROR_REASON_OUTPUT_CHAIN_MISMATCH)
+        first, *more = (one.stored for one in taken)
+        return pb.UploadOutputsResponse(stored=first, more_stored=more)
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:
         session_id = wire.check_id("session_id", request.session_id)

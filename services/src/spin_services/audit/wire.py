@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import orjson
 
@@ -20,6 +20,7 @@ from spinapis.runtime.v1 import frames_pb2
 
 TYPE = re.compile(r"[a-z0-9_]{1,40}(\.[a-z0-9_]{1,40}){1,4}")
 MAX_ENTRIES = 1000
+MAX_MORE_RUNS = 100
 MAX_KEY = 256
 MAX_SUBJECTS = 64
 MAX_BODY = 256 * 1024
@@ -112,9 +113,20 @@ def signed_receipt(verified: Verified[Receipt], workspace_id: str, runtime_id: s
     return SignedReceipt(receipt, verified.digest, verified.data)
 
 
-def outputs(request: pb.UploadOutputsRequest) -> list[Output]:
+def outputs_of_runs(request: pb.UploadOutputsRequest) -> dict[str, list[Output]]:
+    """By run, in the order of the request. Raises INVALID_ARGUMENT, TOO_LARGE."""
+    if len(request.more) > MAX_MORE_RUNS:
+        raise ServiceError(ErrorReason.ERROR_REASON_TOO_LARGE, limit=f"{MAX_MORE_RUNS} further runs")
+    runs = {nonce_run_id(request.nonce): _outputs(request.outputs)}
+    runs |= {nonce_run_id(run.nonce): _outputs(run.outputs) for run in request.more}
+    if len(runs) != 1 + len(request.more):
+        raise invalid("more", "Each run comes once.")
+    return runs
+
+
+def _outputs(outputs: Iterable[frames_pb2.Output]) -> list[Output]:
     """Raises INVALID_ARGUMENT unless they are consecutive."""
-    found = [Output(output.index, output.kind, output.body) for output in request.outputs if output.index]
+    found = [Output(output.index, output.kind, output.body) for output in outputs if output.index]
     first = found[0].index if found else 0
     if any(output.index != first + place or not 0 <= output.kind < 256 for place, output in enumerate(found)):
         raise invalid("outputs", "Outputs are consecutive by index.")

@@ -518,6 +518,7 @@ class UploadOutputsRequest(_message.Message):
     RUNTIME_ID_FIELD_NUMBER: _builtins.int
     NONCE_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     """The workspace of the run's session."""
     runtime_id: _builtins.str
@@ -527,6 +528,10 @@ class UploadOutputsRequest(_message.Message):
     def outputs(self) -> _containers.RepeatedCompositeFieldContainer[_frames_pb2.Output]:
         """Consecutive by index; ones that are there already are ignored when equal, refused when different."""
 
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunOutputs]:
+        """Further runs of the same workspace and runtime: short cells that follow one another travel together. At most 100."""
+
     def __init__(
         self,
         *,
@@ -534,30 +539,63 @@ class UploadOutputsRequest(_message.Message):
         runtime_id: _builtins.str = ...,
         nonce: _run_pb2.RunNonce | None = ...,
         outputs: _abc.Iterable[_frames_pb2.Output] | None = ...,
+        more: _abc.Iterable[Global___RunOutputs] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce", "outputs", b"outputs", "runtime_id", b"runtime_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["more", b"more", "nonce", b"nonce", "outputs", b"outputs", "runtime_id", b"runtime_id", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UploadOutputsRequest: _TypeAlias = UploadOutputsRequest  # noqa: Y015
 
 @_typing.final
+class RunOutputs(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NONCE_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def nonce(self) -> _run_pb2.RunNonce: ...
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[_frames_pb2.Output]:
+        """As in UploadOutputsRequest."""
+
+    def __init__(
+        self,
+        *,
+        nonce: _run_pb2.RunNonce | None = ...,
+        outputs: _abc.Iterable[_frames_pb2.Output] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce", "outputs", b"outputs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunOutputs: _TypeAlias = RunOutputs  # noqa: Y015
+
+@_typing.final
 class UploadOutputsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STORED_FIELD_NUMBER: _builtins.int
+    MORE_STORED_FIELD_NUMBER: _builtins.int
     stored: _builtins.int
     """Outputs stored without a gap from the first on."""
+    @_builtins.property
+    def more_stored(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The same for each of the further runs, in their order."""
+
     def __init__(
         self,
         *,
         stored: _builtins.int = ...,
+        more_stored: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["stored", b"stored"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["more_stored", b"more_stored", "stored", b"stored"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

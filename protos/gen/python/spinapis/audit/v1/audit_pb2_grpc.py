@@ -407,7 +407,8 @@ class HistoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadOutputs(self, request, context):
-        """Outputs of a run, as the runtime framed them; checked against the chain when the end receipt is there.
+        """Outputs of runs, as the runtime framed them; checked against the chain when the end receipt is there. Several runs share one
+        transaction; when one of them is refused, the others are stored all the same and the call fails with the first refusal.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -131,7 +131,9 @@ class HistoryServiceStub:
     UploadReceipts: _grpc.UnaryUnaryMultiCallable[_audit_pb2.UploadReceiptsRequest, _audit_pb2.UploadReceiptsResponse]
     """Receipts in receipt_seq order, as signed. Ones seen before are accepted again and change nothing."""
     UploadOutputs: _grpc.UnaryUnaryMultiCallable[_audit_pb2.UploadOutputsRequest, _audit_pb2.UploadOutputsResponse]
-    """Outputs of a run, as the runtime framed them; checked against the chain when the end receipt is there."""
+    """Outputs of runs, as the runtime framed them; checked against the chain when the end receipt is there. Several runs share one
+    transaction; when one of them is refused, the others are stored all the same and the call fails with the first refusal.
+    """
     ListRuns: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListRunsRequest, _audit_pb2.ListRunsResponse]
     """A session's runs in order of seq, newest last."""
     ListRunOutputs: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListRunOutputsRequest, _audit_pb2.ListRunOutputsResponse]
@@ -144,7 +146,9 @@ class HistoryServiceAsyncStub(HistoryServiceStub):
     UploadReceipts: _aio.UnaryUnaryMultiCallable[_audit_pb2.UploadReceiptsRequest, _audit_pb2.UploadReceiptsResponse]  # type: ignore[assignment]
     """Receipts in receipt_seq order, as signed. Ones seen before are accepted again and change nothing."""
     UploadOutputs: _aio.UnaryUnaryMultiCallable[_audit_pb2.UploadOutputsRequest, _audit_pb2.UploadOutputsResponse]  # type: ignore[assignment]
-    """Outputs of a run, as the runtime framed them; checked against the chain when the end receipt is there."""
+    """Outputs of runs, as the runtime framed them; checked against the chain when the end receipt is there. Several runs share one
+    transaction; when one of them is refused, the others are stored all the same and the call fails with the first refusal.
+    """
     ListRuns: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListRunsRequest, _audit_pb2.ListRunsResponse]  # type: ignore[assignment]
     """A session's runs in order of seq, newest last."""
     ListRunOutputs: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListRunOutputsRequest, _audit_pb2.ListRunOutputsResponse]  # type: ignore[assignment]
@@ -166,7 +170,9 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.UploadOutputsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.UploadOutputsResponse, _abc.Awaitable[_audit_pb2.UploadOutputsResponse]]:
-        """Outputs of a run, as the runtime framed them; checked against the chain when the end receipt is there."""
+        """Outputs of runs, as the runtime framed them; checked against the chain when the end receipt is there. Several runs share one
+        transaction; when one of them is refused, the others are stored all the same and the call fails with the first refusal.
+        """
 
     @_abc_1.abstractmethod
     def ListRuns(
