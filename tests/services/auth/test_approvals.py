@@ -123,6 +123,19 @@ async def test_nobody_approves_their_own_request(desk: Desk) -> None:
     assert refusal.reason == "PERMISSION_DENIED" and "somebody else" in refusal.text
 
 
+async def test_who_owns_a_child_workspace_alone_lifts_no_guard_of_its_parents(desk: Desk, editor: Any) -> None:
+    parents = await desk.auth.found(parents_owner := await desk.auth.invite(desk.workspace, desk.owner, "editor"))
+    asked = await desk.ask(editor, guarding_workspace_ids=[parents])
+    assert list(asked.approver_ids) == [parents_owner.id]
+    listing = pb.ListApprovalsRequest(workspace_id=desk.workspace)
+    (listed,) = (await desk.auth.approvals.ListApprovals(listing, metadata=editor.metadata)).approvals
+    assert list(listed.approver_ids) == [parents_owner.id]
+    with refused() as refusal:
+        await desk.decide(desk.owner, asked)
+    assert refusal.reason == "PERMISSION_DENIED" and "another workspace" in refusal.text
+    assert (await desk.decide(parents_owner, asked)).state == pb.APPROVAL_STATE_APPROVED
+
+
 async def test_an_agent_does_not_approve_itself_and_its_owner_does_not_either(desk: Desk) -> None:
     key = members_pb2.CreateApiKeyRequest(workspace_id=desk.workspace, name="agent", role=members_pb2.MEMBER_ROLE_EDITOR)
     secret = (await desk.auth.members.CreateApiKey(key, metadata=desk.owner.metadata)).secret

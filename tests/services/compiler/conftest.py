@@ -80,7 +80,9 @@ class FakeApprovals(approvals_pb2_grpc.ApprovalServiceServicer):
 
 class FakeConnections(secrets_pb2_grpc.ConnectionServiceServicer):
     def __init__(self) -> None:
-        self.connections = {"tickets": secrets_pb2.Connection(id=TICKETS, name="tickets", kind="rest", allowed_operations=["rest.request"])}
+        self.connections = {
+            "tickets": secrets_pb2.Connection(id=TICKETS, workspace_id=WORKSPACE, name="tickets", kind="rest", allowed_operations=["rest.request"])
+        }
 
     async def ResolveConnections(self, request: Any, context: Any) -> Any:
         missing = [reference for reference in request.references if reference not in self.connections]

@@ -55,6 +55,14 @@ async def test_what_is_asked_for_is_what_the_run_is_granted(bench) -> None:
     (use,) = [use for use in asked.uses if use.connection_id]
     assert (use.connection_id.hex(), list(use.operations), len(use.params_digest)) == ("12" * 16, ["rest.request"], 32)
     assert (asked.cell_type, asked.fields_json) == ("rest", FIELDS)
+    assert not asked.guarding_workspace_ids
+
+
+async def test_an_inherited_connections_workspace_has_a_say(bench) -> None:
+    bench.connections.connections["tickets"].workspace_id = "77" * 16
+    await bench.stub.RequestApproval(request(), metadata=bench.installation.as_user("editor"))
+    (asked,) = bench.approvals.asked
+    assert list(asked.guarding_workspace_ids) == ["77" * 16]
 
 
 async def test_a_cell_that_needs_none_asks_for_none(bench) -> None:

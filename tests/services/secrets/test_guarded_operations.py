@@ -1,5 +1,7 @@
 """Operations that need a second person: who may guard them, who may take the guard away, and who is told."""
 
+from typing import Any
+
 import pytest
 
 from spinapis.secrets.v1 import secrets_pb2 as pb
@@ -31,6 +33,26 @@ async def test_an_editor_guards_and_only_an_owner_lifts_it(bench: SecretsBench) 
         await change(bench, guarded, "editor", [])
     assert refusal.reason == "PERMISSION_DENIED" and "rest.request" in refusal.text
     assert not (await change(bench, guarded, "owner", [])).approval_operations
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"config_json": '{"base_url":"https://production.example.org"}'}, {"allowed_hosts": ["production.example.org"], "replace_allowed": True}],
+)
+async def test_only_an_owner_leads_what_was_approved_to_another_place(bench: SecretsBench, elsewhere: dict[str, Any]) -> None:
+    guarded = await bench.create(approval_operations=GUARDED)
+    values: dict[str, Any] = {"workspace_id": WORKSPACE, "connection_id": guarded.id, "etag": guarded.etag, "allowed_operations": GUARDED}
+    with refused() as refusal:
+        await bench.stub.UpdateConnection(pb.UpdateConnectionRequest(**values, **elsewhere), metadata=bench.by("editor"))
+    assert refusal.reason == "PERMISSION_DENIED" and "Only an owner" in refusal.text
+    await bench.stub.UpdateConnection(pb.UpdateConnectionRequest(**values, **elsewhere), metadata=bench.by("owner"))
+
+
+async def test_an_editor_changes_the_rest_of_a_guarded_connection(bench: SecretsBench) -> None:
+    guarded = await bench.create(approval_operations=GUARDED)
+    same = {"config_json": '{ "base_url": "https://db.example.org" }', "name": "renamed"}
+    request = pb.UpdateConnectionRequest(workspace_id=WORKSPACE, connection_id=guarded.id, etag=guarded.etag, **same)
+    assert (await bench.stub.UpdateConnection(request, metadata=bench.by("editor"))).connection.name == "renamed"
 
 
 async def test_other_changes_leave_the_guard_alone(bench: SecretsBench) -> None:

@@ -1,12 +1,13 @@
 """What an approval is bound to, who may give it, and when it counts. Pure; time is an argument.
 
 Rules: an approval is of one run by one caller, of one cell as it was written, with exactly its uses of connections; it counts once and for a
-while; nobody approves what was asked in their own name, whoever acted for them.
+while; nobody approves what was asked in their own name, whoever acted for them; who decides may do so in the workspace of the run and in those
+whose connections ask for the approval, so that owning a child workspace lifts no guard of its parent's.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spin_services.auth.tables import ApprovalRow
 from spin_services.rpc.errors import ErrorReason, ServiceError, invalid
@@ -52,11 +53,28 @@ def check_uses(request: RequestApprovalRequest) -> None:
         )
 
 
-def check_decider(row: ApprovalRow, user_id: str) -> None:
+def places(row: ApprovalRow) -> list[str]:
+    """The workspaces in each of which somebody must be able to decide."""
+    return [row.workspace_id, *RequestApprovalRequest.FromString(row.request).guarding_workspace_ids]
+
+
+def approvers(row: ApprovalRow, deciders: Mapping[str, Sequence[str]]) -> list[str]:
+    """Who may decide on it, given who may decide at all in each of its places."""
+    first, *others = places(row)
+    return [user_id for user_id in deciders[first] if user_id != row.requested_by and all(user_id in deciders[place] for place in others)]
+
+
+def check_decider(row: ApprovalRow, user_id: str, deciders: Mapping[str, Sequence[str]]) -> None:
     if user_id == row.requested_by:
         raise ServiceError(
             ErrorReason.ERROR_REASON_PERMISSION_DENIED,
             "This was asked for in your name, so somebody else has to decide.",
+            permission="approval.decide",
+        )
+    if user_id not in approvers(row, deciders):
+        raise ServiceError(
+            ErrorReason.ERROR_REASON_PERMISSION_DENIED,
+            "The connection is another workspace's: somebody who may approve there has to decide.",
             permission="approval.decide",
         )
 

@@ -47,8 +47,10 @@ class ApprovalService(ApprovalServiceServicer):
         before = (int(place[0]), str(place[1])) if place is not None else None
         found = await self._approvals.listed(request.workspace_id, request.state, before, size + 1, self._clock())
         token = pages.encode(listing, found[size - 1].requested_at_ms, found[size - 1].id) if len(found) > size else ""
-        deciders = await self._approvals.deciders(request.workspace_id)
-        return pb.ListApprovalsResponse(approvals=[message(row, deciders, self._clock()) for row in found[:size]], next_page_token=token)
+        deciders = await self._deciders(*found)
+        return pb.ListApprovalsResponse(
+            approvals=[message(row, rules.approvers(row, deciders), self._clock()) for row in found[:size]], next_page_token=token
+        )
 
     async def DecideApproval(self, request: pb.DecideApprovalRequest, context: Any) -> pb.DecideApprovalResponse:
         caller, now = current_caller(), self._clock()
@@ -57,7 +59,7 @@ class ApprovalService(ApprovalServiceServicer):
             row = await change.approval(request.workspace_id, domain.check_id("approval_id", request.approval_id))
             if row is None:
                 raise not_found("approval", request.approval_id)
-            rules.check_decider(row, caller.user_id)
+            rules.check_decider(row, caller.user_id, await self._deciders(row))
             rules.check_open(row, now, rules.PENDING)
             if request.source_digest != row.source_digest:
                 raise invalid("source_digest", "This is not the cell that was asked for: read the request again.")
@@ -82,7 +84,11 @@ class ApprovalService(ApprovalServiceServicer):
         return pb.CancelApprovalResponse(approval=await self._shown(row))
 
     async def _shown(self, row: ApprovalRow) -> pb.Approval:
-        return message(row, await self._approvals.deciders(row.workspace_id), self._clock())
+        return message(row, rules.approvers(row, await self._deciders(row)), self._clock())
+
+    async def _deciders(self, *rows: ApprovalRow) -> dict[str, list[str]]:
+        """Who may decide, in each workspace that counts for these."""
+        return {place: await self._approvals.deciders(place) for place in {place for row in rows for place in rules.places(row)}}
 
     async def _logged(self, row: ApprovalRow, kind: str, **body: str) -> None:
         asked = pb.RequestApprovalRequest.FromString(row.request)
@@ -133,7 +139,7 @@ def approval_document(row: ApprovalRow) -> run_pb2.Approval:
     )
 
 
-def message(row: ApprovalRow, deciders: list[str], now_ms: int) -> pb.Approval:
+def message(row: ApprovalRow, approvers: list[str], now_ms: int) -> pb.Approval:
     asked = pb.RequestApprovalRequest.FromString(row.request)
     return pb.Approval(
         id=row.id,
@@ -148,7 +154,7 @@ def message(row: ApprovalRow, deciders: list[str], now_ms: int) -> pb.Approval:
         fields_json=asked.fields_json,
         uses=asked.uses,
         note=asked.note,
-        approver_ids=[user_id for user_id in deciders if user_id != row.requested_by],
+        approver_ids=approvers,
         decided_by=row.decided_by,
         decision_note=row.decision_note,
         requested_at_ms=row.requested_at_ms,

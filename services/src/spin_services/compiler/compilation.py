@@ -6,7 +6,7 @@ in the log; agents run cells as they were saved.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -46,6 +46,8 @@ class Resolved:
 
     context: Context
     bundle_version: int = 0
+    # The workspace of each, by the connection's id.
+    workspaces: Mapping[bytes, str] = field(default_factory=dict)
 
 
 class Connections:
@@ -64,7 +66,8 @@ class Connections:
         request = ResolveConnectionsRequest(workspace_id=workspace_id, references=references, runtime_id=runtime_id)
         answer = await self._connections.ResolveConnections(request)
         found = wire.by_reference(wire.connection_of(connection) for connection in answer.connections)
-        return Resolved(Context(language, found, labels), answer.bundle_version)
+        workspaces = {bytes.fromhex(connection.id): connection.workspace_id for connection in answer.connections}
+        return Resolved(Context(language, found, labels), answer.bundle_version, workspaces)
 
 
 class Compilation:
@@ -244,8 +247,13 @@ def compiled_code(cell_type: CellType, cell: Cell, resolved: Resolved) -> Code:
 
 def is_guarded(uses: Sequence[ConnectionUse], context: Context) -> bool:
     """Whether a second person must approve the run."""
+    return bool(guarding(uses, context))
+
+
+def guarding(uses: Sequence[ConnectionUse], context: Context) -> set[bytes]:
+    """The ids of the connections that ask for it."""
     guarded = {connection.id: connection.approval_operations for connection in context.connections.values()}
-    return any(guarded.get(use.connection_id, frozenset()).intersection(use.operations) for use in uses)
+    return {use.connection_id for use in uses if guarded.get(use.connection_id, frozenset()).intersection(use.operations)}
 
 
 def _check_operations(compiled: Compiled, context: Context) -> None:

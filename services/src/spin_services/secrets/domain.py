@@ -87,6 +87,11 @@ class Changes:
         """The parts that change, for the log."""
         return [part.name for part in fields(self) if getattr(self, part.name) is not None]
 
+    def lead_elsewhere(self, known: Connection) -> bool:
+        """Whether operations, with the same parameters, would reach something else."""
+        configured = self.config_json is not None and orjson.loads(self.config_json) != orjson.loads(known.config_json)
+        return configured or (self.allowed_hosts is not None and set(self.allowed_hosts) != set(known.allowed_hosts))
+
 
 def check_name(name: str) -> str:
     if not name.strip() or name != name.strip() or len(name) > 100 or not name.isprintable():

@@ -209,8 +209,13 @@ class ConnectionService(ConnectionServiceServicer):
 
 
 def _check_guard(known: Connection, changes: Changes) -> None:
-    """Whoever may edit connections may guard operations; only an owner may take a guard away, or it would guard nothing."""
+    """Whoever may edit connections may guard operations; only an owner may take a guard away, or lead what was approved to another place."""
     lifted = set(known.approval_operations) - set(known.approval_operations if changes.approval_operations is None else changes.approval_operations)
     if lifted and not has_permission(current_caller(), "workspace.manage"):
         text = f"Only an owner may let {', '.join(sorted(lifted))} run without an approval."
+        raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, text, permission="workspace.manage")
+    if known.approval_operations and changes.lead_elsewhere(known) and not has_permission(current_caller(), "workspace.manage"):
+        text = (
+            "Only an owner may change the configuration or the hosts of a connection with guarded operations: what was approved would run elsewhere."
+        )
         raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, text, permission="workspace.manage")

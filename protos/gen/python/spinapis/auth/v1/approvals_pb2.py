@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from spinapis.envelope.v1 import run_pb2 as spinapis_dot_envelope_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n spinapis/auth/v1/approvals.proto\x12\x10spinapis.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1espinapis/envelope/v1/run.proto\"\xc5\x03\n\x08\x41pproval\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.spinapis.auth.v1.ApprovalState\x12\x14\n\x0crequested_by\x18\x04 \x01(\t\x12\x13\n\x0b\x61\x63tor_chain\x18\x05 \x03(\t\x12\x13\n\x0bnotebook_id\x18\x06 \x01(\t\x12\x0f\n\x07\x63\x65ll_id\x18\x07 \x01(\t\x12\x11\n\tcell_type\x18\x08 \x01(\t\x12\x0e\n\x06source\x18\t \x01(\t\x12\x13\n\x0b\x66ields_json\x18\n \x01(\t\x12\x31\n\x04uses\x18\x0b \x03(\x0b\x32#.spinapis.envelope.v1.ConnectionUse\x12\x0c\n\x04note\x18\x0c \x01(\t\x12\x14\n\x0c\x61pprover_ids\x18\r \x03(\t\x12\x12\n\ndecided_by\x18\x0e \x01(\t\x12\x15\n\rdecision_note\x18\x0f \x01(\t\x12\x17\n\x0frequested_at_ms\x18\x10 \x01(\x03\x12\x15\n\rdecided_at_ms\x18\x11 \x01(\x03\x12\x15\n\rexpires_at_ms\x18\x12 \x01(\x03\x12\x15\n\rsource_digest\x18\x13 \x01(\x0c\"\xcd\x01\n\x16RequestApprovalRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0bnotebook_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x65ll_id\x18\x03 \x01(\t\x12\x11\n\tcell_type\x18\x04 \x01(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x13\n\x0b\x66ields_json\x18\x06 \x01(\t\x12\x31\n\x04uses\x18\x07 \x03(\x0b\x32#.spinapis.envelope.v1.ConnectionUse\x12\x0c\n\x04note\x18\x08 \x01(\t\"G\n\x17RequestApprovalResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.spinapis.auth.v1.Approval\"?\n\x12GetApprovalRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproval_id\x18\x02 \x01(\t\"C\n\x13GetApprovalResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.spinapis.auth.v1.Approval\"\x83\x01\n\x14ListApprovalsRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12.\n\x05state\x18\x04 \x01(\x0e\x32\x1f.spinapis.auth.v1.ApprovalState\"_\n\x15ListApprovalsResponse\x12-\n\tapprovals\x18\x01 \x03(\x0b\x32\x1a.spinapis.auth.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x01\n\x15\x44\x65\x63ideApprovalRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproval_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61pprove\x18\x03 \x01(\x08\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x15\n\rsource_digest\x18\x05 \x01(\x0c\x12\x10\n\x08valid_ms\x18\x06 \x01(\x03\"F\n\x16\x44\x65\x63ideApprovalResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.spinapis.auth.v1.Approval\"B\n\x15\x43\x61ncelApprovalRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproval_id\x18\x02 \x01(\t\"F\n\x16\x43\x61ncelApprovalResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.spinapis.auth.v1.Approval*\xd7\x01\n\rApprovalState\x12\x1e\n\x1a\x41PPROVAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41PPROVAL_STATE_PENDING\x10\x01\x12\x1b\n\x17\x41PPROVAL_STATE_APPROVED\x10\x02\x12\x1a\n\x16\x41PPROVAL_STATE_REFUSED\x10\x03\x12\x1c\n\x18\x41PPROVAL_STATE_CANCELLED\x10\x04\x12\x1a\n\x16\x41PPROVAL_STATE_EXPIRED\x10\x05\x12\x17\n\x13\x41PPROVAL_STATE_USED\x10\x06\x32\xcd\x06\n\x0f\x41pprovalService\x12\xab\x01\n\x0fRequestApproval\x12(.spinapis.auth.v1.RequestApprovalRequest\x1a).spinapis.auth.v1.RequestApprovalResponse\"C\x82\xd3\xe4\x93\x02=\"8/v1/internal/workspaces/{workspace_id}/approvals:request:\x01*\x12\x99\x01\n\x0bGetApproval\x12$.spinapis.auth.v1.GetApprovalRequest\x1a%.spinapis.auth.v1.GetApprovalResponse\"=\x82\xd3\xe4\x93\x02\x37\x12\x35/v1/workspaces/{workspace_id}/approvals/{approval_id}\x12\x91\x01\n\rListApprovals\x12&.spinapis.auth.v1.ListApprovalsRequest\x1a\'.spinapis.auth.v1.ListApprovalsResponse\"/\x82\xd3\xe4\x93\x02)\x12\'/v1/workspaces/{workspace_id}/approvals\x12\xac\x01\n\x0e\x44\x65\x63ideApproval\x12\'.spinapis.auth.v1.DecideApprovalRequest\x1a(.spinapis.auth.v1.DecideApprovalResponse\"G\x82\xd3\xe4\x93\x02\x41\"</v1/workspaces/{workspace_id}/approvals/{approval_id}:decide:\x01*\x12\xac\x01\n\x0e\x43\x61ncelApproval\x12\'.spinapis.auth.v1.CancelApprovalRequest\x1a(.spinapis.auth.v1.CancelApprovalResponse\"G\x82\xd3\xe4\x93\x02\x41\"</v1/workspaces/{workspace_id}/approvals/{approval_id}:cancel:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n spinapis/auth/v1/approvals.proto\x12\x10spinapis.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1espinapis/envelope/v1/run.proto\"\xc5\x03\n\x08\x41pproval\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.spinapis.auth.v1.ApprovalState\x12\x14\n\x0crequested_by\x18\x04 \x01(\t\x12\x13\n\x0b\x61\x63tor_chain\x18\x05 \x03(\t\x12\x13\n\x0bnotebook_id\x18\x06 \x01(\t\x12\x0f\n\x07\x63\x65ll_id\x18\x07 \x01(\t\x12\x11\n\tcell_type\x18\x08 \x01(\t\x12\x0e\n\x06source\x18\t \x01(\t\x12\x13\n\x0b\x66ields_json\x18\n \x01(\t\x12\x31\n\x04uses\x18\x0b \x03(\x0b\x32#.spinapis.envelope.v1.ConnectionUse\x12\x0c\n\x04note\x18\x0c \x01(\t\x12\x14\n\x0c\x61pprover_ids\x18\r \x03(\t\x12\x12\n\ndecided_by\x18\x0e \x01(\t\x12\x15\n\rdecision_note\x18\x0f \x01(\t\x12\x17\n\x0frequested_at_ms\x18\x10 \x01(\x03\x12\x15\n\rdecided_at_ms\x18\x11 \x01(\x03\x12\x15\n\rexpires_at_ms\x18\x12 \x01(\x03\x12\x15\n\rsource_digest\x18\x13 \x01(\x0c\"\xed\x01\n\x16RequestApprovalRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0bnotebook_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x65ll_id\x18\x03 \x01(\t\x12\x11\n\tcell_type\x18\x04 \x01(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x13\n\x0b\x66ields_json\x18\x06 \x01(\t\x12\x31\n\x04uses\x18\x07 \x03(\x0b\x32#.spinapis.envelope.v1.ConnectionUse\x12\x0c\n\x04note\x18\x08 \x01(\t\x12\x1e\n\x16guarding_workspace_ids\x18\t \x03(\t\"G\n\x17RequestApprovalResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.spinapis.auth.v1.Approval\"?\n\x12GetApprovalRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproval_id\x18\x02 \x01(\t\"C\n\x13GetApprovalResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.spinapis.auth.v1.Approval\"\x83\x01\n\x14ListApprovalsRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12.\n\x05state\x18\x04 \x01(\x0e\x32\x1f.spinapis.auth.v1.ApprovalState\"_\n\x15ListApprovalsResponse\x12-\n\tapprovals\x18\x01 \x03(\x0b\x32\x1a.spinapis.auth.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x01\n\x15\x44\x65\x63ideApprovalRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproval_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61pprove\x18\x03 \x01(\x08\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x15\n\rsource_digest\x18\x05 \x01(\x0c\x12\x10\n\x08valid_ms\x18\x06 \x01(\x03\"F\n\x16\x44\x65\x63ideApprovalResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.spinapis.auth.v1.Approval\"B\n\x15\x43\x61ncelApprovalRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pproval_id\x18\x02 \x01(\t\"F\n\x16\x43\x61ncelApprovalResponse\x12,\n\x08\x61pproval\x18\x01 \x01(\x0b\x32\x1a.spinapis.auth.v1.Approval*\xd7\x01\n\rApprovalState\x12\x1e\n\x1a\x41PPROVAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41PPROVAL_STATE_PENDING\x10\x01\x12\x1b\n\x17\x41PPROVAL_STATE_APPROVED\x10\x02\x12\x1a\n\x16\x41PPROVAL_STATE_REFUSED\x10\x03\x12\x1c\n\x18\x41PPROVAL_STATE_CANCELLED\x10\x04\x12\x1a\n\x16\x41PPROVAL_STATE_EXPIRED\x10\x05\x12\x17\n\x13\x41PPROVAL_STATE_USED\x10\x06\x32\xcd\x06\n\x0f\x41pprovalService\x12\xab\x01\n\x0fRequestApproval\x12(.spinapis.auth.v1.RequestApprovalRequest\x1a).spinapis.auth.v1.RequestApprovalResponse\"C\x82\xd3\xe4\x93\x02=\"8/v1/internal/workspaces/{workspace_id}/approvals:request:\x01*\x12\x99\x01\n\x0bGetApproval\x12$.spinapis.auth.v1.GetApprovalRequest\x1a%.spinapis.auth.v1.GetApprovalResponse\"=\x82\xd3\xe4\x93\x02\x37\x12\x35/v1/workspaces/{workspace_id}/approvals/{approval_id}\x12\x91\x01\n\rListApprovals\x12&.spinapis.auth.v1.ListApprovalsRequest\x1a\'.spinapis.auth.v1.ListApprovalsResponse\"/\x82\xd3\xe4\x93\x02)\x12\'/v1/workspaces/{workspace_id}/approvals\x12\xac\x01\n\x0e\x44\x65\x63ideApproval\x12\'.spinapis.auth.v1.DecideApprovalRequest\x1a(.spinapis.auth.v1.DecideApprovalResponse\"G\x82\xd3\xe4\x93\x02\x41\"</v1/workspaces/{workspace_id}/approvals/{approval_id}:decide:\x01*\x12\xac\x01\n\x0e\x43\x61ncelApproval\x12\'.spinapis.auth.v1.CancelApprovalRequest\x1a(.spinapis.auth.v1.CancelApprovalResponse\"G\x82\xd3\xe4\x93\x02\x41\"</v1/workspaces/{workspace_id}/approvals/{approval_id}:cancel:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,30 +43,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPROVALSERVICE'].methods_by_name['DecideApproval']._serialized_options = b'\202\323\344\223\002A\"</v1/workspaces/{workspace_id}/approvals/{approval_id}:decide:\001*'
   _globals['_APPROVALSERVICE'].methods_by_name['CancelApproval']._loaded_options = None
   _globals['_APPROVALSERVICE'].methods_by_name['CancelApproval']._serialized_options = b'\202\323\344\223\002A\"</v1/workspaces/{workspace_id}/approvals/{approval_id}:cancel:\001*'
-  _globals['_APPROVALSTATE']._serialized_start=1572
-  _globals['_APPROVALSTATE']._serialized_end=1787
+  _globals['_APPROVALSTATE']._serialized_start=1604
+  _globals['_APPROVALSTATE']._serialized_end=1819
   _globals['_APPROVAL']._serialized_start=117
   _globals['_APPROVAL']._serialized_end=570
   _globals['_REQUESTAPPROVALREQUEST']._serialized_start=573
-  _globals['_REQUESTAPPROVALREQUEST']._serialized_end=778
-  _globals['_REQUESTAPPROVALRESPONSE']._serialized_start=780
-  _globals['_REQUESTAPPROVALRESPONSE']._serialized_end=851
-  _globals['_GETAPPROVALREQUEST']._serialized_start=853
-  _globals['_GETAPPROVALREQUEST']._serialized_end=916
-  _globals['_GETAPPROVALRESPONSE']._serialized_start=918
-  _globals['_GETAPPROVALRESPONSE']._serialized_end=985
-  _globals['_LISTAPPROVALSREQUEST']._serialized_start=988
-  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1119
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1121
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1216
-  _globals['_DECIDEAPPROVALREQUEST']._serialized_start=1219
-  _globals['_DECIDEAPPROVALREQUEST']._serialized_end=1357
-  _globals['_DECIDEAPPROVALRESPONSE']._serialized_start=1359
-  _globals['_DECIDEAPPROVALRESPONSE']._serialized_end=1429
-  _globals['_CANCELAPPROVALREQUEST']._serialized_start=1431
-  _globals['_CANCELAPPROVALREQUEST']._serialized_end=1497
-  _globals['_CANCELAPPROVALRESPONSE']._serialized_start=1499
-  _globals['_CANCELAPPROVALRESPONSE']._serialized_end=1569
-  _globals['_APPROVALSERVICE']._serialized_start=1790
-  _globals['_APPROVALSERVICE']._serialized_end=2635
+  _globals['_REQUESTAPPROVALREQUEST']._serialized_end=810
+  _globals['_REQUESTAPPROVALRESPONSE']._serialized_start=812
+  _globals['_REQUESTAPPROVALRESPONSE']._serialized_end=883
+  _globals['_GETAPPROVALREQUEST']._serialized_start=885
+  _globals['_GETAPPROVALREQUEST']._serialized_end=948
+  _globals['_GETAPPROVALRESPONSE']._serialized_start=950
+  _globals['_GETAPPROVALRESPONSE']._serialized_end=1017
+  _globals['_LISTAPPROVALSREQUEST']._serialized_start=1020
+  _globals['_LISTAPPROVALSREQUEST']._serialized_end=1151
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=1153
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=1248
+  _globals['_DECIDEAPPROVALREQUEST']._serialized_start=1251
+  _globals['_DECIDEAPPROVALREQUEST']._serialized_end=1389
+  _globals['_DECIDEAPPROVALRESPONSE']._serialized_start=1391
+  _globals['_DECIDEAPPROVALRESPONSE']._serialized_end=1461
+  _globals['_CANCELAPPROVALREQUEST']._serialized_start=1463
+  _globals['_CANCELAPPROVALREQUEST']._serialized_end=1529
+  _globals['_CANCELAPPROVALRESPONSE']._serialized_start=1531
+  _globals['_CANCELAPPROVALRESPONSE']._serialized_end=1601
+  _globals['_APPROVALSERVICE']._serialized_start=1822
+  _globals['_APPROVALSERVICE']._serialized_end=2667
 # @@protoc_insertion_point(module_scope)

@@ -147,6 +147,7 @@ class RequestApprovalRequest(_message.Message):
     FIELDS_JSON_FIELD_NUMBER: _builtins.int
     USES_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    GUARDING_WORKSPACE_IDS_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     notebook_id: _builtins.str
     cell_id: _builtins.str
@@ -156,6 +157,10 @@ class RequestApprovalRequest(_message.Message):
     note: _builtins.str
     @_builtins.property
     def uses(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.ConnectionUse]: ...
+    @_builtins.property
+    def guarding_workspace_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose connections ask for the approval, where they are inherited: who decides must be able to in each of these workspaces as well."""
+
     def __init__(
         self,
         *,
@@ -167,10 +172,11 @@ class RequestApprovalRequest(_message.Message):
         fields_json: _builtins.str = ...,
         uses: _abc.Iterable[_run_pb2.ConnectionUse] | None = ...,
         note: _builtins.str = ...,
+        guarding_workspace_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell_id", b"cell_id", "cell_type", b"cell_type", "fields_json", b"fields_json", "note", b"note", "notebook_id", b"notebook_id", "source", b"source", "uses", b"uses", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell_id", b"cell_id", "cell_type", b"cell_type", "fields_json", b"fields_json", "guarding_workspace_ids", b"guarding_workspace_ids", "note", b"note", "notebook_id", b"notebook_id", "source", b"source", "uses", b"uses", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
