@@ -130,6 +130,29 @@ async def test_a_reader_that_waits_is_woken_by_the_next_frame_and_by_the_end(ope
     await asyncio.wait_for(last, 1)
 
 
+async def test_a_held_frame_is_heard_of_with_the_next_one(opened: Callable[[int], SpillFile], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "HOLD_S", 600.0)
+    journal = Journal(opened)
+    waiting = asyncio.create_task(journal.wait(0))
+    await asyncio.sleep(0)
+    assert [journal.append(frame(1), held=True), journal.append(frame(2), held=True)] == [1, 2]
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    journal.append(frame(3))
+    await asyncio.wait_for(waiting, 1)
+    assert [f.RuntimeFrame.FromString(data).position for data in await journal.read(0, MIB)] == [1, 2, 3]
+    await journal.close()
+
+
+async def test_a_held_frame_that_nothing_follows_is_heard_of_all_the_same(opened: Callable[[int], SpillFile]) -> None:
+    journal = Journal(opened)
+    waiting = asyncio.create_task(journal.wait(0))
+    await asyncio.sleep(0)
+    journal.append(frame(1), held=True)
+    await asyncio.wait_for(waiting, 5)
+    await journal.close()
+
+
 @pytest.mark.parametrize("after", [1, 2**63])
 async def test_the_future_cannot_be_read(opened: Callable[[int], SpillFile], after: int) -> None:
     with pytest.raises(PositionUnknown):

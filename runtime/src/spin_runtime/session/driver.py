@@ -131,9 +131,10 @@ class Session:
     def _perform(self, action: m.Action) -> None:
         match action:
             case m.ShowQueued(run):
-                self._show(frames.queued(run, self._now()))
+                self._show(frames.queued(run, self._now()), held=True)
             case m.ShowKernel(kernel, queue_length):
-                self._show(frames_pb2.RuntimeFrame(kernel_state=frames.kernel_state(kernel, queue_length)))
+                frame = frames_pb2.RuntimeFrame(kernel_state=frames.kernel_state(kernel, queue_length))
+                self._show(frame, held=kernel.phase == frames_pb2.KERNEL_PHASE_BUSY)
             case m.StartRun(run):
                 self._lane.put(lambda: self._start_run(run))
             case m.EndRun() as end:
@@ -166,7 +167,7 @@ class Session:
         if kernel is None:
             self.post(m.RunNotStarted(run.nonce, "The kernel ended before this cell began."))
             return
-        self._show(frames.running(run, self._now()))
+        self._show(frames.running(run, self._now()), held=True)
         try:
             if run.limits.memory_bytes:
                 await kernel.limit_memory(run.limits.memory_bytes)
@@ -185,7 +186,8 @@ class Session:
         if self._begun is not None and self._begun.nonce == run.nonce:
             self._begun = None
             totals = self._collector.finish()
-            self._flush()
+            # The end follows as soon as it is on disk.
+            self._flush(held=True)
             self._cancel_progress()
             if run.limits.memory_bytes and self._kernel is not None:
                 with contextlib.suppress(Exception):  # a limit that stays is the kernel's end or the stricter side
@@ -267,17 +269,17 @@ class Session:
         if signals.idle:
             self.post(m.RunIdle(self._now()))
 
-    def _flush(self) -> None:
+    def _flush(self, *, held: bool = False) -> None:
         if self._flush_timer is not None:
             self._flush_timer.cancel()
             self._flush_timer = None
         for pieces in self._collector.flush():
-            self.journal.append(pieces)
+            self.journal.append(pieces, held=held)
 
-    def _show(self, frame: frames_pb2.RuntimeFrame) -> None:
+    def _show(self, frame: frames_pb2.RuntimeFrame, *, held: bool = False) -> None:
         """Writes a frame behind the outputs that came before it."""
-        self._flush()
-        self.journal.append((frame.SerializeToString(),))
+        self._flush(held=held)
+        self.journal.append((frame.SerializeToString(),), held=held)
 
     def _on_pressure(self, pressed: bool) -> None:
         if self._kernel is not None:

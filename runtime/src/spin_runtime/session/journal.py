@@ -1,7 +1,8 @@
 """A session's stream: serialized RuntimeFrames at positions first, first + 1, … without gaps.
 
 The newest frames are in memory, older ones in a spill file. Readers are cursors that ask for what follows a position: a slow one costs
-nothing but its own reading. When the disk cannot follow, `on_pressure(True)` asks that the source pause.
+nothing but its own reading. What is said on the way to something better (queued, running) is held back for a moment, so that a short cell
+wakes its readers once. When the disk cannot follow, `on_pressure(True)` asks that the source pause.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from spin_runtime.session.spill import SpillFile
 
 RING_BYTES = 4 << 20
 SPILL_BYTES = 1 << 20
+HOLD_S = 0.01
 PRESSURE_BYTES = RING_BYTES + (16 << 20)
 
 
@@ -32,6 +34,7 @@ class Journal:
         self._spills: deque[SpillFile] = deque()
         self._spilling: asyncio.Task[None] | None = None
         self._waiters: set[asyncio.Future[None]] = set()
+        self._held: asyncio.TimerHandle | None = None
         self._pressed = False
         self._closed = False
         self.on_pressure: Callable[[bool], None] = lambda _: None
@@ -51,8 +54,8 @@ class Journal:
     def memory_bytes(self) -> int:
         return self._bytes
 
-    def append(self, pieces: Sequence[bytes]) -> int:
-        """Writes a frame, given without its position, and returns that."""
+    def append(self, pieces: Sequence[bytes], *, held: bool = False) -> int:
+        """Writes a frame, given without its position, and returns that. Readers that wait hear of a held one with the next, or in a moment."""
         position = self.last + 1
         frame = with_position(position, pieces)
         self._frames.append(frame)
@@ -62,7 +65,10 @@ class Journal:
         if self._bytes > PRESSURE_BYTES and not self._pressed:
             self._pressed = True
             self.on_pressure(True)
-        self._wake()
+        if not held:
+            self._wake()
+        elif self._waiters and self._held is None:
+            self._held = asyncio.get_running_loop().call_later(HOLD_S, self._wake)
         return position
 
     async def read(self, after: int, max_bytes: int) -> list[bytes]:
@@ -164,6 +170,9 @@ class Journal:
             self.on_pressure(False)
 
     def _wake(self) -> None:
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
