@@ -8,6 +8,7 @@ import { findOpenSession } from "./api/find-open-session";
 import { openSession } from "./api/open-session";
 import { sessionCalls } from "./api/session-calls";
 import { LiveSession } from "./model/live-session";
+import { Latest } from "./model/latest";
 import type { SessionView } from "./model/session-view";
 import { dialWebSocket } from "./model/frame-socket";
 
@@ -24,11 +25,13 @@ interface Wanted {
   notebookId: string;
   /** undefined while the list loads; null when the workspace has none. */
   runtime: Runtime | null | undefined;
+  /** Why the list did not load. */
+  runtimeError: unknown;
   kernelName: string;
 }
 
 /** Joins the notebook's open session on the runtime when there is one; a new one is opened when something shall run. */
-export function useLiveSession({ workspaceId, notebookId, runtime, kernelName }: Wanted): SessionHandle {
+export function useLiveSession({ workspaceId, notebookId, runtime, runtimeError, kernelName }: Wanted): SessionHandle {
   const { transport } = useApi();
   const queries = useQueryClient();
   const [session, setSession] = useState<LiveSession>();
@@ -36,6 +39,8 @@ export function useLiveSession({ workspaceId, notebookId, runtime, kernelName }:
   const [error, setError] = useState<unknown>();
   // A run that was begun earlier must find the session that was opened since: it looks here and not at what was drawn then.
   const present = useRef<Promise<LiveSession>>(undefined);
+  // A click on Run may come before the list of runtimes: it waits for that.
+  const [place] = useState(() => new Latest<Runtime | null>());
   const runtimeId = runtime?.id;
   const runtimeUrl = runtime?.url;
 
@@ -59,6 +64,11 @@ export function useLiveSession({ workspaceId, notebookId, runtime, kernelName }:
   };
 
   useEffect(() => {
+    if (runtime !== undefined) place.set(runtime);
+    else if (runtimeError) place.fail(runtimeError);
+  }, [place, runtime, runtimeError]);
+
+  useEffect(() => {
     if (!runtime) return undefined;
     let left = false;
     findOpenSession(transport, workspaceId, notebookId, runtime.id)
@@ -68,9 +78,12 @@ export function useLiveSession({ workspaceId, notebookId, runtime, kernelName }:
       .catch(setError);
     return () => {
       left = true;
-      void present.current?.then((live) => {
-        live.stop();
-      });
+      present.current?.then(
+        (live) => {
+          live.stop();
+        },
+        () => undefined,
+      );
       present.current = undefined;
       setSession(undefined);
     };
@@ -79,13 +92,14 @@ export function useLiveSession({ workspaceId, notebookId, runtime, kernelName }:
   }, [transport, workspaceId, notebookId, runtimeId, runtimeUrl]);
 
   const open = async (): Promise<LiveSession> => {
-    if (!runtime) throw new Trouble("This workspace has no runtime to run on.", "Add one under Runtimes.");
     setOpening(true);
     setError(undefined);
     try {
-      const opened = await openSession(transport, { workspaceId, notebookId, runtimeId: runtime.id, kernelName });
+      const to = await place.get();
+      if (!to) throw new Trouble("This workspace has no runtime to run on.", "Add one under Runtimes.");
+      const opened = await openSession(transport, { workspaceId, notebookId, runtimeId: to.id, kernelName });
       void queries.invalidateQueries({ queryKey: [workspaceId, "sessions"] });
-      return begin(opened.id, runtime);
+      return begin(opened.id, to);
     } catch (problem) {
       present.current = undefined;
       throw problem;

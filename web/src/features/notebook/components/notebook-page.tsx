@@ -32,7 +32,8 @@ function OpenNotebook({ notebook }: { notebook: Notebook }) {
   const runtimes = useRuntimes(workspaceId);
   const [choice, setChoice] = useState(() => runtimeChoice(notebookId));
   const runtime = runtimes.data && chosenRuntime(runtimes.data, choice);
-  const handle = useLiveSession({ workspaceId, notebookId, runtime, kernelName: kernelNameOf(notebook.metadataJson) });
+  const kernelName = kernelNameOf(notebook.metadataJson);
+  const handle = useLiveSession({ workspaceId, notebookId, runtime, runtimeError: runtimes.error, kernelName });
   const editor = useEditor(store, handle, cellTypes.data ?? []);
   useKeptOutputs(handle.session, store, notebook);
   return (

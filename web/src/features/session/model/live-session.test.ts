@@ -238,6 +238,86 @@ describe("a live session", () => {
     expect(kinds.indexOf("trustDocuments")).toBeLessThan(kinds.indexOf("sealed"));
   });
 
+  test("the credentials go to the runtime before the first program", async () => {
+    const runtime = new FakeRuntime();
+    const bundle = Uint8Array.of(200);
+    const session = start(runtime, {
+      credentialBundle: () => new Promise((resolve) => setTimeout(resolve, 30, bundle)),
+    });
+    void session.run(ORDER);
+    await vi.waitFor(() => {
+      expect(runtime.sent("sealed")).toEqual([bundle, Uint8Array.of(1)]);
+    });
+  });
+
+  test("credentials that do not come stop no program that may need none", async () => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime, { credentialBundle: () => Promise.reject(new Trouble("SPIN does not answer.")) });
+    void session.run(ORDER);
+    await vi.waitFor(() => {
+      expect(runtime.sent("sealed")).toHaveLength(1);
+    });
+    expect(session.view.problem?.text).toBe("SPIN does not answer.");
+  });
+
+  test("a program that is refused for old credentials is compiled and sent once more, after newer ones", async () => {
+    const runtime = new FakeRuntime();
+    let synced = 0;
+    const session = start(runtime, {
+      credentialBundle: () => {
+        synced += 1;
+        return Promise.resolve(Uint8Array.of(200 + synced));
+      },
+    });
+    runtime.onFrame = (body) => {
+      if (body.case !== "sealed" || (body.value[0] ?? 0) > 200) return;
+      const position = runtime.stream.length + 1;
+      const rejected = { ciphertextDigest: body.value, reason: ErrorReason.BUNDLE_STALE };
+      runtime.publish(runFrame(position, position, "a", RunPhase.REJECTED, rejected));
+    };
+    // The second refusal stays: what was brought did not help.
+    expect(await session.run(ORDER)).toMatchObject({ kind: "refused", problem: { reason: ErrorReason.BUNDLE_STALE } });
+    expect(runtime.sent("sealed").map(([first]) => first)).toEqual([201, 1, 202, 2]);
+  });
+
+  test.each([ErrorReason.HELLO_STALE, ErrorReason.LOG_UNPROVEN])(
+    "what a new attachment mends (reason %i) is compiled again on one",
+    async (reason) => {
+      const runtime = new FakeRuntime();
+      let compiled = 0;
+      const session = start(runtime, {
+        compile: () => {
+          compiled += 1;
+          if (compiled === 1) return Promise.reject(new Trouble("attach again", "", reason));
+          return Promise.resolve({ sealed: Uint8Array.of(compiled), ciphertextDigest: Uint8Array.of(compiled) });
+        },
+      });
+      runtime.onFrame = (body) => {
+        if (body.case === "sealed")
+          runtime.publish(runFrame(1, 1, "a", RunPhase.ENDED, { ciphertextDigest: body.value }));
+      };
+      expect(await session.run(ORDER)).toMatchObject({ kind: "ended" });
+      expect(runtime.sockets).toHaveLength(2);
+    },
+  );
+
+  test("a program that could not be sent was refused: no reconnection sends it", async () => {
+    const runtime = new FakeRuntime();
+    const session = start(runtime, {
+      compile: async () => {
+        runtime.socket.close();
+        await vi.waitFor(() => {
+          expect(session.view.link).not.toBe("attached");
+        });
+        return { sealed: Uint8Array.of(1), ciphertextDigest: Uint8Array.of(1) };
+      },
+    });
+    expect(await session.run(ORDER)).toMatchObject({ kind: "refused" });
+    await caughtUp(session);
+    expect(runtime.sockets).toHaveLength(2);
+    expect(runtime.sent("sealed")).toHaveLength(0);
+  });
+
   test("a log that was rewritten ends the session, and nobody dials again", async () => {
     const runtime = new FakeRuntime();
     const session = start(runtime, { logProof: () => Promise.reject(new FatalTrouble("the log was rewritten")) });

@@ -2,7 +2,7 @@
  * A notebook's session, live: applies the stream, runs cells, carries what the log must have.
  *
  * - Programs are compiled and sent one after another, because the runtime takes only rising numbers.
- * - Programs wait until the log's proof is on its way: the runtime refuses them before. Nothing else waits for it.
+ * - Programs wait until the log's proof and the credentials are on their way: the runtime refuses them before. Nothing else waits for it.
  * - After a lost socket the stream goes on after the last position; another boot of the runtime is replayed from its start.
  */
 import { create } from "@bufbuild/protobuf";
@@ -55,8 +55,8 @@ export class LiveSession {
   readonly #pending = new Pending();
   readonly #pause: (ms: number) => Promise<void>;
   #sameBoot = false;
-  /** The first attempt at the log's proof on this connection. */
-  #proved: Promise<unknown> = Promise.resolve();
+  /** The first attempts at the log's proof and at the credentials on this connection. */
+  #supplied: Promise<unknown> = Promise.resolve();
   #trustTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor({ identity, kernelName, calls, dial, schedule, pause = sleep }: LiveSessionOptions) {
@@ -110,6 +110,7 @@ export class LiveSession {
       changed: (submissions) => {
         this.#store.update({ submissions });
       },
+      mend: (reason) => this.#mend(reason),
     });
   }
 
@@ -182,8 +183,7 @@ export class LiveSession {
     this.#link.send({ case: "resume", value: create(ResumeSchema, { position: stream.position }) });
     const phase = attached.kernel?.phase ?? KernelPhase.NONE;
     if (phase === KernelPhase.NONE || phase === KernelPhase.UNSPECIFIED) this.kernel.start();
-    void this.#syncCredentials().catch(this.#complain);
-    this.#proved = this.#proveLog(attachment);
+    this.#supplied = Promise.all([this.#syncCredentials(), this.#proveLog(attachment)]);
   }
 
   #take(frame: RuntimeFrame): void {
@@ -261,13 +261,13 @@ export class LiveSession {
       stopOnError: order.stopOnError,
       traceparent,
     });
-    await this.#proved;
+    await this.#supplied;
     return compiled;
   }
 
   async #resubmit(): Promise<void> {
     const { attachment } = this.#link;
-    await this.#proved;
+    await this.#supplied;
     if (attachment && this.#link.attachment === attachment) this.#submissions.resume(this.view.stream, this.#sameBoot);
   }
 
@@ -301,11 +301,41 @@ export class LiveSession {
     }
   }
 
+  /** Settles when they were sent or could not be: then cells that use them are refused, with a reason of their own. */
   async #syncCredentials(): Promise<void> {
     const { attachment } = this.#link;
     if (!attachment) return;
-    const value = await this.#calls.credentialBundle(this.identity, attachment);
-    if (value) this.#link.send({ case: "sealed", value });
+    try {
+      const value = await this.#calls.credentialBundle(this.identity, attachment);
+      if (value && this.#link.attachment === attachment) this.#link.send({ case: "sealed", value });
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  #mend(reason: ErrorReason): Promise<void> | undefined {
+    switch (reason) {
+      case ErrorReason.BUNDLE_STALE:
+        return this.#syncCredentials();
+      case ErrorReason.TRUST_EXPIRED:
+        return this.#refreshTrust(Infinity);
+      case ErrorReason.KERNEL_EPOCH_STALE:
+        return Promise.resolve();
+      case ErrorReason.HELLO_STALE:
+      case ErrorReason.LOG_UNPROVEN:
+        return this.#attachAnew();
+      default:
+        return undefined;
+    }
+  }
+
+  async #attachAnew(): Promise<void> {
+    const { attachment } = this.#link;
+    if (attachment) this.#link.reattach();
+    for (let waited = 0; waited < PATIENCE_MS && this.view.link !== "stopped"; waited += 50) {
+      if (this.#link.attachment && this.#link.attachment !== attachment) return;
+      await sleep(50);
+    }
   }
 
   /** Sends fresh documents when what the runtime has expires within the margin. */

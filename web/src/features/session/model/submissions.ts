@@ -2,8 +2,10 @@
  * The runs that this page asked for, from the click to the end.
  *
  * A submission is compiled and sent when the ones before it were; the runtime then speaks of it by the digest of its ciphertext. A
- * refused compilation stays with its cell until the cell is run again.
+ * refused compilation stays with its cell until the cell is run again. What was refused because the runtime lacks something that the page
+ * can bring is compiled and sent once more, after that was brought: it never started.
  */
+import type { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
 import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { type Problem, Trouble, problemOf } from "../../../shared/api/problem";
@@ -28,13 +30,21 @@ interface Collaborators {
   compile(order: CellOrder, traceparent: string): Promise<{ sealed: Uint8Array; ciphertextDigest: Uint8Array }>;
   send(sealed: Uint8Array, traceparent: string): void;
   changed(submissions: Readonly<Record<string, Submission>>): void;
+  /** Brings what a refusal asks for; undefined where nothing can be brought. Never rejects. */
+  mend(reason: ErrorReason): Promise<void> | undefined;
 }
 
-interface Sent {
-  cellId: string;
+/** One click on Run. */
+interface Wish {
+  order: CellOrder;
+  resolve(outcome: RunOutcome): void;
+  /** Once is enough: what is refused twice is for the person. */
+  mended: boolean;
+}
+
+interface Sent extends Wish {
   sealed: Uint8Array;
   traceparent: string;
-  resolve(outcome: RunOutcome): void;
 }
 
 export class Submissions {
@@ -48,9 +58,8 @@ export class Submissions {
   }
 
   submit(order: CellOrder): Promise<RunOutcome> {
-    this.#set(order.cellId, { phase: "waiting" });
     const { promise, resolve } = Promise.withResolvers<RunOutcome>();
-    this.#line = this.#line.then(() => this.#send(order, resolve));
+    this.#enqueue({ order, resolve, mended: false });
     return promise;
   }
 
@@ -60,7 +69,7 @@ export class Submissions {
     for (const run of Object.values(stream.runs)) {
       const sent = this.#sent.get(run.ciphertext);
       if (!sent) continue;
-      this.#clear(sent.cellId);
+      this.#clear(sent.order.cellId);
       if (run.phase === RunPhase.ENDED) {
         this.#sent.delete(run.ciphertext);
         sent.resolve({ kind: "ended", status: run.status, runKey: run.key });
@@ -94,25 +103,37 @@ export class Submissions {
     return true;
   }
 
-  async #send(order: CellOrder, resolve: (outcome: RunOutcome) => void): Promise<void> {
+  #enqueue(wish: Wish, after: Promise<void> = Promise.resolve()): void {
+    this.#set(wish.order.cellId, { phase: "waiting" });
+    this.#line = this.#line.then(() => after).then(() => this.#send(wish));
+  }
+
+  async #send(wish: Wish): Promise<void> {
+    const { order } = wish;
     this.#set(order.cellId, { phase: "compiling" });
     const traceparent = newTraceparent();
+    let ciphertext = "";
     try {
       const { sealed, ciphertextDigest } = await this.#with.compile(order, traceparent);
-      this.#sent.set(toHex(ciphertextDigest), { cellId: order.cellId, sealed, traceparent, resolve });
+      ciphertext = toHex(ciphertextDigest);
+      this.#sent.set(ciphertext, { ...wish, sealed, traceparent });
       this.#with.send(sealed, traceparent);
       this.#set(order.cellId, { phase: "sent" });
     } catch (error) {
-      const problem = problemOf(error);
-      this.#set(order.cellId, { phase: "refused", problem });
-      resolve({ kind: "refused", problem });
+      this.#refused(ciphertext, wish, problemOf(error));
     }
   }
 
-  #refused(ciphertext: string, sent: Sent, problem: Problem): void {
+  /** What was refused is not sent again by a reconnection. */
+  #refused(ciphertext: string, { order, resolve, mended }: Wish, problem: Problem): void {
     this.#sent.delete(ciphertext);
-    this.#set(sent.cellId, { phase: "refused", problem });
-    sent.resolve({ kind: "refused", problem });
+    const mending = mended ? undefined : this.#with.mend(problem.reason);
+    if (mending) {
+      this.#enqueue({ order, resolve, mended: true }, mending);
+      return;
+    }
+    this.#set(order.cellId, { phase: "refused", problem });
+    resolve({ kind: "refused", problem });
   }
 
   #set(cellId: string, submission: Submission): void {
