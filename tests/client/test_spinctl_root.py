@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from spin_envelope.root import TrustedRoot
+from spin_envelope.keys import SigningKey
+from spin_envelope.root import TrustedRoot, build_root_document
+from spin_envelope.signing import sign
+from spinapis.envelope.v1.trust_pb2 import ROLE_AUDIT, ROLE_AUTH, ROLE_COMPILER, ROLE_ROOT, ROLE_SECRETS
 from tests.client.conftest import Spinctl
 from tests.fakes.platform import FakePlatform
 
@@ -62,6 +65,23 @@ async def test_two_of_three_people_take_the_root_over(spinctl: Spinctl, now: Pat
     shown = await spinctl("root", "show", str(proposal), "--current", str(now))
     assert shown.status == 0 and "spin-service keys install" in shown.out
     assert TrustedRoot.pinned(now.read_bytes(), None).updated(proposal.read_bytes()).version == 2
+
+
+async def test_a_forged_current_document_does_not_hide_a_stranger(spinctl: Spinctl, now: Path, tmp_path: Path) -> None:
+    """Against a document that lists the attacker's key already, that key is no change; who signs sees it all the same, and another digest."""
+    (file, public), genuine, attacker = await new_key(spinctl, tmp_path, "alice"), TrustedRoot.pinned(now.read_bytes(), None), SigningKey.generate()
+    roles = {ROLE_ROOT: [bytes.fromhex(public), attacker.public]} | {
+        role: [key.public for key in genuine.keys(role)] for role in (ROLE_AUTH, ROLE_COMPILER, ROLE_SECRETS, ROLE_AUDIT)
+    }
+    forged, proposal = tmp_path / "forged.root", tmp_path / "next.root"
+    expires = genuine.expires_at_ms
+    forged.write_bytes(sign(build_root_document(1, expires, roles), attacker))
+    proposal.write_bytes(sign(build_root_document(2, expires, roles)))
+    signing = ("root", "sign", str(proposal), "--current", str(forged), "--key", str(file), "--passphrase-file", "-", "--yes")
+    signed = await spinctl(*signing, stdin=PASSPHRASE)
+    assert signed.status == 0 and attacker.key_id.hex() in signed.err
+    assert TrustedRoot.pinned(forged.read_bytes(), None).digest.hex() in signed.err
+    assert genuine.digest.hex() in (await spinctl("root", "fetch", str(tmp_path / "again.root"))).out
 
 
 async def test_a_key_that_is_no_root_signs_nothing(spinctl: Spinctl, now: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class FakeAccess(members_pb2_grpc.AccessServiceServicer):
 
 
 class FakeLog(audit_pb2_grpc.LogServiceServicer):
-    """Keeps entries by workspace; `broken` makes it fail."""
+    """Keeps entries by workspace; `broken` makes it fail, `refuses` names workspaces for which it does."""
 
     def __init__(self) -> None:
         self.entries: dict[str, list[audit_pb2.NewEntry]] = {}
@@ -51,9 +51,10 @@ class FakeLog(audit_pb2_grpc.LogServiceServicer):
         # Runtimes whose log's checkpoint was asked for; empty for the workspace's own.
         self.checkpoints_asked: list[str] = []
         self.broken = False
+        self.refuses: set[str] = set()
 
     async def AppendEntries(self, request: Any, context: Any) -> Any:
-        if self.broken:
+        if self.broken or request.workspace_id in self.refuses:
             await abort(context, unavailable("audit"))
         entries = self.entries.setdefault(request.workspace_id, [])
         start = len(entries)

@@ -8,7 +8,7 @@ from spin_services.secrets.keyring import Keyring
 from spin_services.secrets.reminders import Reminders
 from spin_services.secrets.store import ConnectionStore
 from tests.fakes.installation import refused
-from tests.fakes.secrets_bench import WORKSPACE, SecretsBench
+from tests.fakes.secrets_bench import OTHER, PARENT, WORKSPACE, SecretsBench
 
 DAY_MS = 86_400_000
 
@@ -38,13 +38,29 @@ async def test_a_time_that_is_none_is_refused(bench: SecretsBench, wrong: int) -
     assert refusal.reason == "INVALID_ARGUMENT" and refusal.error is not None and refusal.error.metadata["field"] == "expires_at_ms"
 
 
+def reminders_of(bench: SecretsBench) -> Reminders:
+    wiring, keyring = bench.wiring, Keyring(bench.wiring.kek)
+    store = ConnectionStore(wiring.database, Credentials(wiring.database, keyring, KeyVersions(wiring.database, keyring, wiring.clock)))
+    return Reminders(store, wiring.peers, bench.installation.clock)
+
+
+async def test_a_log_that_takes_nothing_does_not_silence_the_others(bench: SecretsBench) -> None:
+    soon = bench.installation.clock() + 3 * DAY_MS
+    for workspace_id in (PARENT, WORKSPACE, OTHER):
+        await bench.create("soon", workspace_id=workspace_id, expires_at_ms=soon)
+    for refusing, told in ((PARENT, WORKSPACE), (WORKSPACE, PARENT)):
+        bench.log.refuses = {refusing}
+        await reminders_of(bench).once()
+        assert "connection.expiring" in bench.log.types(told)
+        assert "connection.expiring" in bench.log.types(OTHER)
+        bench.log.entries.clear()
+
+
 async def test_the_log_is_told_under_one_key_for_each_date(bench: SecretsBench) -> None:
-    now, wiring = bench.installation.clock(), bench.wiring
+    now = bench.installation.clock()
     made = await bench.create("soon", expires_at_ms=now + 3 * DAY_MS)
     await bench.create("later", expires_at_ms=now + 300 * DAY_MS)
-    keyring = Keyring(wiring.kek)
-    store = ConnectionStore(wiring.database, Credentials(wiring.database, keyring, KeyVersions(wiring.database, keyring, wiring.clock)))
-    reminders = Reminders(store, wiring.peers, bench.installation.clock)
+    reminders = reminders_of(bench)
     await reminders.once()
     await reminders.once()
     keys = [entry.idempotency_key for entry in bench.log.entries[WORKSPACE] if entry.type == "connection.expiring"]

@@ -1,13 +1,17 @@
 """Keys of workspaces: rotated while credentials go on being used, retired, destroyed with what is under them."""
 
 import asyncio
+import gc
 import sqlite3
 from typing import Any
 
 import asyncpg
+import grpc
 import pytest
 
 from spin_services.secrets import credentials as credentials_module
+from spin_services.secrets import keyring as keyring_module
+from spin_services.secrets.records import WorkspaceKey
 from spinapis.secrets.v1 import secrets_pb2 as pb
 from spinapis.secrets.v1.secrets_pb2_grpc import KeyServiceStub
 from tests.fakes.installation import refused
@@ -166,6 +170,29 @@ async def test_a_version_in_use_is_destroyed_only_with_its_credentials(bench: Se
     with refused() as refusal:
         await keys.destroy(1)
     assert refusal.reason == "NOT_FOUND"
+
+
+async def test_destroying_and_writing_at_once_do_not_block_each_other(bench: SecretsBench, keys: Keys) -> None:
+    made = [await bench.create(f"c{number}") for number in range(4)]
+    for version in range(1, 6):
+        fresh = {"credential_json": f'{{"username":"reader","password":"{SECRET}"}}'}
+        writes = [bench.update(one, **fresh) for one in await bench.list() if one.id in {known.id for known in made}]
+        outcomes = await asyncio.gather(*writes, keys.destroy(version, erase=True), return_exceptions=True)
+        # A connection that was emptied meanwhile has another etag; nothing else keeps a write from its end.
+        reasons = [outcome.code().name for outcome in outcomes if isinstance(outcome, grpc.aio.AioRpcError)]
+        assert set(reasons) <= {"ABORTED", "FAILED_PRECONDITION"}, reasons
+
+
+async def test_an_open_key_is_let_go_after_its_time(bench: SecretsBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(keyring_module.time, "monotonic", lambda: now)
+    keyring = keyring_module.Keyring(bench.kek)
+    old, new = [await keyring.new(WORKSPACE, version, 0) for version in (1, 2)]
+    await keyring.open([old])
+    now += keyring_module.KEPT_S
+    opened = (await keyring.open([new])).values()
+    gc.collect()
+    assert [key.version for key in gc.get_objects() if isinstance(key, WorkspaceKey)] == [key.version for key in opened]
 
 
 async def test_what_a_destroyed_version_protected_is_gone_from_a_copy_put_back(bench: SecretsBench, keys: Keys) -> None:

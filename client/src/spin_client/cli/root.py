@@ -47,7 +47,8 @@ def fetch(context: typer.Context, file: Path) -> None:
         async with command.platform() as platform:
             root = await platform.trust.root()
         _write(file, root.data)
-        command.out.done(f"Wrote root document {root.version} to {file}.", {"file": str(file), "version": root.version, "digest": root.digest.hex()})
+        text = f"Wrote root document {root.version} to {file}.\ndigest      {root.digest.hex()}"
+        command.out.done(text, {"file": str(file), "version": root.version, "digest": root.digest.hex()})
 
     run(context, body)
 
@@ -99,7 +100,8 @@ def sign_proposal(
 
     async def body(command: Command) -> None:
         known, proposal = current_document(_read(current)), proposed_document(_read(file))
-        for line in standing(known, proposal).changes:
+        found = standing(known, proposal)
+        for line in (*found.basis, *found.changes):
             command.out.note(line)
         command.confirmed(f"Sign root document {proposal.document.version}?", yes=yes)
         signed = with_signature(known, proposal, load_root_key(key, secret_text(passphrase_file, f"Passphrase of {key}")))
@@ -113,6 +115,7 @@ def _tell(command: Command, proposal: Proposal, found: Standing) -> None:
     fields: dict[str, Any] = {
         "version": proposal.document.version,
         "expires_at_ms": proposal.document.expires_at_ms,
+        "basis": found.basis,
         "changes": found.changes,
         "old_root": _quorum(found.old),
         "new_root": _quorum(found.new),
@@ -122,7 +125,7 @@ def _tell(command: Command, proposal: Proposal, found: Standing) -> None:
         command.out.document(fields)
         return
     command.out.text(f"Root document {proposal.document.version}, valid until {moment(proposal.document.expires_at_ms)}")
-    for line in found.changes:
+    for line in (*found.basis, *found.changes):
         command.out.text(f"  {line}")
     for name, quorum in (("old root", found.old), ("new root", found.new)):
         command.out.text(f"{name}: {len(quorum.signed)} of {quorum.threshold} signatures")

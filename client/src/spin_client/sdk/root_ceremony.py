@@ -1,7 +1,8 @@
 """Changing who is the root, on paper first: pure functions over root documents as carried. docs/protocol.md, section 2.
 
 - A document N+1 starts without signatures and gathers them, until the thresholds of N and of N+1 are reached; then the platform takes it.
-- Who signs sees what changes against N. A key that is root in neither generation signs nothing.
+- Who signs sees what changes against N, which N that is, and who will be root: a forged N hides no key. A key that is root in neither generation
+  signs nothing.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ class Standing:
     """What a document changes, and whose signatures it has and awaits."""
 
     changes: list[str]
+    # What the changes are against, and who will be root, changed or not.
+    basis: list[str]
     old: Quorum
     new: Quorum
 
@@ -63,7 +66,7 @@ def standing(current: TrustedRoot, proposal: Proposal) -> Standing:
         text = f"root document {proposal.document.version} does not follow {current.version}: fetch the newest, or make the proposal again"
         raise SpinError("INVALID_ARGUMENT", text)
     old = proposal.quorum(current.keys(ROLE_ROOT), current.threshold(ROLE_ROOT))
-    return Standing(_changes(current, proposal), old, proposal.quorum(proposal.keys(ROLE_ROOT), proposal.threshold))
+    return Standing(_changes(current, proposal), _basis(current, proposal), old, proposal.quorum(proposal.keys(ROLE_ROOT), proposal.threshold))
 
 
 def with_signature(current: TrustedRoot, proposal: Proposal, key: SigningKey) -> bytes:
@@ -81,6 +84,14 @@ def role_name(role: Role.ValueType) -> str:
 def _service_roles(current: TrustedRoot) -> list[Role.ValueType]:
     listed = proposed_document(current.data).document.roles
     return [entry.role for entry in listed if entry.role != ROLE_ROOT]
+
+
+def _basis(current: TrustedRoot, proposal: Proposal) -> list[str]:
+    roots = proposal.keys(ROLE_ROOT)
+    return [
+        f"follows root document {current.version} with the digest {current.digest.hex()}",
+        f"root: {proposal.threshold} of {len(roots)}: {', '.join(key.key_id.hex() for key in roots)}",
+    ]
 
 
 def _changes(current: TrustedRoot, proposal: Proposal) -> list[str]:

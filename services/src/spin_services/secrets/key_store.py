@@ -123,6 +123,9 @@ class KeyVersions:
         current = (await self.current(workspace_id)).version
         successor = await self._keyring.new(workspace_id, current + 1, self._clock()) if version == current else None
         async with self._database.session() as session:
+            if erase:
+                # Before the keys' lock, as writes of credentials take the two.
+                await count_change(session, workspace_id)
             state = await _locked(session, workspace_id)
             row = await session.get(WorkspaceKeyRow, (workspace_id, version))
             if row is None or row.destroyed_at_ms or state.current_version != current:
@@ -131,7 +134,6 @@ class KeyVersions:
             if used and not erase:
                 raise StillUsed(used)
             if used:
-                await count_change(session, workspace_id)
                 await erase_credentials(session, workspace_id, version, self._clock())
             if successor is not None:
                 session.add(successor)

@@ -55,11 +55,17 @@ class Keyring:
         name = f"version {row.version} of the key of workspace {row.workspace_id}"
         if not hmac.compare_digest(commitment(key, aad), row.commitment):
             raise KeysUnusable(f"{name} is not the key that it was made as")
-        if len(self._open) >= MOST_KEPT:
-            self._open.clear()
+        now = time.monotonic()
+        self._let_go(now)
         opened = WorkspaceKey(row.version, MemoryKek(key, name))
+        self._open.pop(place, None)
         self._open[place] = (now + KEPT_S, opened)
         return opened
+
+    def _let_go(self, now: float) -> None:
+        """They stand in the order in which their time is over."""
+        while self._open and (len(self._open) >= MOST_KEPT or next(iter(self._open.values()))[0] <= now):
+            del self._open[next(iter(self._open))]
 
 
 def _aad(workspace_id: str, version: int) -> bytes:

@@ -1,7 +1,7 @@
 """Tells a workspace's log of credentials that expire within two weeks.
 
-Rules: once for each date, which the entry's idempotency key sees to, however many replicas remind; an expired credential goes on being handed
-out, because the system that it is for decides what it is still good for.
+Rules: once for each date, which the entry's idempotency key sees to, however many replicas remind; a workspace whose log takes nothing does not
+silence the others; an expired credential goes on being handed out, because the system that it is for decides what it is still good for.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from spin_services.rpc.audit_log import AuditLog
+from spin_services.rpc.errors import ServiceError
 from spin_services.rpc.peers import Peers
 from spin_services.secrets import wire
 from spin_services.secrets.store import ConnectionStore
@@ -37,4 +38,7 @@ class Reminders:
 
     async def once(self) -> None:
         for connection in await self._store.expiring(self._clock() + AHEAD_MS):
-            await self._log.append(connection.workspace_id, wire.expiry_entry(connection))
+            try:
+                await self._log.append(connection.workspace_id, wire.expiry_entry(connection))
+            except ServiceError as failure:
+                log.error("reminder_failed", connection_id=connection.id, failure=str(failure))
