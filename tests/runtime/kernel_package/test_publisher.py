@@ -66,6 +66,22 @@ work("main")
         assert [text for text in texts if text.split()[0] == name] == [f"{name} {number}" for number in range(300)]
 
 
+async def test_flushing_beside_a_thread_that_is_ahead_of_the_reader_comes_to_an_end(notebook) -> None:
+    """Whoever flushes has the socket: waiting there for the publishing thread, which waits for the socket, would be for ever."""
+    code = """
+import threading
+thread = threading.Thread(target=lambda: [show(f"{n} " + " " * 2000, raw=True) for n in range(4000)])
+thread.start()
+for n in range(4000): print(n, flush=True)
+thread.join()
+"""
+    msg_id = await notebook.send(SHOW + code)
+    await asyncio.sleep(2)
+    cell = await notebook.ended(msg_id)
+    assert [int(text) for text in shown(cell.outputs)] == list(range(4000))
+    assert [int(line) for line in cell.stream().split()] == list(range(4000))
+
+
 async def test_a_reader_that_is_behind_gets_everything_in_order(notebook) -> None:
     msg_id = await notebook.send(SHOW + "for n in range(4000): show(str(n) + ' ' * 5000, raw=True)\nprint('end')")
     await asyncio.sleep(2)

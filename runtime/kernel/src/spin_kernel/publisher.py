@@ -3,12 +3,15 @@
 - A socket of ZeroMQ's is used by one thread at a time: whoever sends or reads holds the lock. A thread that would have to wait, for the lock or
   for a reader that is behind, leaves its message to ipykernel's publishing thread; from then on messages queue there, so that each thread's
   own stay in order.
+- Nobody waits for the publishing thread while holding the lock, since that thread may be waiting for the lock. A writer that is far ahead
+  waits without it.
 - A message goes out whole: an interrupt that comes in the middle is raised when it is out.
 """
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +21,8 @@ from ipykernel.iostream import IOPubThread
 
 # How often a wait for the lock looks whether the cell was interrupted.
 LOOK_AGAIN_S = 0.1
+# How many messages may wait for the publishing thread, and how long a writer that is ahead of it rests.
+WAITING, REST_S = 1000, 0.005
 
 # ipykernel's class is half typed.
 _Thread: Any = IOPubThread
@@ -30,6 +35,8 @@ class Publisher(_Thread):  # type: ignore[misc]
         # Whether the main thread is in the middle of something that must not be torn, and whether it was interrupted there.
         self._in_main = self._interrupted = False
         self._held: list[Sequence[Any]] = []
+        # The thread inside `whole`.
+        self._holder: int | None = None
         super().__init__(socket, **options)
 
     def on_interrupt(self, number: int, frame: Any) -> None:
@@ -47,9 +54,11 @@ class Publisher(_Thread):  # type: ignore[misc]
             self._in_main = True
         try:
             self._acquire(patient=not outermost)
+            before, self._holder = self._holder, threading.get_ident()
             try:
                 yield
             finally:
+                self._holder = before
                 self._lock.release()
         finally:
             if outermost:
@@ -78,6 +87,24 @@ class Publisher(_Thread):  # type: ignore[misc]
     def _send(self, parts: Sequence[Any], *, copy: bool) -> None:
         if not self._sent_at_once(parts, copy):
             super().send_multipart(parts, copy=copy)
+            self._wait_for_room()
+
+    def schedule(self, event: Callable[[], object]) -> None:
+        if not self.thread.is_alive():
+            event()
+            return
+        self._events.append(event)
+        try:
+            self._event_pipe.send(b"", zmq.DONTWAIT)
+        except zmq.Again:
+            pass  # as many calls to wake up are under way as there is room for, and each does all that waits
+
+    def _wait_for_room(self) -> None:
+        mine = threading.get_ident()
+        while len(self._events) >= WAITING and mine not in (self._holder, self.thread.ident) and self.thread.is_alive():
+            if self._interrupted and mine == self._main:
+                return  # raised once this message is left behind
+            time.sleep(REST_S)
 
     def _sent_at_once(self, parts: Sequence[Any], copy: bool) -> bool:
         if not self._lock.acquire(blocking=False):
