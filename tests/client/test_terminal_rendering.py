@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spin_client.cli.approvals import _summary
+from spin_client.cli.printing import Printer
 from spin_client.cli.rendering import PROGRESS, TABLE, display_text
 from spin_client.cli.terminal_text import TerminalText, clean
+from spinapis.auth.v1.approvals_pb2 import Approval
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,27 @@ from spin_client.cli.terminal_text import TerminalText, clean
 )
 def test_only_harmless_sequences_pass(text: str, shown: str) -> None:
     assert clean(text, colour=True) == shown
+
+
+HIDDEN = ["\x1b[8m", "\x1b[2K\x1b[1A", "\r", "\b" * 9, "\u202e", "\x9b8m", "\x1b]8;;https://evil.example.org\x1b\\"]
+
+
+@pytest.mark.parametrize("trick", HIDDEN)
+def test_who_approves_a_cell_sees_what_would_hide_a_part_of_it(trick: str) -> None:
+    asked = Approval(requested_by="u", cell_type="rest", source=f"drop(){trick}\nlist()", note=trick, fields_json=f'{{"url":"{trick}"}}')
+    summary = _summary(asked, {"u": f"eve{trick}@example.org"})
+    assert "drop()\\" in summary and all(one.isprintable() or one == "\n" for one in summary)
+
+
+@pytest.mark.parametrize("trick", HIDDEN)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_list_shows_no_one_elses_words_as_commands(trick: str, terminal: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    printer = Printer(as_json=False)
+    printer.terminal = terminal
+    printer.rows(["note"], [{"note": f"[red]{trick}[/blue]"}])
+    printer.item({"source": f"[red]{trick}", "names": [trick], "by": {"a": trick}})
+    shown = capsys.readouterr().out
+    assert "[red]" in shown and all(one.isprintable() or one in "\n\t" for one in shown)
 
 
 def test_without_a_terminal_there_is_no_colour() -> None:

@@ -7,6 +7,7 @@ import typer
 
 from spin_client.cli.command_context import Command, all_of, run
 from spin_client.cli.messages import moment, plain
+from spin_client.cli.terminal_text import visible
 from spin_client.sdk.errors import SpinError
 from spin_client.sdk.platform import Platform
 from spinapis.auth.v1 import approvals_pb2, members_pb2
@@ -162,7 +163,7 @@ def _summary(asked: approvals_pb2.Approval, names: dict[str, str]) -> str:
     by = names.get(asked.requested_by, asked.requested_by) + "".join(f" through {actor}" for actor in asked.actor_chain)
     uses = ", ".join(f"{', '.join(use.operations)} with {use.connection_id.hex()}" for use in asked.uses if use.connection_id)
     fields = f"\n{asked.fields_json}" if asked.fields_json not in ("", "{}") else ""
-    return f"{by} asks to run this {asked.cell_type} cell ({uses}): {asked.note}\n\n{asked.source}{fields}\n"
+    return visible(f"{by} asks to run this {asked.cell_type} cell ({uses}): {asked.note}\n\n{asked.source}{fields}\n")
 
 
 def _fields(one: approvals_pb2.Approval, names: dict[str, str]) -> dict[str, Any]:

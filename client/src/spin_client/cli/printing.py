@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spin_client.cli.messages import moment
+from spin_client.cli.terminal_text import visible
 from spin_client.sdk.errors import SpinError
 
 
@@ -21,7 +22,7 @@ class Printer:
         self.as_json = as_json
         self.terminal = sys.stdout.isatty()
         # Consoles made here see the streams of this call, also where a test replaced them.
-        self._out = Console(highlight=False, soft_wrap=True)
+        self._out = Console(highlight=False, soft_wrap=True, markup=False)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def rows(self, columns: Sequence[str], items: Sequence[Mapping[str, Any]], *, empty: str = "nothing found") -> None:
@@ -102,14 +103,14 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False) if any(isinstance(v, dict | list) for v in value.values()) else _pairs(value)
+        return visible(json.dumps(value, ensure_ascii=False)) if any(isinstance(v, dict | list) for v in value.values()) else _pairs(value)
     if isinstance(value, list | tuple):
         return ", ".join(_cell(item) for item in value)
-    return str(value)
+    return visible(str(value))
 
 
 def _pairs(value: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={item}" for key, item in value.items())
+    return ", ".join(visible(f"{key}={item}") for key, item in value.items())
 
 
 def _one_line(text: str) -> str:

@@ -47,6 +47,11 @@ def clean(text: str, *, colour: bool) -> str:
     return TerminalText(colour=colour)._cleaned(text)
 
 
+def visible(text: str) -> str:
+    """Somebody else's words, such as a cell to be approved: what a terminal would obey, or not show, is spelled out."""
+    return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text)
+
+
 def _strip(text: str, colour: bool) -> str:
     if not colour:
         return text.replace("\x1b", "")
