@@ -42,6 +42,7 @@ def runtime(settings: Settings, token: str) -> Program:
     }
     if out_of_reach(settings):
         environment["SPIN_UIDS"] = accounts.SHARED
+    environment |= _passed(("SPIN_ISOLATION", "SPIN_EGRESS", "SPIN_KERNEL_", "SPIN_UIDS", "SPIN_BROKER_UID", "SPIN_SERVER_UID"))
     if settings.otlp_endpoint:
         environment |= {"SPIN_OTLP_ENDPOINT": settings.otlp_endpoint, "SPIN_TRACE_RATIO": str(settings.trace_ratio)}
     return Program("runtime", [str(BIN / "spin-runtime")], environment, _http_ready(f"http://127.0.0.1:{settings.runtime_port}/healthz"))
@@ -68,9 +69,13 @@ def service_environment(settings: Settings) -> dict[str, str]:
         environment["SPIN_DATABASE_URL"] = settings.database_url
     if settings.otlp_endpoint:
         environment["SPIN_OTLP_ENDPOINT"] = settings.otlp_endpoint
-    # OIDC and other documented settings of the services pass through.
-    documented = ("SPIN_OIDC_", "SPIN_OUTPUT_", "SPIN_AUDIT_", "SPIN_END_", "SPIN_TRACE_", "SPIN_LOG_")
-    return environment | {name: value for name, value in os.environ.items() if name.startswith(documented)}
+    key_services = ("AWS_", "AZURE_", "GOOGLE_", "VAULT_") if "SPIN_KEK" in os.environ else ()
+    return environment | _passed(("SPIN_OIDC_", "SPIN_OUTPUT_", "SPIN_AUDIT_", "SPIN_END_", "SPIN_TRACE_", "SPIN_LOG_", "SPIN_KEK", *key_services))
+
+
+def _passed(documented: tuple[str, ...]) -> dict[str, str]:
+    """Documented settings that stand in this shell: what is asked for is never left out in silence."""
+    return {name: value for name, value in os.environ.items() if name.startswith(documented)}
 
 
 def _gateway_profile(settings: Settings) -> Profile:
