@@ -50,6 +50,19 @@ async def test_receipts_reach_audit_and_acknowledgements_the_runtime(bench: Benc
     assert bench.runtime.acks[-1].up_to_seq == 2
 
 
+async def test_a_cell_waits_for_credentials_only_if_it_uses_some(bench: Bench) -> None:
+    bench.control_plane.credentials_may_come.clear()
+    async with await bench.open() as session:
+        assert (await ran(session, "print('plain')"))[1].ok
+        bench.control_plane.min_bundle_version = 1
+        using = asyncio.create_task(ran(session, "print('with a connection')"))
+        while len(bench.control_plane.compiled) < 2:
+            await asyncio.sleep(0)
+        assert (await session.complete("pri", 3)) is not None and not using.done()
+        bench.control_plane.credentials_may_come.set()
+        assert (await using)[1].ok
+
+
 async def test_short_cells_that_follow_one_another_travel_together(bench: Bench) -> None:
     async with await bench.open() as session:
         for number in range(12):

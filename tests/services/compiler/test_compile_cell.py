@@ -178,10 +178,12 @@ async def test_a_viewer_compiles_nothing(bench) -> None:
 
 async def test_connections_are_granted_by_operation_and_their_bundle_is_demanded(bench) -> None:
     fields = json.dumps({"connection": "tickets", "url": "/search", "query": {"q": "{{text}}"}})
-    program: Program = bench.open(await bench.compile("", "rest", fields)).message
+    answer = await bench.compile("", "rest", fields)
+    program: Program = bench.open(answer).message
     (use,) = program.connections
     assert (use.connection_id.hex(), list(use.operations), use.params_digest) == ("12" * 16, ["rest.request"], b"")
-    assert program.min_bundle_version == 7
+    assert program.min_bundle_version == answer.min_bundle_version == 7
+    assert (await bench.compile("3 + 3")).min_bundle_version == 0
     with refused() as refusal:
         await bench.compile("", "rest", json.dumps({"connection": "someone elses", "url": "/"}))
     assert refusal.reason == "CONNECTION_UNUSABLE"

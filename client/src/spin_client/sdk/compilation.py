@@ -31,7 +31,6 @@ class Compilation:
 
     async def compiled(self, cell: notebooks_pb2.Cell, **flags: Unpack[RunFlags]) -> Run:
         """The cell's run, not sent yet."""
-        await self._standing.credentials_there()
         request = self._request(cell, **flags)
         try:
             return await self._run(cell.id, request)
@@ -65,4 +64,7 @@ class Compilation:
         attachment = await self._standing.attachment()
         request.hello, request.challenge = attachment.hello, attachment.challenge
         request.kernel_epoch, request.kernel_language = self._kernel.state.kernel_epoch, self._kernel.state.language
-        return await self._platform.compiler.CompileCell(request)
+        answer = await self._platform.compiler.CompileCell(request)
+        if answer.min_bundle_version:
+            await self._standing.credentials_there()
+        return answer

@@ -144,8 +144,9 @@ class Client:
     # Kernels and runs
 
     async def start_kernel(self, frame: Frame) -> None:
-        name, installed = frame.start_kernel.kernel_name, [spec.name for spec in self._services.pool.specs()]
-        if name and name not in installed:
+        name = frame.start_kernel.kernel_name
+        # The disk is asked for a named kernel alone.
+        if name and name not in (installed := [spec.name for spec in self._services.pool.specs()]):
             text = f"No kernel named {name[:100]} is installed on this runtime. Installed: {', '.join(installed) or 'none'}."
             await self._socket.send_error(reasons_pb2.ERROR_REASON_KERNEL_UNKNOWN, text, kernel_name=name[:100], installed=",".join(installed))
             return

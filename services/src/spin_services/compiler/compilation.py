@@ -168,7 +168,13 @@ class Compilation:
             logged.cancel()
             raise
         await logged
-        return CompileCellResponse(sealed=sealed, program_digest=digest, ciphertext_digest=sealed_digest(sealed), nonce=grant.nonce)
+        return CompileCellResponse(
+            sealed=sealed,
+            program_digest=digest,
+            ciphertext_digest=sealed_digest(sealed),
+            nonce=grant.nonce,
+            min_bundle_version=program.min_bundle_version,
+        )
 
 
 def labels_of(request: CompileCellRequest | RequestApprovalRequest, caller: Caller) -> dict[str, str]:

@@ -347,11 +347,14 @@ class CompileCellResponse(_message.Message):
     PROGRAM_DIGEST_FIELD_NUMBER: _builtins.int
     CIPHERTEXT_DIGEST_FIELD_NUMBER: _builtins.int
     NONCE_FIELD_NUMBER: _builtins.int
+    MIN_BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
     sealed: _builtins.bytes
     """A serialized envelope.v1.Sealed for the runtime of the Hello."""
     program_digest: _builtins.bytes
     ciphertext_digest: _builtins.bytes
     """SHA-256 of `sealed`: the runtime names it in RunState."""
+    min_bundle_version: _builtins.int
+    """As in the Program; 0 when it names no connection. Says whether the program must wait for a credential bundle that is on its way."""
     @_builtins.property
     def nonce(self) -> _run_pb2.RunNonce: ...
     def __init__(
@@ -361,10 +364,11 @@ class CompileCellResponse(_message.Message):
         program_digest: _builtins.bytes = ...,
         ciphertext_digest: _builtins.bytes = ...,
         nonce: _run_pb2.RunNonce | None = ...,
+        min_bundle_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ciphertext_digest", b"ciphertext_digest", "nonce", b"nonce", "program_digest", b"program_digest", "sealed", b"sealed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ciphertext_digest", b"ciphertext_digest", "min_bundle_version", b"min_bundle_version", "nonce", b"nonce", "program_digest", b"program_digest", "sealed", b"sealed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
