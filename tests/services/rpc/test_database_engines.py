@@ -1,11 +1,14 @@
 """The plumbing of databases, on both engines."""
 
 import asyncio
+import threading
+from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from spin_services.database import Database, notifier_for
+from spin_services.database.engine import sqlite_url
 
 
 async def empty_database(url: str) -> Database:
@@ -56,6 +59,34 @@ async def test_many_writers_wait_for_each_other(database_url: str) -> None:
     await asyncio.gather(*(add_one() for _ in range(30)))
     async with database.reading() as session:
         assert await session.scalar(text("SELECT value FROM counter")) == 30
+    await database.close()
+
+
+async def test_a_write_that_is_cancelled_holds_its_place_until_its_thread_is_done(tmp_path: Path) -> None:
+    database = await empty_database(sqlite_url(tmp_path / "service.sqlite"))
+    async with database.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE notes (body TEXT)"))
+    begun, go = threading.Event(), threading.Event()
+
+    def write(connection: Connection) -> None:
+        begun.set()
+        go.wait(10)
+        connection.execute(text("INSERT INTO notes VALUES ('first')"))
+
+    async def read_and_write() -> list[str]:
+        async with database.session() as session:
+            return list(await session.scalars(text("SELECT body FROM notes")))
+
+    first = asyncio.create_task(database.in_one_go(write))
+    await asyncio.to_thread(begun.wait, 10)
+    first.cancel()
+    second = asyncio.create_task(read_and_write())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    still_there = not first.done()
+    go.set()
+    assert still_there and await second == ["first"]
+    assert isinstance((await asyncio.gather(first, return_exceptions=True))[0], asyncio.CancelledError)
     await database.close()
 
 

@@ -7,7 +7,7 @@ IMMEDIATE, because a read that turns into a write halfway would fail instead of 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,7 +64,14 @@ class Database:
         """A whole short transaction for a hot path; committed when it returns. On SQLite: one change of threads, not one a statement."""
         if self.is_sqlite:
             async with self._alone():
-                return await asyncio.get_running_loop().run_in_executor(self._writer[1], _within, self._writer[0], work)
+                writing = asyncio.get_running_loop().run_in_executor(self._writer[1], _within, self._writer[0], work)
+                try:
+                    return await asyncio.shield(writing)
+                except asyncio.CancelledError:
+                    # The thread goes on, and whoever writes next must not wait for it inside SQLite.
+                    with suppress(Exception):
+                        await asyncio.shield(writing)
+                    raise
         async with self.engine.begin() as connection:
             return await connection.run_sync(work)
 
