@@ -50,6 +50,7 @@ async def test_no_page_has_a_serious_fault(running: RunningPlatform, theme: str)
         found += await faults(page, "version")
         for part, opener in {
             "Notebooks": "",
+            "Approvals": "",
             "Runtimes": "Add a runtime",
             "Connections": "New connection",
             "Members": "Remove",

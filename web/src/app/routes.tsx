@@ -15,6 +15,7 @@ import { WorkspaceFrame } from "./workspace-frame";
 
 /** The editor is most of the code: it loads when a notebook is opened. */
 const NotebookPage = lazy(() => import("../features/notebook").then((module) => ({ default: module.NotebookPage })));
+const ApprovalsPage = lazy(() => import("../features/approvals").then((module) => ({ default: module.ApprovalsPage })));
 const VersionsPage = lazy(() => import("../features/versions").then((module) => ({ default: module.VersionsPage })));
 
 export function Routes() {
@@ -78,6 +79,13 @@ function WorkspaceRoutes() {
         {(params) => (
           <Suspense fallback={<Loading what="the versions" />}>
             <VersionsPage key={params.notebookId} {...params} />
+          </Suspense>
+        )}
+      </Route>
+      <Route path="/w/:workspaceId/approvals">
+        {(params) => (
+          <Suspense fallback={<Loading what="the approvals" />}>
+            <ApprovalsPage {...params} />
           </Suspense>
         )}
       </Route>

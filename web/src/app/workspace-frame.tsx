@@ -6,6 +6,7 @@ import { Shell } from "./shell";
 
 const PARTS = [
   { path: "notebooks", name: "Notebooks" },
+  { path: "approvals", name: "Approvals" },
   { path: "runtimes", name: "Runtimes" },
   { path: "connections", name: "Connections" },
   { path: "members", name: "Members" },

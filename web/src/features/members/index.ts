@@ -1,4 +1,5 @@
-export { useMembers } from "./api/list-members";
+export { useAllMembers, useMembers } from "./api/list-members";
 export { MembersPage } from "./components/members-page";
-export { usePersonName } from "./use-person-name";
-export { ROLE_OPTIONS, roleName } from "./roles";
+export { usePersonEmail, usePersonName } from "./use-person-name";
+export { type Standing, useStanding } from "./use-role";
+export { ROLES, ROLE_OPTIONS, roleName } from "./roles";

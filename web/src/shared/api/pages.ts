@@ -27,12 +27,18 @@ export interface PagedList<T> {
   again: () => void;
 }
 
-export function usePagedList<T>(key: readonly unknown[], read: (pageToken: string) => Promise<Page<T>>): PagedList<T> {
+/** With `againMs` it is read again that often while it is shown. */
+export function usePagedList<T>(
+  key: readonly unknown[],
+  read: (pageToken: string) => Promise<Page<T>>,
+  againMs?: number,
+): PagedList<T> {
   const query = useInfiniteQuery({
     queryKey: key,
     queryFn: ({ pageParam }) => read(pageParam),
     initialPageParam: "",
     getNextPageParam: (last) => last.nextPageToken || undefined,
+    refetchInterval: againMs ?? false,
   });
   const items = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
   return {

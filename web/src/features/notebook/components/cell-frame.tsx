@@ -80,7 +80,7 @@ export const CellFrame = memo(function CellFrame(props: CellProps) {
       <div className="cell__main">
         <CellBar {...props} state={state} options={options} onOptions={setOptions} />
         <CellBody {...props} editing={editing} executable={executable} options={options} submission={submission} />
-        <CellRunNote state={state} submission={submission} run={run} />
+        <CellRunNote {...props} state={state} submission={submission} run={run} />
         <OutputsView outputs={outputs} label={`Output of cell ${at + 1}`} />
         {session && <Questions session={session} cellId={id} />}
       </div>

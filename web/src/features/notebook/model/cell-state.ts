@@ -1,12 +1,13 @@
 /** How a cell's newest run stands, for people. */
 import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
+import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
 import { RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import type { Tone } from "../../../shared/ui";
 import { formatDuration } from "../../../shared/clock";
 import type { RunView, Submission } from "../../session";
 
 export interface CellState {
-  name: "idle" | "waiting" | "queued" | "running" | "ok" | "failed" | "refused";
+  name: "idle" | "waiting" | "queued" | "running" | "ok" | "failed" | "refused" | "unapproved";
   text: string;
   tone: Tone;
   active: boolean;
@@ -40,6 +41,8 @@ function ofSubmission(submission: Submission): CellState {
     case "sent":
       return { name: "waiting", text: "Sent", tone: "busy", active: true };
     case "refused":
+      if (submission.problem.reason === ErrorReason.APPROVAL_REQUIRED)
+        return { name: "unapproved", text: "Needs approval", tone: "warn", active: false };
       return { name: "refused", text: "Not run", tone: "bad", active: false };
   }
 }

@@ -16,14 +16,13 @@ import {
   insertTab,
   toggleComment,
 } from "@codemirror/commands";
-import { HighlightStyle, bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { bracketMatching, indentOnInput, indentUnit } from "@codemirror/language";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
 import { Compartment, EditorState, Prec, Transaction } from "@codemirror/state";
 import { EditorView, drawSelection, highlightSpecialChars, keymap } from "@codemirror/view";
 import { setDiagnostics } from "@codemirror/lint";
-import { tags } from "@lezer/highlight";
+import { colours, languageOf } from "../../../shared/code";
 import { type Assistance, completeFrom, inspectAt, inspectionField } from "./assistance";
-import { languageOf } from "./languages";
 import { type Mark, diagnosticsOf } from "./marks";
 
 export type { Assistance } from "./assistance";
@@ -75,7 +74,7 @@ export function createEditor(options: Options): EditorView {
         inspectionField,
         keymap.of([...closeBracketsKeymap, ...completionKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap]),
         language.of(languageOf(options.language)),
-        syntaxHighlighting(highlighting),
+        colours,
         look,
         EditorView.lineWrapping,
         EditorState.readOnly.of(options.readOnly),
@@ -145,19 +144,6 @@ function atEdge(view: EditorView, edge: "first" | "last"): boolean {
   const line = view.state.doc.lineAt(main.head).number;
   return edge === "first" ? line === 1 : line === view.state.doc.lines;
 }
-
-const highlighting = HighlightStyle.define([
-  { tag: [tags.keyword, tags.operatorKeyword, tags.modifier, tags.controlKeyword], color: "var(--code-keyword)" },
-  { tag: [tags.string, tags.special(tags.string), tags.regexp], color: "var(--code-string)" },
-  { tag: [tags.number, tags.bool, tags.null, tags.atom], color: "var(--code-number)" },
-  { tag: [tags.comment, tags.meta], color: "var(--code-comment)", fontStyle: "italic" },
-  { tag: [tags.function(tags.variableName), tags.function(tags.propertyName)], color: "var(--code-function)" },
-  { tag: [tags.typeName, tags.className, tags.namespace, tags.standard(tags.variableName)], color: "var(--code-type)" },
-  { tag: tags.heading, fontWeight: "600" },
-  { tag: tags.strong, fontWeight: "700" },
-  { tag: tags.emphasis, fontStyle: "italic" },
-  { tag: tags.link, color: "var(--accent)" },
-]);
 
 const look = EditorView.theme({
   "&": { color: "var(--text)", backgroundColor: "transparent", fontSize: "13px" },
