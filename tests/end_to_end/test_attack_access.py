@@ -27,11 +27,11 @@ ALLOWED = {
     "ListRuns ListRunOutputs GetApproval ListApprovals",
     "OEAV": "GetNotebook ListNotebooks ListNotebookVersions GetNotebookVersion ExportNotebook GetSession ListSessions ValidateCell GetConnection "
     "ListConnections IssueCapability UploadReceipts UploadOutputs",
-    "OEA": "CancelApproval OpenSession EndSession CompileCell SyncCredentials SaveCellOutputs",
+    "OEA": "RequestApproval CancelApproval OpenSession EndSession CompileCell SyncCredentials SaveCellOutputs",
     "OEU": "ListEntries WatchEntries GetInclusionProof ExportLog ListAlarms",
     "OE": "CreateNotebook UpdateNotebook DeleteNotebook RestoreNotebookVersion ImportNotebook CreateConnection UpdateConnection DeleteConnection "
     "AddMember UpdateMember RemoveMember CreateApiKey ListApiKeys RevokeApiKey CreateRuntime RegisterPairing EnrolRuntime ListKeyVersions "
-    "DecideApproval",
+    "DecideApproval ImportConnections",
     "O": "ConfirmRuntime RevokeRuntime UpdateRuntime DeleteRuntime UpdateWorkspace DeleteWorkspace RotateKey SetMinimumKeyVersion DestroyKeyVersion",
 }
 WHO_MAY = {name: letters for letters, names in ALLOWED.items() for name in names.split()}

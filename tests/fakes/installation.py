@@ -159,6 +159,11 @@ class Refusal:
         assert self.error is not None
         return self.error.metadata
 
+    @property
+    def violations(self) -> Sequence[tuple[str, str]]:
+        assert self.error is not None
+        return self.error.violations
+
     def __enter__(self) -> "Refusal":
         return self
 

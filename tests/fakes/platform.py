@@ -27,6 +27,7 @@ from spinapis.workspace.v1 import notebooks_pb2, notebooks_pb2_grpc, workspaces_
 from tests.fakes.documents import Signers, now_ms
 from tests.fakes.merkle_log import MerkleLog
 from tests.fakes.platform_audit import History, Log
+from tests.fakes.platform_connections import Connections
 from tests.fakes.platform_keys import Keys
 from tests.fakes.platform_servicers import Context, Servicer, found, new_id, paged
 from tests.fakes.platform_workspace import Notebooks, Runtimes, Sessions, Workspaces
@@ -317,37 +318,3 @@ class Compiler(Servicer, compiler_pb2_grpc.CompilerServiceServicer):
             allow_stdin=request.allow_stdin,
             user_expressions=request.user_expressions,
         )
-
-
-class Connections(Servicer, secrets_pb2_grpc.ConnectionServiceServicer):
-    async def CreateConnection(self, request: Any, context: Context) -> Any:
-        credential = json.loads(request.credential_json or "{}")
-        connection = secrets_pb2.Connection(
-            id=new_id(), workspace_id=request.workspace_id, name=request.name, kind=request.kind, config_json=request.config_json,
-            allowed_hosts=request.allowed_hosts, credential_fields=sorted(credential), version=1, etag="1",
-        )  # fmt: skip
-        self.p.connections[connection.id] = connection
-        self.p.credentials[connection.id] = credential
-        return secrets_pb2.CreateConnectionResponse(connection=connection)
-
-    async def UpdateConnection(self, request: Any, context: Context) -> Any:
-        connection = await found(context, self.p.connections, request.connection_id, "connection")
-        if request.replace_grants:
-            del connection.grants[:]
-            connection.grants.extend(request.grants)
-        return secrets_pb2.UpdateConnectionResponse(connection=connection)
-
-    async def GetConnection(self, request: Any, context: Context) -> Any:
-        return secrets_pb2.GetConnectionResponse(connection=await found(context, self.p.connections, request.connection_id, "connection"))
-
-    async def ListConnections(self, request: Any, context: Context) -> Any:
-        return paged(request, secrets_pb2.ListConnectionsResponse, "connections", list(self.p.connections.values()))
-
-    async def DeleteConnection(self, request: Any, context: Context) -> Any:
-        await found(context, self.p.connections, request.connection_id, "connection")
-        del self.p.connections[request.connection_id]
-        return secrets_pb2.DeleteConnectionResponse()
-
-    async def SyncCredentials(self, request: Any, context: Context) -> Any:
-        await self.p.credentials_may_come.wait()
-        return secrets_pb2.SyncCredentialsResponse()

@@ -1,14 +1,17 @@
-"""connection: list, create, show, grant, delete. Credentials go in by a file, standard input or a hidden prompt, and never come out."""
+"""connection: list, create, import, show, grant, delete. Credentials go in by a file, standard input or a hidden prompt, and never come out."""
 
 import json
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from spin_client.cli.command_context import Command, all_of, idempotency_key, run, secret_text
+from spin_client.cli import connection_files
+from spin_client.cli.command_context import OK, REFUSED, Command, all_of, idempotency_key, run, secret_text
 from spin_client.cli.members import RoleName
 from spin_client.cli.messages import plain
 from spin_client.sdk.errors import SpinError
@@ -82,6 +85,43 @@ def create(
             command.out.done(f"Made the connection {made.name} ({made.id}).", plain(made))
 
     run(context, body)
+
+
+@group.command("import")
+def import_connections(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A list of objects in JSON, JSON Lines, or CSV with a heading; - is standard input.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, make nothing.")] = False,
+) -> None:
+    """Make all connections of a file, or none. An object or a heading has: name, kind, config, credential, hosts, operations, approve, default,
+    expires; in CSV config.NAME and credential.NAME for each field, and spaces between several hosts or operations."""
+
+    async def body(command: Command) -> int:
+        read = connection_files.read(secret_text(file, "Connections"))
+        if read.faults:
+            return _refused(command, read.faults)
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            request = connection_files.request(workspace.id, idempotency_key(), read.rows)
+            # A dry run comes first always: it tells of every fault, where an error holds a few.
+            outcomes = (await platform.connections.ImportConnections(request)).outcomes
+            if faults := connection_files.faults(read.rows, outcomes):
+                return _refused(command, faults)
+            if not dry_run:
+                request.validate_only = False
+                outcomes = (await platform.connections.ImportConnections(request)).outcomes
+        columns = ["name", "kind", "allowed_hosts", "allowed_operations", "credential_fields", *([] if dry_run else ["id"])]
+        command.out.rows(columns, [plain(outcome.connection) for outcome in outcomes])
+        command.out.note(f"{len(outcomes)} connections {'would be made; this was a dry run' if dry_run else 'made'}.")
+        return OK
+
+    run(context, body)
+
+
+def _refused(command: Command, faults: Sequence[connection_files.Fault]) -> int:
+    command.out.rows(["row", "name", "field", "fault"], [asdict(fault) for fault in faults])
+    command.out.note(f"Nothing was made: {len(faults)} faults.")
+    return REFUSED
 
 
 @group.command("show")

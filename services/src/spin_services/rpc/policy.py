@@ -179,6 +179,7 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
     "secrets.v1.ConnectionService": {
         "ListConnectionKinds": SignedIn(),
         "CreateConnection": InWorkspace("connection.manage"),
+        "ImportConnections": InWorkspace("connection.manage"),
         "GetConnection": InWorkspace("connection.names"),
         "ListConnections": InWorkspace("connection.names"),
         "UpdateConnection": InWorkspace("connection.manage"),

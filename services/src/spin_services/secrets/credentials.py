@@ -47,12 +47,15 @@ class Credentials:
                 continue
         raise KeysUnusable(f"the key of workspace {workspace_id} changes all the time, or was erased with the workspace")
 
-    async def put(self, session: AsyncSession, row: ConnectionRow, key: WorkspaceKey, credential: Mapping[str, Any]) -> None:
-        """Raises KeyRetired."""
-        await check_writable(session, row.workspace_id, key)
-        row.credential_fields = orjson.dumps(sorted(credential)).decode()
-        record = write_record(key, Place(row.workspace_id, row.id, row.version), orjson.dumps(dict(credential)))
-        session.add(CredentialRow(connection_id=row.id, version=row.version, **_columns(record)))
+    async def put(
+        self, session: AsyncSession, workspace_id: str, key: WorkspaceKey, written: Sequence[tuple[ConnectionRow, Mapping[str, Any]]]
+    ) -> None:
+        """The credentials of connections of the workspace. Raises KeyRetired."""
+        await check_writable(session, workspace_id, key)
+        for row, credential in written:
+            row.credential_fields = orjson.dumps(sorted(credential)).decode()
+            record = write_record(key, Place(workspace_id, row.id, row.version), orjson.dumps(dict(credential)))
+            session.add(CredentialRow(connection_id=row.id, version=row.version, **_columns(record)))
 
     async def open(self, workspaces: Mapping[str, str], rows: Sequence[CredentialRow], keys: "Keys") -> dict[str, bytes]:
         """By connection; `workspaces` says whose each is. Raises KeysUnusable, RecordUnreadable."""

@@ -3,7 +3,7 @@
 A refusal names the field by its path and never repeats a value: it may be a credential.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from spin_cells.api import ConnectionKind
 from spin_services.secrets.domain import Changes, FieldInvalid, NewConnection
+
+MOST_UNKNOWN = 10
 
 
 class Kinds:
@@ -22,28 +24,38 @@ class Kinds:
         """By name."""
         return [self._known[name] for name in sorted(self._known)]
 
-    def checked(self, new: NewConnection) -> NewConnection:
-        """The connection, with all of its kind's operations where it names none. Raises FieldInvalid."""
-        kind = self._named(new.kind)
-        _check("config_json", kind, kind.config_schema, orjson.loads(new.config_json))
-        _check("credential_json", kind, kind.credential_schema, new.credential)
-        _check_operations(kind, "allowed_operations", new.allowed_operations)
-        _check_operations(kind, "approval_operations", new.approval_operations)
-        return replace(new, allowed_operations=new.allowed_operations or tuple(sorted(kind.operations)))
+    def faults(self, new: NewConnection) -> list[FieldInvalid]:
+        """All that the kind finds wrong."""
+        try:
+            kind = self._named(new.kind)
+        except FieldInvalid as fault:
+            return [fault]
+        return [
+            *_faults("config_json", kind, kind.config_schema, orjson.loads(new.config_json)),
+            *_faults("credential_json", kind, kind.credential_schema, new.credential),
+            *_unknown_operations(kind, "allowed_operations", new.allowed_operations),
+            *_unknown_operations(kind, "approval_operations", new.approval_operations),
+        ]
+
+    def completed(self, new: NewConnection) -> NewConnection:
+        """With all of its kind's operations where it names none. Raises FieldInvalid."""
+        return replace(new, allowed_operations=new.allowed_operations or tuple(sorted(self._named(new.kind).operations)))
 
     def check_changes(self, kind_name: str, changes: Changes) -> None:
         """Raises FieldInvalid."""
-        kind = self._named(kind_name)
-        if changes.config_json is not None:
-            _check("config_json", kind, kind.config_schema, orjson.loads(changes.config_json))
-        if changes.credential is not None:
-            _check("credential_json", kind, kind.credential_schema, changes.credential)
-        if changes.allowed_operations is not None:
-            _check_operations(kind, "allowed_operations", changes.allowed_operations)
-            if not changes.allowed_operations:
-                raise FieldInvalid("allowed_operations", f"Name at least one of: {_listed(kind.operations)}.")
+        for fault in self._change_faults(self._named(kind_name), changes):
+            raise fault
 
-        _check_operations(kind, "approval_operations", changes.approval_operations or ())
+    def _change_faults(self, kind: ConnectionKind, changes: Changes) -> Iterator[FieldInvalid]:
+        if changes.config_json is not None:
+            yield from _faults("config_json", kind, kind.config_schema, orjson.loads(changes.config_json))
+        if changes.credential is not None:
+            yield from _faults("credential_json", kind, kind.credential_schema, changes.credential)
+        if changes.allowed_operations is not None:
+            yield from _unknown_operations(kind, "allowed_operations", changes.allowed_operations)
+            if not changes.allowed_operations:
+                yield FieldInvalid("allowed_operations", f"Name at least one of: {_listed(kind.operations)}.")
+        yield from _unknown_operations(kind, "approval_operations", changes.approval_operations or ())
 
     def _named(self, name: str) -> ConnectionKind:
         kind = self._known.get(name)
@@ -52,29 +64,30 @@ class Kinds:
         return kind
 
 
-def _check(field: str, kind: ConnectionKind, schema: Mapping[str, Any], value: Mapping[str, Any]) -> None:
+def _faults(field: str, kind: ConnectionKind, schema: Mapping[str, Any], value: Mapping[str, Any]) -> list[FieldInvalid]:
+    """At most one for each path."""
     errors = sorted(Draft202012Validator(dict(schema)).iter_errors(dict(value)), key=lambda error: str(error.json_path))
-    if errors:
-        raise _fault(field, kind, schema["properties"], errors[0])
+    found = (fault for error in errors for fault in _told(field, kind, schema["properties"], error))
+    return list({fault.field: fault for fault in found}.values())
 
 
-def _fault(field: str, kind: ConnectionKind, properties: Mapping[str, Any], error: ValidationError) -> FieldInvalid:
+def _told(field: str, kind: ConnectionKind, properties: Mapping[str, Any], error: ValidationError) -> Iterator[FieldInvalid]:
     if error.absolute_path:
         name = str(error.absolute_path[0])
-        return FieldInvalid(f"{field}.{name}", properties[name]["description"])
-    if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
-        return FieldInvalid(f"{field}.{missing}", f"This field is missing. {properties[missing]['description']}")
-    unknown = sorted(set(error.instance) - set(properties))
-    path = f"{field}.{unknown[0][:100]}" if unknown else field
-    return FieldInvalid(path, f"A connection of the kind {kind.name} has no such field. The fields are: {_listed(properties)}.")
+        yield FieldInvalid(f"{field}.{name}", properties[name]["description"])
+    elif error.validator == "required":
+        for missing in [name for name in error.validator_value if name not in error.instance]:
+            yield FieldInvalid(f"{field}.{missing}", f"This field is missing. {properties[missing]['description']}")
+    else:
+        unknown = sorted(set(error.instance) - set(properties))[:MOST_UNKNOWN]
+        for path in [f"{field}.{name[:100]}" for name in unknown] or [field]:
+            yield FieldInvalid(path, f"A connection of the kind {kind.name} has no such field. The fields are: {_listed(properties)}.")
 
 
-def _check_operations(kind: ConnectionKind, field: str, operations: tuple[str, ...]) -> None:
+def _unknown_operations(kind: ConnectionKind, field: str, operations: tuple[str, ...]) -> Iterator[FieldInvalid]:
     for place, operation in enumerate(operations):
         if operation not in kind.operations:
-            text = f"The operations of the kind {kind.name} are: {_listed(kind.operations)}."
-            raise FieldInvalid(f"{field}[{place}]", text)
+            yield FieldInvalid(f"{field}[{place}]", f"The operations of the kind {kind.name} are: {_listed(kind.operations)}.")
 
 
 def _listed(names: Any) -> str:

@@ -1,5 +1,6 @@
 """ConnectionService: convert, ask the store, convert. Every change is in the log before it is committed; without the log nothing changes."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,16 +16,16 @@ from spin_services.rpc.identity import current_caller
 from spin_services.rpc.peers import Peers
 from spin_services.rpc.policy import has_permission
 from spin_services.runtime_trust import VerifiedHello, VerifiedRuntime, verified_runtime, verify_hello
-from spin_services.secrets import wire
+from spin_services.secrets import entries, wire
 from spin_services.secrets.bundle_store import BundleStore, Issue
 from spin_services.secrets.bundles import sealed_bundle
-from spin_services.secrets.domain import Changes, Connection, holds_all, nearest
+from spin_services.secrets.domain import Changes, Connection, NewConnection, holds_all, nearest
 from spin_services.secrets.grants import Person, may_manage
 from spin_services.secrets.kinds import Kinds
 from spin_services.secrets.people import People
 from spin_services.secrets.places import Places
 from spin_services.secrets.settings import Settings
-from spin_services.secrets.store import BeforeCommit, ConnectionStore, ConnectionUnknown, EtagMismatch, KeyReused, NameTaken, Usable
+from spin_services.secrets.store import BeforeCommit, ConnectionStore, ConnectionUnknown, Creation, EtagMismatch, KeyReused, NameTaken, Usable
 from spin_services.secrets.tables import BundleRow
 from spinapis.auth.v1.members_pb2_grpc import AccessServiceStub
 from spinapis.auth.v1.trust_pb2 import GetRuntimeTrustRequest
@@ -58,15 +59,38 @@ class ConnectionService(ConnectionServiceServicer):
         return pb.ListConnectionKindsResponse(kinds=[wire.to_kind(kind) for kind in kinds[start : start + size]], next_page_token=token)
 
     async def CreateConnection(self, request: pb.CreateConnectionRequest, context: Any) -> pb.CreateConnectionResponse:
-        new, key = wire.new_connection(request, self._kinds), wire.check_key(request.idempotency_key)
-        logged = self._logged("connection.created", ["credential"] if new.credential else [])
+        new, key = entries.new_connection(request, self._kinds), wire.check_key(request.idempotency_key)
         try:
-            made = await self._store.create(request.workspace_id, secrets.token_hex(16), key, new, self._clock(), logged)
+            (made,) = await self._create(request.workspace_id, [new], [key])
         except NameTaken:
             raise already_exists("connection", new.name) from None
         except KeyReused:
             raise already_exists("idempotency_key", key) from None
         return pb.CreateConnectionResponse(connection=wire.to_connection(made, request.workspace_id, whole=True))
+
+    async def ImportConnections(self, request: pb.ImportConnectionsRequest, context: Any) -> pb.ImportConnectionsResponse:
+        place, key = request.workspace_id, wire.check_key(request.idempotency_key)
+        # A thousand schemas take a while: other calls go on.
+        read = await asyncio.to_thread(entries.read_entries, request, self._kinds)
+        refused = any(one.faults for one in read)
+        if request.validate_only or refused:
+            read = entries.with_taken(read, await self._store.taken(place, [one.new.name for one in read]))
+        if request.validate_only:
+            return pb.ImportConnectionsResponse(outcomes=[wire.to_outcome(at, one, place) for at, one in enumerate(read)])
+        if refused:
+            raise entries.refusal(read)
+        try:
+            made = await self._create(place, [one.new for one in read], wire.import_keys(key, len(read)))
+        except NameTaken as taken:
+            raise entries.refusal(entries.with_taken(read, taken.names)) from None
+        except KeyReused:
+            raise already_exists("idempotency_key", key) from None
+        return pb.ImportConnectionsResponse(outcomes=[pb.ImportOutcome(connection=wire.to_connection(one, place, whole=True)) for one in made])
+
+    async def _create(self, workspace_id: str, new: Sequence[NewConnection], keys: Sequence[str]) -> list[Connection]:
+        creations = [Creation(secrets.token_hex(16), key, one) for key, one in zip(keys, new, strict=True)]
+        logged = self._logged("connection.created", lambda made: ["credential"] if made.credential_fields else [])
+        return await self._store.create(workspace_id, creations, self._clock(), logged)
 
     async def GetConnection(self, request: pb.GetConnectionRequest, context: Any) -> pb.GetConnectionResponse:
         try:
@@ -94,7 +118,7 @@ class ConnectionService(ConnectionServiceServicer):
             raise etag_mismatch("connection")
         changes = wire.changes(request, known.kind, self._kinds)
         _check_guard(known, changes)
-        logged = self._logged("connection.updated", changes.names())
+        logged = self._logged("connection.updated", lambda _: changes.names())
         try:
             updated = await self._store.update(request.workspace_id, request.connection_id, request.etag, changes, self._clock(), logged)
         except ConnectionUnknown:
@@ -118,7 +142,7 @@ class ConnectionService(ConnectionServiceServicer):
 
     async def DeleteConnection(self, request: pb.DeleteConnectionRequest, context: Any) -> pb.DeleteConnectionResponse:
         await self._managed(request.workspace_id, request.connection_id)
-        logged = self._logged("connection.deleted", [])
+        logged = self._logged("connection.deleted", lambda _: [])
         try:
             await self._store.delete(request.workspace_id, request.connection_id, request.etag, self._clock(), logged)
         except ConnectionUnknown:
@@ -199,11 +223,12 @@ class ConnectionService(ConnectionServiceServicer):
         for place, ids in by_workspace.items():
             await self._log.append(place, wire.sync_entry(user_id if place == asking else "", runtime_id, version, ids, attempt))
 
-    def _logged(self, kind: str, changed: list[str]) -> BeforeCommit:
+    def _logged(self, kind: str, changed: Callable[[Connection], list[str]]) -> BeforeCommit:
         user_id, attempt = current_caller().user_id, secrets.token_hex(4)
 
-        async def log(connection: Connection) -> None:
-            await self._log.append(connection.workspace_id, wire.log_entry(kind, user_id, connection, attempt, changed))
+        async def log(connections: Sequence[Connection]) -> None:
+            told = [wire.log_entry(kind, user_id, one, attempt, changed(one)) for one in connections]
+            await self._log.append(connections[0].workspace_id, *told)
 
         return log
 

@@ -4,7 +4,7 @@
 - `before_commit` runs inside the transaction: what must be in the log is there before the change is.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -21,7 +21,7 @@ from spin_services.secrets.grants import Grant
 from spin_services.secrets.records import WorkspaceKey
 from spin_services.secrets.tables import ConnectionRow, CreationRow, CredentialRow, StateRow, TombstoneRow
 
-BeforeCommit = Callable[[Connection], Awaitable[None]]
+BeforeCommit = Callable[[Sequence[Connection]], Awaitable[None]]
 
 
 class ConnectionUnknown(Exception):
@@ -29,7 +29,11 @@ class ConnectionUnknown(Exception):
 
 
 class NameTaken(Exception):
-    """Another connection of the workspace has the name."""
+    """Other connections of the workspace have the names."""
+
+    def __init__(self, names: Set[str]) -> None:
+        super().__init__()
+        self.names = names
 
 
 class EtagMismatch(Exception):
@@ -37,7 +41,16 @@ class EtagMismatch(Exception):
 
 
 class KeyReused(Exception):
-    """The idempotency key made another connection."""
+    """The idempotency key made other connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A connection to be. The key, unless empty, makes it once."""
+
+    connection_id: str
+    key: str
+    new: NewConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +69,33 @@ class ConnectionStore:
         self._database = database
         self._credentials = credentials
 
-    async def create(
-        self, workspace_id: str, connection_id: str, key: str, new: NewConnection, now_ms: int, before_commit: BeforeCommit
-    ) -> Connection:
-        """The connection, or the one that the key made before. Raises NameTaken, KeyReused, KeysUnusable."""
+    async def create(self, workspace_id: str, creations: Sequence[Creation], now_ms: int, before_commit: BeforeCommit) -> list[Connection]:
+        """All of the connections, or those that the keys made before. Raises NameTaken, KeyReused, KeysUnusable."""
 
-        async def write(under: WorkspaceKey) -> Connection:
+        async def write(under: WorkspaceKey) -> list[Connection]:
             async with self._database.session() as session:
                 await count_change(session, workspace_id)
-                if key and (made := await session.get(CreationRow, (workspace_id, key))) is not None:
-                    return await self._made_before(session, made, new)
-                await _check_name_free(session, workspace_id, new.name, "")
-                row = _new_row(workspace_id, connection_id, new, now_ms)
-                session.add(row)
-                if key:
-                    fingerprint = _fingerprint(new)
-                    session.add(CreationRow(workspace_id=workspace_id, idempotency_key=key, connection_id=connection_id, fingerprint=fingerprint))
-                await self._credentials.put(session, row, under, new.credential)
-                await _settle_default(session, row)
-                connection = _connection(row)
-                await before_commit(connection)
+                if (made := await _made_before(session, workspace_id, creations)) is not None:
+                    return made
+                if taken := await _taken(session, workspace_id, [creation.new.name for creation in creations]):
+                    raise NameTaken(taken)
+                rows = [_new_row(workspace_id, creation.connection_id, creation.new, now_ms) for creation in creations]
+                session.add_all([*rows, *_creation_rows(workspace_id, creations)])
+                credentials = [creation.new.credential for creation in creations]
+                await self._credentials.put(session, workspace_id, under, list(zip(rows, credentials, strict=True)))
+                for row in rows:
+                    await _settle_default(session, row)
+                connections = [_connection(row) for row in rows]
+                await before_commit(connections)
                 await session.commit()
-                return connection
+                return connections
 
         return await self._credentials.under_current_key(workspace_id, write)
 
-    async def _made_before(self, session: AsyncSession, made: CreationRow, new: NewConnection) -> Connection:
-        row = await session.get(ConnectionRow, made.connection_id)
-        if row is None or made.fingerprint != _fingerprint(new):
-            raise KeyReused
-        return _connection(row)
+    async def taken(self, workspace_id: str, names: Sequence[str]) -> Set[str]:
+        """Those of the names that connections of the workspace have."""
+        async with self._database.reading() as session:
+            return await _taken(session, workspace_id, names)
 
     async def update(
         self, workspace_id: str, connection_id: str, etag: str, changes: Changes, now_ms: int, before_commit: BeforeCommit
@@ -96,17 +106,17 @@ class ConnectionStore:
             async with self._database.session() as session:
                 await count_change(session, workspace_id)
                 row = await _row(session, workspace_id, connection_id, etag)
-                if changes.name is not None:
-                    await _check_name_free(session, workspace_id, changes.name, connection_id)
+                if changes.name not in (None, row.name) and (taken := await _taken(session, workspace_id, [changes.name])):
+                    raise NameTaken(taken)
                 _change(row, changes)
                 row.version += 1
                 row.updated_at_ms = now_ms
                 if changes.credential is not None and under is not None:
                     await session.execute(delete(CredentialRow).where(col(CredentialRow.connection_id) == connection_id))
-                    await self._credentials.put(session, row, under, changes.credential)
+                    await self._credentials.put(session, workspace_id, under, [(row, changes.credential)])
                 await _settle_default(session, row)
                 connection = _connection(row)
-                await before_commit(connection)
+                await before_commit([connection])
                 await session.commit()
                 return connection
 
@@ -123,7 +133,7 @@ class ConnectionStore:
             await session.execute(delete(CredentialRow).where(col(CredentialRow.connection_id) == connection_id))
             await session.delete(row)
             session.add(TombstoneRow(connection_id=connection_id, workspace_id=workspace_id, deleted_at_ms=now_ms))
-            await before_commit(connection)
+            await before_commit([connection])
             await session.commit()
 
     async def get(self, chain: Sequence[str], connection_id: str) -> Connection:
@@ -177,11 +187,32 @@ async def _row(session: AsyncSession, workspace_id: str, connection_id: str, eta
     return row
 
 
-async def _check_name_free(session: AsyncSession, workspace_id: str, name: str, but: str) -> None:
-    others = (col(ConnectionRow.workspace_id) == workspace_id, col(ConnectionRow.name) == name, col(ConnectionRow.id) != but)
-    query = select(col(ConnectionRow.id)).where(*others)
-    if (await session.scalars(query)).first() is not None:
-        raise NameTaken
+async def _taken(session: AsyncSession, workspace_id: str, names: Sequence[str]) -> Set[str]:
+    query = select(col(ConnectionRow.name)).where(col(ConnectionRow.workspace_id) == workspace_id, col(ConnectionRow.name).in_(names))
+    return set(await session.scalars(query))
+
+
+async def _made_before(session: AsyncSession, workspace_id: str, creations: Sequence[Creation]) -> list[Connection] | None:
+    """None when the keys are new. Raises KeyReused."""
+    keys = [creation.key for creation in creations if creation.key]
+    query = select(CreationRow).where(col(CreationRow.workspace_id) == workspace_id, col(CreationRow.idempotency_key).in_(keys))
+    made = {row.idempotency_key: row for row in await session.scalars(query)}
+    if not made:
+        return None
+    ids = [made[key].connection_id for key in keys if key in made]
+    rows = {row.id: row for row in await session.scalars(select(ConnectionRow).where(col(ConnectionRow.id).in_(ids)))}
+    if len(rows) != len(creations) or {row.fingerprint for row in made.values()} != {_fingerprint(creations)}:
+        raise KeyReused
+    return [_connection(rows[connection_id]) for connection_id in ids]
+
+
+def _creation_rows(workspace_id: str, creations: Sequence[Creation]) -> list[CreationRow]:
+    print_of_all = _fingerprint(creations)
+    return [
+        CreationRow(workspace_id=workspace_id, idempotency_key=one.key, connection_id=one.connection_id, fingerprint=print_of_all)
+        for one in creations
+        if one.key
+    ]
 
 
 async def _settle_default(session: AsyncSession, row: ConnectionRow) -> None:
@@ -257,7 +288,9 @@ def _list(values: Sequence[str]) -> str:
     return orjson.dumps(list(values)).decode()
 
 
-def _fingerprint(new: NewConnection) -> bytes:
-    lists = [list(values) for values in (new.allowed_hosts, new.allowed_operations, new.approval_operations)]
-    said = [new.name, new.kind, new.config_json, *lists, new.is_default, sorted(new.credential)]
-    return sha256(orjson.dumps(said)).digest()
+def _fingerprint(creations: Sequence[Creation]) -> bytes:
+    digest = sha256()
+    for new in (creation.new for creation in creations):
+        lists = [list(values) for values in (new.allowed_hosts, new.allowed_operations, new.approval_operations)]
+        digest.update(orjson.dumps([new.name, new.kind, new.config_json, *lists, new.is_default, sorted(new.credential)]))
+    return digest.digest()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from typing import TypeVar
 
 import orjson
@@ -10,6 +11,7 @@ from spin_cells.api import ConnectionKind
 from spin_services.rpc.errors import invalid
 from spin_services.secrets import domain
 from spin_services.secrets.domain import Changes, Connection, FieldInvalid, NewConnection
+from spin_services.secrets.entries import Read, path
 from spin_services.secrets.grants import MANAGE, ROLES, USE, Grant
 from spin_services.secrets.kinds import Kinds
 from spinapis.audit.v1.audit_pb2 import NewEntry
@@ -29,25 +31,6 @@ def to_kind(kind: ConnectionKind) -> pb.ConnectionKind:
     )
 
 
-def new_connection(request: pb.CreateConnectionRequest, kinds: Kinds) -> NewConnection:
-    """Raises INVALID_ARGUMENT."""
-    return _read(
-        lambda: kinds.checked(
-            NewConnection(
-                name=domain.check_name(request.name),
-                kind=request.kind,
-                config_json=domain.check_config(request.config_json),
-                allowed_hosts=domain.check_hosts(request.allowed_hosts),
-                allowed_operations=domain.check_operations(request.allowed_operations),
-                approval_operations=_guarded(request),
-                is_default=request.is_default,
-                expires_at_ms=domain.check_expiry(request.expires_at_ms),
-                credential=domain.read_object("credential_json", request.credential_json),
-            )
-        )
-    )
-
-
 def changes(request: pb.UpdateConnectionRequest, kind: str, kinds: Kinds) -> Changes:
     """Raises INVALID_ARGUMENT."""
 
@@ -57,7 +40,7 @@ def changes(request: pb.UpdateConnectionRequest, kind: str, kinds: Kinds) -> Cha
             config_json=domain.check_config(request.config_json) if request.HasField("config_json") else None,
             allowed_hosts=domain.check_hosts(request.allowed_hosts) if request.replace_allowed else None,
             allowed_operations=domain.check_operations(request.allowed_operations) if request.replace_allowed else None,
-            approval_operations=_guarded(request) if request.replace_approval else None,
+            approval_operations=domain.check_operations(request.approval_operations, "approval_operations") if request.replace_approval else None,
             is_default=request.is_default if request.HasField("is_default") else None,
             expires_at_ms=_new_expiry(request),
             grants=domain.check_grants([_grant(said) for said in request.grants]) if request.replace_grants else None,
@@ -67,10 +50,6 @@ def changes(request: pb.UpdateConnectionRequest, kind: str, kinds: Kinds) -> Cha
         return asked
 
     return _read(read)
-
-
-def _guarded(request: pb.CreateConnectionRequest | pb.UpdateConnectionRequest) -> tuple[str, ...]:
-    return domain.check_operations(request.approval_operations, "approval_operations")
 
 
 def _read(make: Callable[[], T]) -> T:
@@ -120,6 +99,12 @@ def check_key(value: str) -> str:
     return value
 
 
+def import_keys(key: str, count: int) -> list[str]:
+    """One for each entry, in a namespace that no key of a single creation is in by accident."""
+    stem = sha256(key.encode()).hexdigest()
+    return [f"import:{stem}:{place}" if key else "" for place in range(count)]
+
+
 def to_connection(connection: Connection, workspace_id: str, *, whole: bool) -> pb.Connection:
     """`whole` shows the configuration; otherwise names and kinds alone. What is inherited shows no configuration to its heirs."""
     inherited = connection.workspace_id != workspace_id
@@ -148,6 +133,28 @@ def to_connection(connection: Connection, workspace_id: str, *, whole: bool) -> 
             )
         )
     return shown
+
+
+def to_outcome(place: int, read: Read, workspace_id: str) -> pb.ImportOutcome:
+    """Of a dry run."""
+    if read.faults:
+        return pb.ImportOutcome(faults=[pb.EntryFault(field=path(place, fault), description=str(fault)) for fault in read.faults])
+    return pb.ImportOutcome(connection=_to_be(read.new, workspace_id))
+
+
+def _to_be(new: NewConnection, workspace_id: str) -> pb.Connection:
+    return pb.Connection(
+        workspace_id=workspace_id,
+        name=new.name,
+        kind=new.kind,
+        config_json=new.config_json,
+        allowed_hosts=new.allowed_hosts,
+        allowed_operations=new.allowed_operations,
+        approval_operations=new.approval_operations,
+        credential_fields=sorted(new.credential),
+        is_default=new.is_default,
+        expires_at_ms=new.expires_at_ms,
+    )
 
 
 def to_resolved(connection: Connection, workspace_id: str) -> pb.Connection:

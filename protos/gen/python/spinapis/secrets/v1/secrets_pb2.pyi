@@ -317,6 +317,163 @@ class CreateConnectionResponse(_message.Message):
 Global___CreateConnectionResponse: _TypeAlias = CreateConnectionResponse  # noqa: Y015
 
 @_typing.final
+class ConnectionEntry(_message.Message):
+    """A connection to be, as CreateConnectionRequest says it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_JSON_FIELD_NUMBER: _builtins.int
+    ALLOWED_HOSTS_FIELD_NUMBER: _builtins.int
+    ALLOWED_OPERATIONS_FIELD_NUMBER: _builtins.int
+    IS_DEFAULT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    kind: _builtins.str
+    config_json: _builtins.str
+    credential_json: _builtins.str
+    """JSON object; write-only."""
+    is_default: _builtins.bool
+    """Of one kind, at most one entry."""
+    expires_at_ms: _builtins.int
+    @_builtins.property
+    def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def allowed_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def approval_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        config_json: _builtins.str = ...,
+        credential_json: _builtins.str = ...,
+        allowed_hosts: _abc.Iterable[_builtins.str] | None = ...,
+        allowed_operations: _abc.Iterable[_builtins.str] | None = ...,
+        is_default: _builtins.bool = ...,
+        expires_at_ms: _builtins.int = ...,
+        approval_operations: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "is_default", b"is_default", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConnectionEntry: _TypeAlias = ConnectionEntry  # noqa: Y015
+
+@_typing.final
+class ImportConnectionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_ID_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    workspace_id: _builtins.str
+    idempotency_key: _builtins.str
+    """An import that is repeated under its key makes nothing more and answers the same connections."""
+    validate_only: _builtins.bool
+    """Checks everything and makes nothing."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectionEntry]:
+        """1 to 1000, and all together at most 4 MiB. Names differ from one another and from those of the workspace's own connections."""
+
+    def __init__(
+        self,
+        *,
+        workspace_id: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+        entries: _abc.Iterable[Global___ConnectionEntry] | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "idempotency_key", b"idempotency_key", "validate_only", b"validate_only", "workspace_id", b"workspace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportConnectionsRequest: _TypeAlias = ImportConnectionsRequest  # noqa: Y015
+
+@_typing.final
+class ImportConnectionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportOutcome]:
+        """One for each entry, in their order."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___ImportOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportConnectionsResponse: _TypeAlias = ImportConnectionsResponse  # noqa: Y015
+
+@_typing.final
+class ImportOutcome(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTION_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def connection(self) -> Global___Connection:
+        """What was made; in a dry run what would be, without an id. Absent when the entry has faults."""
+
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryFault]:
+        """In a dry run alone; at most ten of an entry."""
+
+    def __init__(
+        self,
+        *,
+        connection: Global___Connection | None = ...,
+        faults: _abc.Iterable[Global___EntryFault] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection", b"connection", "faults", b"faults"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportOutcome: _TypeAlias = ImportOutcome  # noqa: Y015
+
+@_typing.final
+class EntryFault(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Where in the request: "entries[3].credential_json.token"."""
+    description: _builtins.str
+    """How to mend it; it never repeats a value."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntryFault: _TypeAlias = EntryFault  # noqa: Y015
+
+@_typing.final
 class GetConnectionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

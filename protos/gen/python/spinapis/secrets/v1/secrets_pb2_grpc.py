@@ -44,6 +44,11 @@ class ConnectionServiceStub:
                 request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CreateConnectionRequest.SerializeToString,
                 response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CreateConnectionResponse.FromString,
                 _registered_method=True)
+        self.ImportConnections = channel.unary_unary(
+                '/spinapis.secrets.v1.ConnectionService/ImportConnections',
+                request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ImportConnectionsRequest.SerializeToString,
+                response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ImportConnectionsResponse.FromString,
+                _registered_method=True)
         self.GetConnection = channel.unary_unary(
                 '/spinapis.secrets.v1.ConnectionService/GetConnection',
                 request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.GetConnectionRequest.SerializeToString,
@@ -88,6 +93,14 @@ class ConnectionServiceServicer:
 
     def CreateConnection(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportConnections(self, request, context):
+        """Makes all of the connections or none. A dry run answers every entry's faults; otherwise the first of them are the violations of
+        INVALID_ARGUMENT, as many as fit into an error.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -145,6 +158,11 @@ def add_ConnectionServiceServicer_to_server(servicer, server):
                     servicer.CreateConnection,
                     request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CreateConnectionRequest.FromString,
                     response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CreateConnectionResponse.SerializeToString,
+            ),
+            'ImportConnections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportConnections,
+                    request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ImportConnectionsRequest.FromString,
+                    response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ImportConnectionsResponse.SerializeToString,
             ),
             'GetConnection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConnection,
@@ -231,6 +249,33 @@ class ConnectionService:
             '/spinapis.secrets.v1.ConnectionService/CreateConnection',
             spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CreateConnectionRequest.SerializeToString,
             spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CreateConnectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportConnections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.secrets.v1.ConnectionService/ImportConnections',
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ImportConnectionsRequest.SerializeToString,
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ImportConnectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,6 +34,10 @@ class ConnectionServiceStub:
     ListConnectionKinds: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ListConnectionKindsRequest, _secrets_pb2.ListConnectionKindsResponse]
     """What a connection may be to: the kinds of the installed cell types, each with the forms of its configuration and its credential."""
     CreateConnection: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.CreateConnectionRequest, _secrets_pb2.CreateConnectionResponse]
+    ImportConnections: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ImportConnectionsRequest, _secrets_pb2.ImportConnectionsResponse]
+    """Makes all of the connections or none. A dry run answers every entry's faults; otherwise the first of them are the violations of
+    INVALID_ARGUMENT, as many as fit into an error.
+    """
     GetConnection: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.GetConnectionRequest, _secrets_pb2.GetConnectionResponse]
     """Agents and viewers see names and kinds alone."""
     ListConnections: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ListConnectionsRequest, _secrets_pb2.ListConnectionsResponse]
@@ -53,6 +57,10 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     ListConnectionKinds: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ListConnectionKindsRequest, _secrets_pb2.ListConnectionKindsResponse]  # type: ignore[assignment]
     """What a connection may be to: the kinds of the installed cell types, each with the forms of its configuration and its credential."""
     CreateConnection: _aio.UnaryUnaryMultiCallable[_secrets_pb2.CreateConnectionRequest, _secrets_pb2.CreateConnectionResponse]  # type: ignore[assignment]
+    ImportConnections: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ImportConnectionsRequest, _secrets_pb2.ImportConnectionsResponse]  # type: ignore[assignment]
+    """Makes all of the connections or none. A dry run answers every entry's faults; otherwise the first of them are the violations of
+    INVALID_ARGUMENT, as many as fit into an error.
+    """
     GetConnection: _aio.UnaryUnaryMultiCallable[_secrets_pb2.GetConnectionRequest, _secrets_pb2.GetConnectionResponse]  # type: ignore[assignment]
     """Agents and viewers see names and kinds alone."""
     ListConnections: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ListConnectionsRequest, _secrets_pb2.ListConnectionsResponse]  # type: ignore[assignment]
@@ -81,6 +89,16 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _secrets_pb2.CreateConnectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_secrets_pb2.CreateConnectionResponse, _abc.Awaitable[_secrets_pb2.CreateConnectionResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ImportConnections(
+        self,
+        request: _secrets_pb2.ImportConnectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secrets_pb2.ImportConnectionsResponse, _abc.Awaitable[_secrets_pb2.ImportConnectionsResponse]]:
+        """Makes all of the connections or none. A dry run answers every entry's faults; otherwise the first of them are the violations of
+        INVALID_ARGUMENT, as many as fit into an error.
+        """
 
     @_abc_1.abstractmethod
     def GetConnection(

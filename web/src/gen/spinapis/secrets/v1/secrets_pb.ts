@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/secrets/v1/secrets.proto.
  */
 export const file_spinapis_secrets_v1_secrets: GenFile = /*@__PURE__*/
-  fileDesc("CiFzcGluYXBpcy9zZWNyZXRzL3YxL3NlY3JldHMucHJvdG8SE3NwaW5hcGlzLnNlY3JldHMudjEibgoOQ29ubmVjdGlvbktpbmQSDAoEbmFtZRgBIAEoCRIaChJjb25maWdfc2NoZW1hX2pzb24YAiABKAkSHgoWY3JlZGVudGlhbF9zY2hlbWFfanNvbhgDIAEoCRISCgpvcGVyYXRpb25zGAQgAygJIkMKGkxpc3RDb25uZWN0aW9uS2luZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImoKG0xpc3RDb25uZWN0aW9uS2luZHNSZXNwb25zZRIyCgVraW5kcxgBIAMoCzIjLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbktpbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIosDCgpDb25uZWN0aW9uEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFQoNYWxsb3dlZF9ob3N0cxgGIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYByADKAkSGQoRY3JlZGVudGlhbF9maWVsZHMYCCADKAkSDwoHdmVyc2lvbhgJIAEoBBIMCgRldGFnGAogASgJEhUKDWNyZWF0ZWRfYXRfbXMYCyABKAMSFQoNdXBkYXRlZF9hdF9tcxgMIAEoAxIRCglpbmhlcml0ZWQYDSABKAgSEgoKaXNfZGVmYXVsdBgOIAEoCBI0CgZncmFudHMYDyADKAsyJC5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb25HcmFudBIVCg1leHBpcmVzX2F0X21zGBAgASgDEhsKE2FwcHJvdmFsX29wZXJhdGlvbnMYESADKAkigwEKD0Nvbm5lY3Rpb25HcmFudBIzCgVsZXZlbBgBIAEoDjIkLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbkxldmVsEioKBHJvbGUYAiABKA4yHC5zcGluYXBpcy5hdXRoLnYxLk1lbWJlclJvbGUSDwoHdXNlcl9pZBgDIAEoCSKNAgoXQ3JlYXRlQ29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFwoPY3JlZGVudGlhbF9qc29uGAYgASgJEhUKDWFsbG93ZWRfaG9zdHMYByADKAkSGgoSYWxsb3dlZF9vcGVyYXRpb25zGAggAygJEhIKCmlzX2RlZmF1bHQYCSABKAgSFQoNZXhwaXJlc19hdF9tcxgKIAEoAxIbChNhcHByb3ZhbF9vcGVyYXRpb25zGAsgAygJIk8KGENyZWF0ZUNvbm5lY3Rpb25SZXNwb25zZRIzCgpjb25uZWN0aW9uGAEgASgLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5Db25uZWN0aW9uIkMKFEdldENvbm5lY3Rpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1jb25uZWN0aW9uX2lkGAIgASgJIkwKFUdldENvbm5lY3Rpb25SZXNwb25zZRIzCgpjb25uZWN0aW9uGAEgASgLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5Db25uZWN0aW9uIn4KFkxpc3RDb25uZWN0aW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEgwKBGtpbmQYBCABKAkSGQoRZXhwaXJlc19iZWZvcmVfbXMYBSABKAMiaAoXTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USNAoLY29ubmVjdGlvbnMYASADKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIvMDChdVcGRhdGVDb25uZWN0aW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFQoNY29ubmVjdGlvbl9pZBgCIAEoCRIMCgRldGFnGAMgASgJEhEKBG5hbWUYBCABKAlIAIgBARIYCgtjb25maWdfanNvbhgFIAEoCUgBiAEBEhwKD2NyZWRlbnRpYWxfanNvbhgGIAEoCUgCiAEBEhUKDWFsbG93ZWRfaG9zdHMYByADKAkSGgoSYWxsb3dlZF9vcGVyYXRpb25zGAggAygJEhcKD3JlcGxhY2VfYWxsb3dlZBgJIAEoCBIXCgppc19kZWZhdWx0GAogASgISAOIAQESNAoGZ3JhbnRzGAsgAygLMiQuc3BpbmFwaXMuc2VjcmV0cy52MS5Db25uZWN0aW9uR3JhbnQSFgoOcmVwbGFjZV9ncmFudHMYDCABKAgSGgoNZXhwaXJlc19hdF9tcxgNIAEoA0gEiAEBEhsKE2FwcHJvdmFsX29wZXJhdGlvbnMYDiADKAkSGAoQcmVwbGFjZV9hcHByb3ZhbBgPIAEoCEIHCgVfbmFtZUIOCgxfY29uZmlnX2pzb25CEgoQX2NyZWRlbnRpYWxfanNvbkINCgtfaXNfZGVmYXVsdEIQCg5fZXhwaXJlc19hdF9tcyJPChhVcGRhdGVDb25uZWN0aW9uUmVzcG9uc2USMwoKY29ubmVjdGlvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbiJUChdEZWxldGVDb25uZWN0aW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFQoNY29ubmVjdGlvbl9pZBgCIAEoCRIMCgRldGFnGAMgASgJIhoKGERlbGV0ZUNvbm5lY3Rpb25SZXNwb25zZSJZChlSZXNvbHZlQ29ubmVjdGlvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpyZWZlcmVuY2VzGAIgAygJEhIKCnJ1bnRpbWVfaWQYAyABKAkiagoaUmVzb2x2ZUNvbm5lY3Rpb25zUmVzcG9uc2USNAoLY29ubmVjdGlvbnMYASADKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24SFgoOYnVuZGxlX3ZlcnNpb24YAiABKAQiZAoWU3luY0NyZWRlbnRpYWxzUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEgoKcnVudGltZV9pZBgCIAEoCRINCgVoZWxsbxgDIAEoDBIRCgljaGFsbGVuZ2UYBCABKAwiQQoXU3luY0NyZWRlbnRpYWxzUmVzcG9uc2USDgoGc2VhbGVkGAEgASgMEhYKDmJ1bmRsZV92ZXJzaW9uGAIgASgEIoQBCgpLZXlWZXJzaW9uEg8KB3ZlcnNpb24YASABKAQSFQoNY3JlYXRlZF9hdF9tcxgCIAEoAxIXCg9kZXN0cm95ZWRfYXRfbXMYAyABKAMSDwoHY3VycmVudBgEIAEoCBIPCgdyZWZ1c2VkGAUgASgIEhMKC2NyZWRlbnRpYWxzGAYgASgFIlUKFkxpc3RLZXlWZXJzaW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImUKF0xpc3RLZXlWZXJzaW9uc1Jlc3BvbnNlEjEKCHZlcnNpb25zGAEgAygLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5LZXlWZXJzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI+ChBSb3RhdGVLZXlSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIUCgxmcm9tX3ZlcnNpb24YAiABKAQiRQoRUm90YXRlS2V5UmVzcG9uc2USMAoHdmVyc2lvbhgBIAEoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuS2V5VmVyc2lvbiJMChtTZXRNaW5pbXVtS2V5VmVyc2lvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhcKD21pbmltdW1fdmVyc2lvbhgCIAEoBCIeChxTZXRNaW5pbXVtS2V5VmVyc2lvblJlc3BvbnNlIlwKGERlc3Ryb3lLZXlWZXJzaW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoBBIZChFlcmFzZV9jcmVkZW50aWFscxgDIAEoCCI3ChlEZXN0cm95S2V5VmVyc2lvblJlc3BvbnNlEhoKEmVyYXNlZF9jcmVkZW50aWFscxgBIAEoBSItChVFcmFzZVdvcmtzcGFjZVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJIhgKFkVyYXNlV29ya3NwYWNlUmVzcG9uc2UqagoPQ29ubmVjdGlvbkxldmVsEiAKHENPTk5FQ1RJT05fTEVWRUxfVU5TUEVDSUZJRUQQABIYChRDT05ORUNUSU9OX0xFVkVMX1VTRRABEhsKF0NPTk5FQ1RJT05fTEVWRUxfTUFOQUdFEAIy3goKEUNvbm5lY3Rpb25TZXJ2aWNlEpYBChNMaXN0Q29ubmVjdGlvbktpbmRzEi8uc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbktpbmRzUmVxdWVzdBowLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdENvbm5lY3Rpb25LaW5kc1Jlc3BvbnNlIhyC0+STAhYSFC92MS9jb25uZWN0aW9uLWtpbmRzEqUBChBDcmVhdGVDb25uZWN0aW9uEiwuc3BpbmFwaXMuc2VjcmV0cy52MS5DcmVhdGVDb25uZWN0aW9uUmVxdWVzdBotLnNwaW5hcGlzLnNlY3JldHMudjEuQ3JlYXRlQ29ubmVjdGlvblJlc3BvbnNlIjSC0+STAi4iKS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zOgEqEqkBCg1HZXRDb25uZWN0aW9uEikuc3BpbmFwaXMuc2VjcmV0cy52MS5HZXRDb25uZWN0aW9uUmVxdWVzdBoqLnNwaW5hcGlzLnNlY3JldHMudjEuR2V0Q29ubmVjdGlvblJlc3BvbnNlIkGC0+STAjsSOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zL3tjb25uZWN0aW9uX2lkfRKfAQoPTGlzdENvbm5lY3Rpb25zEisuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbnNSZXF1ZXN0Giwuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZSIxgtPkkwIrEikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucxK1AQoQVXBkYXRlQ29ubmVjdGlvbhIsLnNwaW5hcGlzLnNlY3JldHMudjEuVXBkYXRlQ29ubmVjdGlvblJlcXVlc3QaLS5zcGluYXBpcy5zZWNyZXRzLnYxLlVwZGF0ZUNvbm5lY3Rpb25SZXNwb25zZSJEgtPkkwI+MjkvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucy97Y29ubmVjdGlvbl9pZH06ASoSsgEKEERlbGV0ZUNvbm5lY3Rpb24SLC5zcGluYXBpcy5zZWNyZXRzLnYxLkRlbGV0ZUNvbm5lY3Rpb25SZXF1ZXN0Gi0uc3BpbmFwaXMuc2VjcmV0cy52MS5EZWxldGVDb25uZWN0aW9uUmVzcG9uc2UiQYLT5JMCOyo5L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnMve2Nvbm5lY3Rpb25faWR9EqIBChJSZXNvbHZlQ29ubmVjdGlvbnMSLi5zcGluYXBpcy5zZWNyZXRzLnYxLlJlc29sdmVDb25uZWN0aW9uc1JlcXVlc3QaLy5zcGluYXBpcy5zZWNyZXRzLnYxLlJlc29sdmVDb25uZWN0aW9uc1Jlc3BvbnNlIiuC0+STAiUiIC92MS9pbnRlcm5hbC9jb25uZWN0aW9uczpyZXNvbHZlOgEqEqcBCg9TeW5jQ3JlZGVudGlhbHMSKy5zcGluYXBpcy5zZWNyZXRzLnYxLlN5bmNDcmVkZW50aWFsc1JlcXVlc3QaLC5zcGluYXBpcy5zZWNyZXRzLnYxLlN5bmNDcmVkZW50aWFsc1Jlc3BvbnNlIjmC0+STAjMiLi92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2NyZWRlbnRpYWxzOnN5bmM6ASoyvwYKCktleVNlcnZpY2USmAEKD0xpc3RLZXlWZXJzaW9ucxIrLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdEtleVZlcnNpb25zUmVxdWVzdBosLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdEtleVZlcnNpb25zUmVzcG9uc2UiKoLT5JMCJBIiL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0va2V5cxKQAQoJUm90YXRlS2V5EiUuc3BpbmFwaXMuc2VjcmV0cy52MS5Sb3RhdGVLZXlSZXF1ZXN0GiYuc3BpbmFwaXMuc2VjcmV0cy52MS5Sb3RhdGVLZXlSZXNwb25zZSI0gtPkkwIuIikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9rZXlzOnJvdGF0ZToBKhK1AQoUU2V0TWluaW11bUtleVZlcnNpb24SMC5zcGluYXBpcy5zZWNyZXRzLnYxLlNldE1pbmltdW1LZXlWZXJzaW9uUmVxdWVzdBoxLnNwaW5hcGlzLnNlY3JldHMudjEuU2V0TWluaW11bUtleVZlcnNpb25SZXNwb25zZSI4gtPkkwIyIi0vdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9rZXlzOnNldE1pbmltdW06ASoSswEKEURlc3Ryb3lLZXlWZXJzaW9uEi0uc3BpbmFwaXMuc2VjcmV0cy52MS5EZXN0cm95S2V5VmVyc2lvblJlcXVlc3QaLi5zcGluYXBpcy5zZWNyZXRzLnYxLkRlc3Ryb3lLZXlWZXJzaW9uUmVzcG9uc2UiP4LT5JMCOSI0L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0va2V5cy97dmVyc2lvbn06ZGVzdHJveToBKhKUAQoORXJhc2VXb3Jrc3BhY2USKi5zcGluYXBpcy5zZWNyZXRzLnYxLkVyYXNlV29ya3NwYWNlUmVxdWVzdBorLnNwaW5hcGlzLnNlY3JldHMudjEuRXJhc2VXb3Jrc3BhY2VSZXNwb25zZSIpgtPkkwIjIh4vdjEvaW50ZXJuYWwvY29ubmVjdGlvbnM6ZXJhc2U6ASpiBnByb3RvMw", [file_google_api_annotations, file_spinapis_auth_v1_members]);
+  fileDesc("CiFzcGluYXBpcy9zZWNyZXRzL3YxL3NlY3JldHMucHJvdG8SE3NwaW5hcGlzLnNlY3JldHMudjEibgoOQ29ubmVjdGlvbktpbmQSDAoEbmFtZRgBIAEoCRIaChJjb25maWdfc2NoZW1hX2pzb24YAiABKAkSHgoWY3JlZGVudGlhbF9zY2hlbWFfanNvbhgDIAEoCRISCgpvcGVyYXRpb25zGAQgAygJIkMKGkxpc3RDb25uZWN0aW9uS2luZHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImoKG0xpc3RDb25uZWN0aW9uS2luZHNSZXNwb25zZRIyCgVraW5kcxgBIAMoCzIjLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbktpbmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIosDCgpDb25uZWN0aW9uEgoKAmlkGAEgASgJEhQKDHdvcmtzcGFjZV9pZBgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFQoNYWxsb3dlZF9ob3N0cxgGIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYByADKAkSGQoRY3JlZGVudGlhbF9maWVsZHMYCCADKAkSDwoHdmVyc2lvbhgJIAEoBBIMCgRldGFnGAogASgJEhUKDWNyZWF0ZWRfYXRfbXMYCyABKAMSFQoNdXBkYXRlZF9hdF9tcxgMIAEoAxIRCglpbmhlcml0ZWQYDSABKAgSEgoKaXNfZGVmYXVsdBgOIAEoCBI0CgZncmFudHMYDyADKAsyJC5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb25HcmFudBIVCg1leHBpcmVzX2F0X21zGBAgASgDEhsKE2FwcHJvdmFsX29wZXJhdGlvbnMYESADKAkigwEKD0Nvbm5lY3Rpb25HcmFudBIzCgVsZXZlbBgBIAEoDjIkLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbkxldmVsEioKBHJvbGUYAiABKA4yHC5zcGluYXBpcy5hdXRoLnYxLk1lbWJlclJvbGUSDwoHdXNlcl9pZBgDIAEoCSKNAgoXQ3JlYXRlQ29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgCIAEoCRIMCgRuYW1lGAMgASgJEgwKBGtpbmQYBCABKAkSEwoLY29uZmlnX2pzb24YBSABKAkSFwoPY3JlZGVudGlhbF9qc29uGAYgASgJEhUKDWFsbG93ZWRfaG9zdHMYByADKAkSGgoSYWxsb3dlZF9vcGVyYXRpb25zGAggAygJEhIKCmlzX2RlZmF1bHQYCSABKAgSFQoNZXhwaXJlc19hdF9tcxgKIAEoAxIbChNhcHByb3ZhbF9vcGVyYXRpb25zGAsgAygJIk8KGENyZWF0ZUNvbm5lY3Rpb25SZXNwb25zZRIzCgpjb25uZWN0aW9uGAEgASgLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5Db25uZWN0aW9uItYBCg9Db25uZWN0aW9uRW50cnkSDAoEbmFtZRgBIAEoCRIMCgRraW5kGAIgASgJEhMKC2NvbmZpZ19qc29uGAMgASgJEhcKD2NyZWRlbnRpYWxfanNvbhgEIAEoCRIVCg1hbGxvd2VkX2hvc3RzGAUgAygJEhoKEmFsbG93ZWRfb3BlcmF0aW9ucxgGIAMoCRISCgppc19kZWZhdWx0GAcgASgIEhUKDWV4cGlyZXNfYXRfbXMYCCABKAMSGwoTYXBwcm92YWxfb3BlcmF0aW9ucxgJIAMoCSKXAQoYSW1wb3J0Q29ubmVjdGlvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkSNQoHZW50cmllcxgDIAMoCzIkLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbkVudHJ5EhUKDXZhbGlkYXRlX29ubHkYBCABKAgiUQoZSW1wb3J0Q29ubmVjdGlvbnNSZXNwb25zZRI0CghvdXRjb21lcxgBIAMoCzIiLnNwaW5hcGlzLnNlY3JldHMudjEuSW1wb3J0T3V0Y29tZSJ1Cg1JbXBvcnRPdXRjb21lEjMKCmNvbm5lY3Rpb24YASABKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24SLwoGZmF1bHRzGAIgAygLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5FbnRyeUZhdWx0IjAKCkVudHJ5RmF1bHQSDQoFZmllbGQYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkiQwoUR2V0Q29ubmVjdGlvblJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhUKDWNvbm5lY3Rpb25faWQYAiABKAkiTAoVR2V0Q29ubmVjdGlvblJlc3BvbnNlEjMKCmNvbm5lY3Rpb24YASABKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb24ifgoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSDAoEa2luZBgEIAEoCRIZChFleHBpcmVzX2JlZm9yZV9tcxgFIAEoAyJoChdMaXN0Q29ubmVjdGlvbnNSZXNwb25zZRI0Cgtjb25uZWN0aW9ucxgBIAMoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki8wMKF1VwZGF0ZUNvbm5lY3Rpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1jb25uZWN0aW9uX2lkGAIgASgJEgwKBGV0YWcYAyABKAkSEQoEbmFtZRgEIAEoCUgAiAEBEhgKC2NvbmZpZ19qc29uGAUgASgJSAGIAQESHAoPY3JlZGVudGlhbF9qc29uGAYgASgJSAKIAQESFQoNYWxsb3dlZF9ob3N0cxgHIAMoCRIaChJhbGxvd2VkX29wZXJhdGlvbnMYCCADKAkSFwoPcmVwbGFjZV9hbGxvd2VkGAkgASgIEhcKCmlzX2RlZmF1bHQYCiABKAhIA4gBARI0CgZncmFudHMYCyADKAsyJC5zcGluYXBpcy5zZWNyZXRzLnYxLkNvbm5lY3Rpb25HcmFudBIWCg5yZXBsYWNlX2dyYW50cxgMIAEoCBIaCg1leHBpcmVzX2F0X21zGA0gASgDSASIAQESGwoTYXBwcm92YWxfb3BlcmF0aW9ucxgOIAMoCRIYChByZXBsYWNlX2FwcHJvdmFsGA8gASgIQgcKBV9uYW1lQg4KDF9jb25maWdfanNvbkISChBfY3JlZGVudGlhbF9qc29uQg0KC19pc19kZWZhdWx0QhAKDl9leHBpcmVzX2F0X21zIk8KGFVwZGF0ZUNvbm5lY3Rpb25SZXNwb25zZRIzCgpjb25uZWN0aW9uGAEgASgLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5Db25uZWN0aW9uIlQKF0RlbGV0ZUNvbm5lY3Rpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIVCg1jb25uZWN0aW9uX2lkGAIgASgJEgwKBGV0YWcYAyABKAkiGgoYRGVsZXRlQ29ubmVjdGlvblJlc3BvbnNlIlkKGVJlc29sdmVDb25uZWN0aW9uc1JlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCnJlZmVyZW5jZXMYAiADKAkSEgoKcnVudGltZV9pZBgDIAEoCSJqChpSZXNvbHZlQ29ubmVjdGlvbnNSZXNwb25zZRI0Cgtjb25uZWN0aW9ucxgBIAMoCzIfLnNwaW5hcGlzLnNlY3JldHMudjEuQ29ubmVjdGlvbhIWCg5idW5kbGVfdmVyc2lvbhgCIAEoBCJkChZTeW5jQ3JlZGVudGlhbHNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJEg0KBWhlbGxvGAMgASgMEhEKCWNoYWxsZW5nZRgEIAEoDCJBChdTeW5jQ3JlZGVudGlhbHNSZXNwb25zZRIOCgZzZWFsZWQYASABKAwSFgoOYnVuZGxlX3ZlcnNpb24YAiABKAQihAEKCktleVZlcnNpb24SDwoHdmVyc2lvbhgBIAEoBBIVCg1jcmVhdGVkX2F0X21zGAIgASgDEhcKD2Rlc3Ryb3llZF9hdF9tcxgDIAEoAxIPCgdjdXJyZW50GAQgASgIEg8KB3JlZnVzZWQYBSABKAgSEwoLY3JlZGVudGlhbHMYBiABKAUiVQoWTGlzdEtleVZlcnNpb25zUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiZQoXTGlzdEtleVZlcnNpb25zUmVzcG9uc2USMQoIdmVyc2lvbnMYASADKAsyHy5zcGluYXBpcy5zZWNyZXRzLnYxLktleVZlcnNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIj4KEFJvdGF0ZUtleVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhQKDGZyb21fdmVyc2lvbhgCIAEoBCJFChFSb3RhdGVLZXlSZXNwb25zZRIwCgd2ZXJzaW9uGAEgASgLMh8uc3BpbmFwaXMuc2VjcmV0cy52MS5LZXlWZXJzaW9uIkwKG1NldE1pbmltdW1LZXlWZXJzaW9uUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkSFwoPbWluaW11bV92ZXJzaW9uGAIgASgEIh4KHFNldE1pbmltdW1LZXlWZXJzaW9uUmVzcG9uc2UiXAoYRGVzdHJveUtleVZlcnNpb25SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgEEhkKEWVyYXNlX2NyZWRlbnRpYWxzGAMgASgIIjcKGURlc3Ryb3lLZXlWZXJzaW9uUmVzcG9uc2USGgoSZXJhc2VkX2NyZWRlbnRpYWxzGAEgASgFIi0KFUVyYXNlV29ya3NwYWNlUmVxdWVzdBIUCgx3b3Jrc3BhY2VfaWQYASABKAkiGAoWRXJhc2VXb3Jrc3BhY2VSZXNwb25zZSpqCg9Db25uZWN0aW9uTGV2ZWwSIAocQ09OTkVDVElPTl9MRVZFTF9VTlNQRUNJRklFRBAAEhgKFENPTk5FQ1RJT05fTEVWRUxfVVNFEAESGwoXQ09OTkVDVElPTl9MRVZFTF9NQU5BR0UQAjKQDAoRQ29ubmVjdGlvblNlcnZpY2USlgEKE0xpc3RDb25uZWN0aW9uS2luZHMSLy5zcGluYXBpcy5zZWNyZXRzLnYxLkxpc3RDb25uZWN0aW9uS2luZHNSZXF1ZXN0GjAuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbktpbmRzUmVzcG9uc2UiHILT5JMCFhIUL3YxL2Nvbm5lY3Rpb24ta2luZHMSpQEKEENyZWF0ZUNvbm5lY3Rpb24SLC5zcGluYXBpcy5zZWNyZXRzLnYxLkNyZWF0ZUNvbm5lY3Rpb25SZXF1ZXN0Gi0uc3BpbmFwaXMuc2VjcmV0cy52MS5DcmVhdGVDb25uZWN0aW9uUmVzcG9uc2UiNILT5JMCLiIpL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnM6ASoSrwEKEUltcG9ydENvbm5lY3Rpb25zEi0uc3BpbmFwaXMuc2VjcmV0cy52MS5JbXBvcnRDb25uZWN0aW9uc1JlcXVlc3QaLi5zcGluYXBpcy5zZWNyZXRzLnYxLkltcG9ydENvbm5lY3Rpb25zUmVzcG9uc2UiO4LT5JMCNSIwL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnM6aW1wb3J0OgEqEqkBCg1HZXRDb25uZWN0aW9uEikuc3BpbmFwaXMuc2VjcmV0cy52MS5HZXRDb25uZWN0aW9uUmVxdWVzdBoqLnNwaW5hcGlzLnNlY3JldHMudjEuR2V0Q29ubmVjdGlvblJlc3BvbnNlIkGC0+STAjsSOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2Nvbm5lY3Rpb25zL3tjb25uZWN0aW9uX2lkfRKfAQoPTGlzdENvbm5lY3Rpb25zEisuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbnNSZXF1ZXN0Giwuc3BpbmFwaXMuc2VjcmV0cy52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZSIxgtPkkwIrEikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucxK1AQoQVXBkYXRlQ29ubmVjdGlvbhIsLnNwaW5hcGlzLnNlY3JldHMudjEuVXBkYXRlQ29ubmVjdGlvblJlcXVlc3QaLS5zcGluYXBpcy5zZWNyZXRzLnYxLlVwZGF0ZUNvbm5lY3Rpb25SZXNwb25zZSJEgtPkkwI+MjkvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9jb25uZWN0aW9ucy97Y29ubmVjdGlvbl9pZH06ASoSsgEKEERlbGV0ZUNvbm5lY3Rpb24SLC5zcGluYXBpcy5zZWNyZXRzLnYxLkRlbGV0ZUNvbm5lY3Rpb25SZXF1ZXN0Gi0uc3BpbmFwaXMuc2VjcmV0cy52MS5EZWxldGVDb25uZWN0aW9uUmVzcG9uc2UiQYLT5JMCOyo5L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vY29ubmVjdGlvbnMve2Nvbm5lY3Rpb25faWR9EqIBChJSZXNvbHZlQ29ubmVjdGlvbnMSLi5zcGluYXBpcy5zZWNyZXRzLnYxLlJlc29sdmVDb25uZWN0aW9uc1JlcXVlc3QaLy5zcGluYXBpcy5zZWNyZXRzLnYxLlJlc29sdmVDb25uZWN0aW9uc1Jlc3BvbnNlIiuC0+STAiUiIC92MS9pbnRlcm5hbC9jb25uZWN0aW9uczpyZXNvbHZlOgEqEqcBCg9TeW5jQ3JlZGVudGlhbHMSKy5zcGluYXBpcy5zZWNyZXRzLnYxLlN5bmNDcmVkZW50aWFsc1JlcXVlc3QaLC5zcGluYXBpcy5zZWNyZXRzLnYxLlN5bmNDcmVkZW50aWFsc1Jlc3BvbnNlIjmC0+STAjMiLi92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L2NyZWRlbnRpYWxzOnN5bmM6ASoyvwYKCktleVNlcnZpY2USmAEKD0xpc3RLZXlWZXJzaW9ucxIrLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdEtleVZlcnNpb25zUmVxdWVzdBosLnNwaW5hcGlzLnNlY3JldHMudjEuTGlzdEtleVZlcnNpb25zUmVzcG9uc2UiKoLT5JMCJBIiL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0va2V5cxKQAQoJUm90YXRlS2V5EiUuc3BpbmFwaXMuc2VjcmV0cy52MS5Sb3RhdGVLZXlSZXF1ZXN0GiYuc3BpbmFwaXMuc2VjcmV0cy52MS5Sb3RhdGVLZXlSZXNwb25zZSI0gtPkkwIuIikvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9rZXlzOnJvdGF0ZToBKhK1AQoUU2V0TWluaW11bUtleVZlcnNpb24SMC5zcGluYXBpcy5zZWNyZXRzLnYxLlNldE1pbmltdW1LZXlWZXJzaW9uUmVxdWVzdBoxLnNwaW5hcGlzLnNlY3JldHMudjEuU2V0TWluaW11bUtleVZlcnNpb25SZXNwb25zZSI4gtPkkwIyIi0vdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9rZXlzOnNldE1pbmltdW06ASoSswEKEURlc3Ryb3lLZXlWZXJzaW9uEi0uc3BpbmFwaXMuc2VjcmV0cy52MS5EZXN0cm95S2V5VmVyc2lvblJlcXVlc3QaLi5zcGluYXBpcy5zZWNyZXRzLnYxLkRlc3Ryb3lLZXlWZXJzaW9uUmVzcG9uc2UiP4LT5JMCOSI0L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0va2V5cy97dmVyc2lvbn06ZGVzdHJveToBKhKUAQoORXJhc2VXb3Jrc3BhY2USKi5zcGluYXBpcy5zZWNyZXRzLnYxLkVyYXNlV29ya3NwYWNlUmVxdWVzdBorLnNwaW5hcGlzLnNlY3JldHMudjEuRXJhc2VXb3Jrc3BhY2VSZXNwb25zZSIpgtPkkwIjIh4vdjEvaW50ZXJuYWwvY29ubmVjdGlvbnM6ZXJhc2U6ASpiBnByb3RvMw", [file_google_api_annotations, file_spinapis_auth_v1_members]);
 
 /**
  * @generated from message spinapis.secrets.v1.ConnectionKind
@@ -344,6 +344,178 @@ export const CreateConnectionResponseSchema: GenMessage<CreateConnectionResponse
   messageDesc(file_spinapis_secrets_v1_secrets, 6);
 
 /**
+ * A connection to be, as CreateConnectionRequest says it.
+ *
+ * @generated from message spinapis.secrets.v1.ConnectionEntry
+ */
+export type ConnectionEntry = Message<"spinapis.secrets.v1.ConnectionEntry"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: string config_json = 3;
+   */
+  configJson: string;
+
+  /**
+   * JSON object; write-only.
+   *
+   * @generated from field: string credential_json = 4;
+   */
+  credentialJson: string;
+
+  /**
+   * @generated from field: repeated string allowed_hosts = 5;
+   */
+  allowedHosts: string[];
+
+  /**
+   * @generated from field: repeated string allowed_operations = 6;
+   */
+  allowedOperations: string[];
+
+  /**
+   * Of one kind, at most one entry.
+   *
+   * @generated from field: bool is_default = 7;
+   */
+  isDefault: boolean;
+
+  /**
+   * @generated from field: int64 expires_at_ms = 8;
+   */
+  expiresAtMs: bigint;
+
+  /**
+   * @generated from field: repeated string approval_operations = 9;
+   */
+  approvalOperations: string[];
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.ConnectionEntry.
+ * Use `create(ConnectionEntrySchema)` to create a new message.
+ */
+export const ConnectionEntrySchema: GenMessage<ConnectionEntry> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 7);
+
+/**
+ * @generated from message spinapis.secrets.v1.ImportConnectionsRequest
+ */
+export type ImportConnectionsRequest = Message<"spinapis.secrets.v1.ImportConnectionsRequest"> & {
+  /**
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * An import that is repeated under its key makes nothing more and answers the same connections.
+   *
+   * @generated from field: string idempotency_key = 2;
+   */
+  idempotencyKey: string;
+
+  /**
+   * 1 to 1000, and all together at most 4 MiB. Names differ from one another and from those of the workspace's own connections.
+   *
+   * @generated from field: repeated spinapis.secrets.v1.ConnectionEntry entries = 3;
+   */
+  entries: ConnectionEntry[];
+
+  /**
+   * Checks everything and makes nothing.
+   *
+   * @generated from field: bool validate_only = 4;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.ImportConnectionsRequest.
+ * Use `create(ImportConnectionsRequestSchema)` to create a new message.
+ */
+export const ImportConnectionsRequestSchema: GenMessage<ImportConnectionsRequest> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 8);
+
+/**
+ * @generated from message spinapis.secrets.v1.ImportConnectionsResponse
+ */
+export type ImportConnectionsResponse = Message<"spinapis.secrets.v1.ImportConnectionsResponse"> & {
+  /**
+   * One for each entry, in their order.
+   *
+   * @generated from field: repeated spinapis.secrets.v1.ImportOutcome outcomes = 1;
+   */
+  outcomes: ImportOutcome[];
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.ImportConnectionsResponse.
+ * Use `create(ImportConnectionsResponseSchema)` to create a new message.
+ */
+export const ImportConnectionsResponseSchema: GenMessage<ImportConnectionsResponse> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 9);
+
+/**
+ * @generated from message spinapis.secrets.v1.ImportOutcome
+ */
+export type ImportOutcome = Message<"spinapis.secrets.v1.ImportOutcome"> & {
+  /**
+   * What was made; in a dry run what would be, without an id. Absent when the entry has faults.
+   *
+   * @generated from field: spinapis.secrets.v1.Connection connection = 1;
+   */
+  connection?: Connection | undefined;
+
+  /**
+   * In a dry run alone; at most ten of an entry.
+   *
+   * @generated from field: repeated spinapis.secrets.v1.EntryFault faults = 2;
+   */
+  faults: EntryFault[];
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.ImportOutcome.
+ * Use `create(ImportOutcomeSchema)` to create a new message.
+ */
+export const ImportOutcomeSchema: GenMessage<ImportOutcome> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 10);
+
+/**
+ * @generated from message spinapis.secrets.v1.EntryFault
+ */
+export type EntryFault = Message<"spinapis.secrets.v1.EntryFault"> & {
+  /**
+   * Where in the request: "entries[3].credential_json.token".
+   *
+   * @generated from field: string field = 1;
+   */
+  field: string;
+
+  /**
+   * How to mend it; it never repeats a value.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message spinapis.secrets.v1.EntryFault.
+ * Use `create(EntryFaultSchema)` to create a new message.
+ */
+export const EntryFaultSchema: GenMessage<EntryFault> = /*@__PURE__*/
+  messageDesc(file_spinapis_secrets_v1_secrets, 11);
+
+/**
  * @generated from message spinapis.secrets.v1.GetConnectionRequest
  */
 export type GetConnectionRequest = Message<"spinapis.secrets.v1.GetConnectionRequest"> & {
@@ -363,7 +535,7 @@ export type GetConnectionRequest = Message<"spinapis.secrets.v1.GetConnectionReq
  * Use `create(GetConnectionRequestSchema)` to create a new message.
  */
 export const GetConnectionRequestSchema: GenMessage<GetConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 7);
+  messageDesc(file_spinapis_secrets_v1_secrets, 12);
 
 /**
  * @generated from message spinapis.secrets.v1.GetConnectionResponse
@@ -380,7 +552,7 @@ export type GetConnectionResponse = Message<"spinapis.secrets.v1.GetConnectionRe
  * Use `create(GetConnectionResponseSchema)` to create a new message.
  */
 export const GetConnectionResponseSchema: GenMessage<GetConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 8);
+  messageDesc(file_spinapis_secrets_v1_secrets, 13);
 
 /**
  * @generated from message spinapis.secrets.v1.ListConnectionsRequest
@@ -421,7 +593,7 @@ export type ListConnectionsRequest = Message<"spinapis.secrets.v1.ListConnection
  * Use `create(ListConnectionsRequestSchema)` to create a new message.
  */
 export const ListConnectionsRequestSchema: GenMessage<ListConnectionsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 9);
+  messageDesc(file_spinapis_secrets_v1_secrets, 14);
 
 /**
  * @generated from message spinapis.secrets.v1.ListConnectionsResponse
@@ -443,7 +615,7 @@ export type ListConnectionsResponse = Message<"spinapis.secrets.v1.ListConnectio
  * Use `create(ListConnectionsResponseSchema)` to create a new message.
  */
 export const ListConnectionsResponseSchema: GenMessage<ListConnectionsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 10);
+  messageDesc(file_spinapis_secrets_v1_secrets, 15);
 
 /**
  * @generated from message spinapis.secrets.v1.UpdateConnectionRequest
@@ -540,7 +712,7 @@ export type UpdateConnectionRequest = Message<"spinapis.secrets.v1.UpdateConnect
  * Use `create(UpdateConnectionRequestSchema)` to create a new message.
  */
 export const UpdateConnectionRequestSchema: GenMessage<UpdateConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 11);
+  messageDesc(file_spinapis_secrets_v1_secrets, 16);
 
 /**
  * @generated from message spinapis.secrets.v1.UpdateConnectionResponse
@@ -557,7 +729,7 @@ export type UpdateConnectionResponse = Message<"spinapis.secrets.v1.UpdateConnec
  * Use `create(UpdateConnectionResponseSchema)` to create a new message.
  */
 export const UpdateConnectionResponseSchema: GenMessage<UpdateConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 12);
+  messageDesc(file_spinapis_secrets_v1_secrets, 17);
 
 /**
  * @generated from message spinapis.secrets.v1.DeleteConnectionRequest
@@ -584,7 +756,7 @@ export type DeleteConnectionRequest = Message<"spinapis.secrets.v1.DeleteConnect
  * Use `create(DeleteConnectionRequestSchema)` to create a new message.
  */
 export const DeleteConnectionRequestSchema: GenMessage<DeleteConnectionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 13);
+  messageDesc(file_spinapis_secrets_v1_secrets, 18);
 
 /**
  * @generated from message spinapis.secrets.v1.DeleteConnectionResponse
@@ -597,7 +769,7 @@ export type DeleteConnectionResponse = Message<"spinapis.secrets.v1.DeleteConnec
  * Use `create(DeleteConnectionResponseSchema)` to create a new message.
  */
 export const DeleteConnectionResponseSchema: GenMessage<DeleteConnectionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 14);
+  messageDesc(file_spinapis_secrets_v1_secrets, 19);
 
 /**
  * @generated from message spinapis.secrets.v1.ResolveConnectionsRequest
@@ -628,7 +800,7 @@ export type ResolveConnectionsRequest = Message<"spinapis.secrets.v1.ResolveConn
  * Use `create(ResolveConnectionsRequestSchema)` to create a new message.
  */
 export const ResolveConnectionsRequestSchema: GenMessage<ResolveConnectionsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 15);
+  messageDesc(file_spinapis_secrets_v1_secrets, 20);
 
 /**
  * @generated from message spinapis.secrets.v1.ResolveConnectionsResponse
@@ -652,7 +824,7 @@ export type ResolveConnectionsResponse = Message<"spinapis.secrets.v1.ResolveCon
  * Use `create(ResolveConnectionsResponseSchema)` to create a new message.
  */
 export const ResolveConnectionsResponseSchema: GenMessage<ResolveConnectionsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 16);
+  messageDesc(file_spinapis_secrets_v1_secrets, 21);
 
 /**
  * @generated from message spinapis.secrets.v1.SyncCredentialsRequest
@@ -684,7 +856,7 @@ export type SyncCredentialsRequest = Message<"spinapis.secrets.v1.SyncCredential
  * Use `create(SyncCredentialsRequestSchema)` to create a new message.
  */
 export const SyncCredentialsRequestSchema: GenMessage<SyncCredentialsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 17);
+  messageDesc(file_spinapis_secrets_v1_secrets, 22);
 
 /**
  * @generated from message spinapis.secrets.v1.SyncCredentialsResponse
@@ -708,7 +880,7 @@ export type SyncCredentialsResponse = Message<"spinapis.secrets.v1.SyncCredentia
  * Use `create(SyncCredentialsResponseSchema)` to create a new message.
  */
 export const SyncCredentialsResponseSchema: GenMessage<SyncCredentialsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 18);
+  messageDesc(file_spinapis_secrets_v1_secrets, 23);
 
 /**
  * @generated from message spinapis.secrets.v1.KeyVersion
@@ -758,7 +930,7 @@ export type KeyVersion = Message<"spinapis.secrets.v1.KeyVersion"> & {
  * Use `create(KeyVersionSchema)` to create a new message.
  */
 export const KeyVersionSchema: GenMessage<KeyVersion> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 19);
+  messageDesc(file_spinapis_secrets_v1_secrets, 24);
 
 /**
  * @generated from message spinapis.secrets.v1.ListKeyVersionsRequest
@@ -785,7 +957,7 @@ export type ListKeyVersionsRequest = Message<"spinapis.secrets.v1.ListKeyVersion
  * Use `create(ListKeyVersionsRequestSchema)` to create a new message.
  */
 export const ListKeyVersionsRequestSchema: GenMessage<ListKeyVersionsRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 20);
+  messageDesc(file_spinapis_secrets_v1_secrets, 25);
 
 /**
  * @generated from message spinapis.secrets.v1.ListKeyVersionsResponse
@@ -807,7 +979,7 @@ export type ListKeyVersionsResponse = Message<"spinapis.secrets.v1.ListKeyVersio
  * Use `create(ListKeyVersionsResponseSchema)` to create a new message.
  */
 export const ListKeyVersionsResponseSchema: GenMessage<ListKeyVersionsResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 21);
+  messageDesc(file_spinapis_secrets_v1_secrets, 26);
 
 /**
  * @generated from message spinapis.secrets.v1.RotateKeyRequest
@@ -831,7 +1003,7 @@ export type RotateKeyRequest = Message<"spinapis.secrets.v1.RotateKeyRequest"> &
  * Use `create(RotateKeyRequestSchema)` to create a new message.
  */
 export const RotateKeyRequestSchema: GenMessage<RotateKeyRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 22);
+  messageDesc(file_spinapis_secrets_v1_secrets, 27);
 
 /**
  * @generated from message spinapis.secrets.v1.RotateKeyResponse
@@ -848,7 +1020,7 @@ export type RotateKeyResponse = Message<"spinapis.secrets.v1.RotateKeyResponse">
  * Use `create(RotateKeyResponseSchema)` to create a new message.
  */
 export const RotateKeyResponseSchema: GenMessage<RotateKeyResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 23);
+  messageDesc(file_spinapis_secrets_v1_secrets, 28);
 
 /**
  * @generated from message spinapis.secrets.v1.SetMinimumKeyVersionRequest
@@ -870,7 +1042,7 @@ export type SetMinimumKeyVersionRequest = Message<"spinapis.secrets.v1.SetMinimu
  * Use `create(SetMinimumKeyVersionRequestSchema)` to create a new message.
  */
 export const SetMinimumKeyVersionRequestSchema: GenMessage<SetMinimumKeyVersionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 24);
+  messageDesc(file_spinapis_secrets_v1_secrets, 29);
 
 /**
  * @generated from message spinapis.secrets.v1.SetMinimumKeyVersionResponse
@@ -883,7 +1055,7 @@ export type SetMinimumKeyVersionResponse = Message<"spinapis.secrets.v1.SetMinim
  * Use `create(SetMinimumKeyVersionResponseSchema)` to create a new message.
  */
 export const SetMinimumKeyVersionResponseSchema: GenMessage<SetMinimumKeyVersionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 25);
+  messageDesc(file_spinapis_secrets_v1_secrets, 30);
 
 /**
  * @generated from message spinapis.secrets.v1.DestroyKeyVersionRequest
@@ -912,7 +1084,7 @@ export type DestroyKeyVersionRequest = Message<"spinapis.secrets.v1.DestroyKeyVe
  * Use `create(DestroyKeyVersionRequestSchema)` to create a new message.
  */
 export const DestroyKeyVersionRequestSchema: GenMessage<DestroyKeyVersionRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 26);
+  messageDesc(file_spinapis_secrets_v1_secrets, 31);
 
 /**
  * @generated from message spinapis.secrets.v1.DestroyKeyVersionResponse
@@ -931,7 +1103,7 @@ export type DestroyKeyVersionResponse = Message<"spinapis.secrets.v1.DestroyKeyV
  * Use `create(DestroyKeyVersionResponseSchema)` to create a new message.
  */
 export const DestroyKeyVersionResponseSchema: GenMessage<DestroyKeyVersionResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 27);
+  messageDesc(file_spinapis_secrets_v1_secrets, 32);
 
 /**
  * @generated from message spinapis.secrets.v1.EraseWorkspaceRequest
@@ -948,7 +1120,7 @@ export type EraseWorkspaceRequest = Message<"spinapis.secrets.v1.EraseWorkspaceR
  * Use `create(EraseWorkspaceRequestSchema)` to create a new message.
  */
 export const EraseWorkspaceRequestSchema: GenMessage<EraseWorkspaceRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 28);
+  messageDesc(file_spinapis_secrets_v1_secrets, 33);
 
 /**
  * @generated from message spinapis.secrets.v1.EraseWorkspaceResponse
@@ -961,7 +1133,7 @@ export type EraseWorkspaceResponse = Message<"spinapis.secrets.v1.EraseWorkspace
  * Use `create(EraseWorkspaceResponseSchema)` to create a new message.
  */
 export const EraseWorkspaceResponseSchema: GenMessage<EraseWorkspaceResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_secrets_v1_secrets, 29);
+  messageDesc(file_spinapis_secrets_v1_secrets, 34);
 
 /**
  * @generated from enum spinapis.secrets.v1.ConnectionLevel
@@ -1014,6 +1186,17 @@ export const ConnectionService: GenService<{
     methodKind: "unary";
     input: typeof CreateConnectionRequestSchema;
     output: typeof CreateConnectionResponseSchema;
+  },
+  /**
+   * Makes all of the connections or none. A dry run answers every entry's faults; otherwise the first of them are the violations of
+   * INVALID_ARGUMENT, as many as fit into an error.
+   *
+   * @generated from rpc spinapis.secrets.v1.ConnectionService.ImportConnections
+   */
+  importConnections: {
+    methodKind: "unary";
+    input: typeof ImportConnectionsRequestSchema;
+    output: typeof ImportConnectionsResponseSchema;
   },
   /**
    * Agents and viewers see names and kinds alone.
