@@ -70,6 +70,11 @@ test: test-setup ## Run every test: unit, contract, integration, browser
 	@$(PY) -m pytest -q tests --ignore=tests/envelope
 	@cd web && npm run --silent test
 
+FUZZ_SECONDS ?= 10
+.PHONY: fuzz
+fuzz: setup ## Fuzz every decoder for FUZZ_SECONDS (10) each; what is found goes to build/fuzz
+	@$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
 .PHONY: lint
 lint: setup web-setup ## ruff, mypy strict, buf lint and breaking, eslint, tsc, shellcheck
 	@ruff check . && ruff format --check .

@@ -47,6 +47,9 @@ def _json(source: str) -> Any:
         return json.loads("".join(_written(source)), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         return error
+    except ValueError:
+        # Python reads no number of more than 4300 digits.
+        return json.JSONDecodeError("a number with too many digits", source, 0)
 
 
 def _written(source: str) -> list[str]:

@@ -45,7 +45,10 @@ def request(params: Mapping[str, Any], credential: Credential) -> Request:
 
 def redirected(made: Request, status: int, location: str, credential: Credential) -> Request:
     """The request that follows a redirect: on the same host and scheme alone, so the credential goes nowhere new."""
-    target = urljoin(made.url, location)
+    try:
+        target = urljoin(made.url, location)
+    except ValueError as error:
+        raise refused(credential, "the host redirects to a malformed URL") from error
     if origin_of(target, credential) != origin_of(made.url, credential):
         raise refused(credential, "the host redirects to another one, and redirects are followed on the same host alone")
     allowed_host(target, credential)

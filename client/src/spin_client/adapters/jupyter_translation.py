@@ -4,14 +4,13 @@ Content, metadata and buffers are the kernel's own, untouched; headers are made 
 kernel would say and SPIN says otherwise (a refused program, a lost run) becomes the execute_reply that a client waits for.
 """
 
-import json
 import secrets
 from typing import Any
 
 from jupyter_client.session import Session
 
 from spin_client.adapters.jupyter_channels import Message
-from spin_client.sdk.events import InputRequest, Kind, Output, Phase, RunState, Status
+from spin_client.sdk.events import InputRequest, Kind, Output, Phase, RunState, Status, object_of
 from spinapis.runtime.v1 import frames_pb2
 
 _TYPES = {
@@ -86,9 +85,9 @@ def complete_reply(reply: frames_pb2.CompleteReply) -> dict[str, Any]:
         "matches": list(reply.matches),
         "cursor_start": reply.cursor_start,
         "cursor_end": reply.cursor_end,
-        "metadata": json.loads(reply.metadata_json or b"{}"),
+        "metadata": object_of(reply.metadata_json),
     }
 
 
 def inspect_reply(reply: frames_pb2.InspectReply) -> dict[str, Any]:
-    return {"status": "ok", "found": reply.found, "data": json.loads(reply.data_json or b"{}"), "metadata": {}}
+    return {"status": "ok", "found": reply.found, "data": object_of(reply.data_json), "metadata": {}}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from spinapis.errors.v1 import reasons_pb2
@@ -108,7 +109,10 @@ def reason_name(reason: "reasons_pb2.ErrorReason.ValueType") -> str:
 
 def from_rpc(error: grpc.aio.AioRpcError, where: str) -> SpinError:
     """Turns gRPC's error into ours; one that came from the gateway instead of a service is read by its status code."""
-    info, problems = _details(error)
+    try:
+        info, problems = _details(error)
+    except DecodeError:
+        info, problems = None, []
     if info is not None:
         return SpinError(info.reason.removeprefix(PREFIX), error.details() or info.reason, dict(info.metadata), problems=problems)
     reason = _BY_STATUS.get(error.code(), "INTERNAL")

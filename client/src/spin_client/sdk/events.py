@@ -7,7 +7,9 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
-from spin_client.sdk.errors import reason_name
+from google.protobuf.message import DecodeError
+
+from spin_client.sdk.errors import SpinError, reason_name
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 from spinapis.runtime.v1 import frames_pb2
 
@@ -56,7 +58,10 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True)
 class Output:
-    """One message of the kernel. The JSON is parsed when it is first looked at. `index` is 0 for one that came after the run had ended."""
+    """One message of the kernel, parsed when it is first looked at. `index` is 0 for one that came after the run had ended.
+
+    A kernel may write anything: what is no JSON object reads as an empty one.
+    """
 
     index: int
     kind: Kind
@@ -65,15 +70,18 @@ class Output:
 
     @cached_property
     def _body(self) -> frames_pb2.OutputBody:
-        return frames_pb2.OutputBody.FromString(self.body)
+        try:
+            return frames_pb2.OutputBody.FromString(self.body)
+        except DecodeError:
+            return frames_pb2.OutputBody()
 
     @cached_property
     def content(self) -> Mapping[str, Any]:
-        return _object(self._body.content)
+        return object_of(self._body.content)
 
     @cached_property
     def metadata(self) -> Mapping[str, Any]:
-        return _object(self._body.metadata)
+        return object_of(self._body.metadata)
 
     @property
     def buffers(self) -> Sequence[bytes]:
@@ -129,12 +137,20 @@ def output_of(output: frames_pb2.Output, cell_id: str) -> Output:
 
 
 def state_of(frame: frames_pb2.RunState) -> RunState:
+    """PROTOCOL_VIOLATION for a phase or a status that is none."""
     reason = reason_name(frame.reason) if frame.reason else ""
-    return RunState(Phase(frame.phase), Status(frame.status), frame.cell_id, frame.frames, frame.truncated, reason, frame.message, frame.time_ms)
+    try:
+        phase, status = Phase(frame.phase), Status(frame.status)
+    except ValueError:
+        text = f"the runtime told of a run what this client does not know (phase {frame.phase}, status {frame.status}): update the client"
+        raise SpinError("PROTOCOL_VIOLATION", text) from None
+    return RunState(phase, status, frame.cell_id, frame.frames, frame.truncated, reason, frame.message, frame.time_ms)
 
 
-def _object(data: bytes) -> Mapping[str, Any]:
-    if not data:
+def object_of(data: bytes) -> dict[str, Any]:
+    """A kernel's JSON object; empty when the kernel wrote something else."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
         return {}
-    value = json.loads(data)
     return value if isinstance(value, dict) else {}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spin_client.sdk.errors import SpinError, from_frame
+from spin_client.sdk.events import object_of
 from spinapis.runtime.v1 import frames_pb2
 
 ANSWER_S = 30.0
@@ -48,7 +49,7 @@ class Requests:
         number = next(self._numbers)
         request = frames_pb2.KernelRequest(request_id=number, msg_type=msg_type, content_json=json.dumps(content).encode())
         reply: frames_pb2.KernelReply = await self._ask(number, frames_pb2.ClientFrame(kernel_request=request))
-        return reply.msg_type, json.loads(reply.content_json or b"{}")
+        return reply.msg_type, object_of(reply.content_json)
 
     def answered(self, number: int, reply: object) -> None:
         pending = self._pending.get(number)

@@ -101,8 +101,8 @@ class NotebookOutputs:
     def _add_display(self, cell: CellOutputs, kind: Kind, content: Mapping[str, Any]) -> None:
         output: NbOutput = {
             "output_type": "execute_result" if kind is Kind.EXECUTE_RESULT else "display_data",
-            "data": dict(content.get("data") or {}),
-            "metadata": dict(content.get("metadata") or {}),
+            "data": _mapping(content, "data"),
+            "metadata": _mapping(content, "metadata"),
         }
         if kind is Kind.EXECUTE_RESULT:
             output["execution_count"] = cell.execution_count = _count(content, cell.execution_count)
@@ -114,8 +114,8 @@ class NotebookOutputs:
     def _update_displays(self, by_cell: str, content: Mapping[str, Any]) -> Sequence[str]:
         changed: list[str] = []
         for cell_id, output in self._displays.get(_display_id(content), ()):
-            output["data"] = dict(content.get("data") or {})
-            output["metadata"] = dict(content.get("metadata") or {})
+            output["data"] = _mapping(content, "data")
+            output["metadata"] = _mapping(content, "metadata")
             if cell_id != by_cell and cell_id not in changed:
                 changed.append(cell_id)
         return changed
@@ -129,17 +129,23 @@ def truncation_text(content: Mapping[str, Any]) -> str:
     return str(content.get("text") or f"Output cut off at {content.get('limit_bytes', 'the')} bytes.") + "\n"
 
 
+def _mapping(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = content.get(name)
+    return dict(value) if isinstance(value, dict) else {}
+
+
 def _error(content: Mapping[str, Any]) -> NbOutput:
+    lines = content.get("traceback")
     return {
         "output_type": "error",
         "ename": str(content.get("ename", "")),
         "evalue": str(content.get("evalue", "")),
-        "traceback": [str(line) for line in content.get("traceback") or ()],
+        "traceback": [str(line) for line in lines] if isinstance(lines, list) else [],
     }
 
 
 def _display_id(content: Mapping[str, Any]) -> str:
-    return str((content.get("transient") or {}).get("display_id") or "")
+    return str(_mapping(content, "transient").get("display_id") or "")
 
 
 def _count(content: Mapping[str, Any], otherwise: int | None) -> int | None:

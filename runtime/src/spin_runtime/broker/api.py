@@ -15,7 +15,7 @@ from spinapis.errors.v1 import reasons_pb2
 class BrokerError(Exception):
     """A refusal: a reason of the catalogue and a text that is fit for the client."""
 
-    def __init__(self, reason: reasons_pb2.ErrorReason.ValueType, text: str, **metadata: str) -> None:
+    def __init__(self, reason: reasons_pb2.ErrorReason.ValueType, text: str, /, **metadata: str) -> None:
         super().__init__(text)
         self.reason, self.text, self.metadata = reason, text, metadata
 

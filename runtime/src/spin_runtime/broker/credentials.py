@@ -126,7 +126,7 @@ def _credential(entry: run_pb2.CredentialEntry) -> Credential:
 def _object(data: bytes) -> Mapping[str, Any]:
     try:
         value = json.loads(data or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         # The text of the error would repeat the data.
         value = None
     if not isinstance(value, dict):

@@ -1,7 +1,8 @@
 """The broker as the server sees it: another process, behind one socket. Satisfies `api.Broker`.
 
 - A call that nobody waits for any more is stopped on the other side, too.
-- A broker that is gone does not come back within this process: every call from then on is refused, and `lost` says so to whoever waits.
+- A broker that is gone does not come back within this process: every call from then on is refused, and `lost` says so to whoever waits. So it
+  is with one that sends what is no reply.
 """
 
 import asyncio
@@ -9,6 +10,8 @@ import socket
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
+
+from google.protobuf.message import DecodeError
 
 from spin_runtime.broker import records
 from spin_runtime.broker.api import (
@@ -164,7 +167,12 @@ class RemoteBroker:
         return reply
 
     def _on_reply(self, message: bytes) -> None:
-        reply = b.BoundaryReply.FromString(message)
+        try:
+            reply = b.BoundaryReply.FromString(message)
+        except DecodeError:
+            if self._channel is not None:
+                self._channel.abort()
+            return
         waiter = self._waiting.get(reply.id)
         if waiter is not None and not waiter.done():
             waiter.set_result(reply)

@@ -66,13 +66,16 @@ class Wire:
             if not hmac.compare_digest(self._sign(parts[start + 1 : start + 5]), parts[start]):
                 return None
             header, parent, metadata, content = parts[start + 1 : start + 5]
-            return KernelMessage(orjson.loads(header)["msg_type"], self._parent_of(parent), content, metadata, parts[start + 5 :])
+            return KernelMessage(str(orjson.loads(header)["msg_type"]), self._parent_of(parent), content, metadata, parts[start + 5 :])
         except (ValueError, IndexError, KeyError, TypeError):
             return None
 
     def _parent_of(self, parent: bytes) -> str:
         if parent != self._parent:
-            self._parent_id = str(orjson.loads(parent).get("msg_id", "")) if len(parent) > 2 else ""
+            header = orjson.loads(parent) if len(parent) > 2 else {}
+            if not isinstance(header, dict):
+                raise TypeError("a parent header that is no object")
+            self._parent_id = str(header.get("msg_id", ""))
             self._parent = parent
         return self._parent_id
 

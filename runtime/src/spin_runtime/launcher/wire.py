@@ -38,6 +38,14 @@ def send(channel: socket.socket, body: dict[str, Any], descriptors: Sequence[int
 
 
 def receive(channel: socket.socket) -> Packet | None:
-    """None at the other side's end."""
+    """None at the other side's end. Raises ConnectionError for what is no packet: the two are of one version, so something is badly wrong."""
     data, descriptors, _, _ = socket.recv_fds(channel, LONGEST, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-    return Packet(json.loads(data), descriptors) if data else None
+    if not data:
+        return None
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict) or "id" not in body:
+        raise ConnectionError("what came is no packet of the launcher's protocol")
+    return Packet(body, descriptors)

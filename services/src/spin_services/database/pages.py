@@ -38,7 +38,13 @@ def decode(listing: str, token: str) -> Position | None:
     mark, body = data[:8], data[8:]
     if mark != _mark(listing, body):
         raise ServiceError(ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID)
-    position: Position = orjson.loads(body)
+    # The mark finds mistakes; it is no secret, so the body may be anybody's.
+    try:
+        position = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise ServiceError(ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID) from None
+    if not isinstance(position, list) or not all(type(part) in (str, int) for part in position):
+        raise ServiceError(ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID)
     return position
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from spinapis.errors.v1.reasons_pb2 import ErrorReason
@@ -106,7 +107,7 @@ CATALOGUE: dict[Reason, tuple[grpc.StatusCode, str]] = {ErrorReason.Value(f"ERRO
 class ServiceError(Exception):
     """What a service answers instead of a result. `text` replaces the catalogue's; `violations` are (field, description)."""
 
-    def __init__(self, reason: Reason, text: str = "", *, violations: Sequence[tuple[str, str]] = (), **metadata: str) -> None:
+    def __init__(self, reason: Reason, text: str = "", /, *, violations: Sequence[tuple[str, str]] = (), **metadata: str) -> None:
         self.reason = reason
         self.code, public_text = CATALOGUE[reason]
         self.text = text or public_text
@@ -157,7 +158,10 @@ def from_rpc_error(error: grpc.aio.AioRpcError, service: str) -> ServiceError:
     """What another service answered, as this service's own answer; anything that is not ours reads as "does not answer"."""
     for key, value in error.trailing_metadata() or ():
         if key == STATUS_METADATA:
-            found = from_status(status_pb2.Status.FromString(value if isinstance(value, bytes) else value.encode()))
+            try:
+                found = from_status(status_pb2.Status.FromString(value if isinstance(value, bytes) else value.encode()))
+            except DecodeError:
+                found = None
             if found is not None:
                 return found
     return unavailable(service)
@@ -171,7 +175,8 @@ def from_status(status: status_pb2.Status) -> ServiceError | None:
     if info.domain != DOMAIN or info.reason not in ErrorReason.DESCRIPTOR.values_by_name:
         return None
     violations = [(violation.field, violation.description) for violation in bad.field_violations]
-    return ServiceError(ErrorReason.Value(info.reason), status.message, violations=violations, **dict(info.metadata))
+    metadata = {name: value for name, value in info.metadata.items() if name != "violations"}
+    return ServiceError(ErrorReason.Value(info.reason), status.message, violations=violations, **metadata)
 
 
 async def abort(context: grpc.aio.ServicerContext, error: ServiceError) -> NoReturn:  # type: ignore[type-arg]

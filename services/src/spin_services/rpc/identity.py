@@ -124,7 +124,7 @@ def _claims(token: str, root: TrustedRoot, role: Role.ValueType, audience: str, 
         public = Ed25519PublicKey.from_public_bytes(keys[0].public)
         claims: dict[str, Any] = jwt.decode(token, public, algorithms=["EdDSA"], audience=audience, issuer=issuer, options=options)
         expires, issued = int(claims["exp"]), int(claims["iat"])
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
         raise _unauthenticated() from None
     if expires <= now_s:
         raise ServiceError(ErrorReason.ERROR_REASON_TOKEN_EXPIRED)
@@ -134,12 +134,12 @@ def _claims(token: str, root: TrustedRoot, role: Role.ValueType, audience: str, 
 
 
 def _caller(token: str, claims: dict[str, Any]) -> Caller:
-    kind = claims.get("kind")
-    if kind not in ("person", "api_key") or not claims.get("sub") or not claims.get("sid"):
+    kind, actors = claims.get("kind"), claims.get("act", [])
+    if kind not in ("person", "api_key") or not claims.get("sub") or not claims.get("sid") or not isinstance(actors, list):
         raise _unauthenticated()
     return Caller(
         user_id=str(claims["sub"]),
-        actor_chain=tuple(str(actor) for actor in claims.get("act", ())),
+        actor_chain=tuple(str(actor) for actor in actors),
         access_token=token,
         kind=kind,
         session_id=str(claims["sid"]),
