@@ -137,7 +137,18 @@ async def test_a_connection_made_in_the_page_is_used_changed_and_removed(
         await page.get_by_role("menuitem", name="Edit").click()
         assert await page.get_by_label("base url").input_value() == f"http://{api.host}"
         await page.get_by_label("Name", exact=True).fill(f"{name} renamed")
+        await page.get_by_label("rest.request needs approval").check()
+        await page.get_by_role("group", name="Who may use it").get_by_label("Every editor").check()
+        await page.get_by_label("The credential expires on").fill("2031-01-31")
         await page.get_by_role("button", name="Save").dblclick()
+        await page.get_by_role("button", name=f"Actions for {name} renamed").click()
+        await page.get_by_role("menuitem", name="Edit").click()
+        assert await page.get_by_label("rest.request needs approval").is_checked()
+        assert await page.get_by_role("group", name="Who may use it").get_by_label("Every editor").is_checked()
+        assert await page.get_by_label("The credential expires on").input_value() == "2031-01-31"
+        await page.get_by_label("rest.request needs approval").uncheck()
+        await page.get_by_role("button", name="Save").click()
+        await page.get_by_role("dialog").wait_for(state="detached")
         await page.get_by_role("button", name=f"Actions for {name} renamed").click()
         await page.get_by_role("menuitem", name="Remove").click()
         await page.get_by_role("button", name="Remove", exact=True).dblclick()

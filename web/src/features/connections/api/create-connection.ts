@@ -11,6 +11,8 @@ export interface NewConnection {
   credentialJson: string;
   allowedHosts: string[];
   allowedOperations: string[];
+  approvalOperations: string[];
+  expiresAtMs: bigint;
   isDefault: boolean;
 }
 

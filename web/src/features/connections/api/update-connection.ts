@@ -1,5 +1,6 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type Connection, ConnectionService } from "../../../gen/spinapis/secrets/v1/secrets_pb";
+import type { Grant } from "../model/connection-form";
 import { useClient } from "../../../shared/api/context";
 
 export interface ConnectionChange {
@@ -7,6 +8,10 @@ export interface ConnectionChange {
   configJson: string;
   allowedHosts: string[];
   allowedOperations: string[];
+  approvalOperations: string[];
+  /** Absent when they stay as they are. */
+  grants: Grant[] | undefined;
+  expiresAtMs: bigint;
   isDefault: boolean;
 }
 
@@ -15,8 +20,12 @@ export function useUpdateConnection({ workspaceId, id: connectionId, etag }: Con
   const client = useClient(ConnectionService);
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (change: ConnectionChange) =>
-      client.updateConnection({ workspaceId, connectionId, etag, replaceAllowed: true, ...change }),
+    mutationFn: ({ grants, ...change }: ConnectionChange) =>
+      client.updateConnection({
+        ...{ workspaceId, connectionId, etag, replaceAllowed: true, replaceApproval: true },
+        ...(grants === undefined ? {} : { grants, replaceGrants: true }),
+        ...change,
+      }),
     onSettled: () => queries.invalidateQueries({ queryKey: [workspaceId, "connections"] }),
   });
 }

@@ -6,8 +6,19 @@ import { useCreateConnection } from "../api/create-connection";
 import { useDeleteConnection } from "../api/delete-connection";
 import { useReplaceCredential } from "../api/replace-credential";
 import { useUpdateConnection } from "../api/update-connection";
-import { type ConnectionForm as Form, formOf, newForm, words } from "../model/connection-form";
+import {
+  type ConnectionForm as Form,
+  type Grant,
+  approvalOf,
+  expiryOf,
+  formOf,
+  newForm,
+  faultOf,
+  sameGrant,
+  words,
+} from "../model/connection-form";
 import { ConnectionForm } from "./connection-form";
+import { ExpiryField } from "./expiry-field";
 import { SchemaFields } from "./schema-fields";
 
 interface NewProps {
@@ -21,6 +32,7 @@ export function NewConnection({ workspaceId, kinds, onClose }: NewProps) {
   return (
     <Dialog title="New connection" onClose={onClose}>
       <ConnectionForm
+        workspaceId={workspaceId}
         kinds={kinds}
         initial={newForm(kinds)}
         existing={false}
@@ -28,7 +40,7 @@ export function NewConnection({ workspaceId, kinds, onClose }: NewProps) {
         error={create.error}
         onCancel={onClose}
         onSubmit={(form) => {
-          const order = { ...changeOf(form), kind: form.kind, credentialJson: form.credentialJson || "{}" };
+          const order = { ...settingsOf(form), kind: form.kind, credentialJson: form.credentialJson || "{}" };
           create.mutate(order, { onSuccess: onClose });
         }}
       />
@@ -48,6 +60,7 @@ export function EditConnection({ connection, kinds, onClose }: Props) {
   return (
     <Dialog title={`Edit “${first.name}”`} onClose={onClose}>
       <ConnectionForm
+        workspaceId={first.workspaceId}
         kinds={kinds}
         initial={formOf(first)}
         existing
@@ -55,19 +68,28 @@ export function EditConnection({ connection, kinds, onClose }: Props) {
         error={update.error}
         onCancel={onClose}
         onSubmit={(form) => {
-          update.mutate(changeOf(form), { onSuccess: onClose });
+          update.mutate({ ...settingsOf(form), grants: changedGrants(first, form) }, { onSuccess: onClose });
         }}
       />
     </Dialog>
   );
 }
 
-function changeOf(form: Form) {
+/** undefined when they are as they were: who may not see them does not replace them. */
+function changedGrants(connection: Connection, { grants }: Form): Grant[] | undefined {
+  const before = formOf(connection).grants;
+  const same = before.length === grants.length && before.every((one) => grants.some((grant) => sameGrant(one, grant)));
+  return same ? undefined : [...grants];
+}
+
+function settingsOf(form: Form) {
   return {
     name: form.name.trim(),
     configJson: form.configJson || "{}",
     allowedHosts: words(form.hosts),
     allowedOperations: [...form.operations],
+    approvalOperations: approvalOf(form),
+    expiresAtMs: expiryOf(form.expiresOn),
     isDefault: form.isDefault,
   };
 }
@@ -75,6 +97,7 @@ function changeOf(form: Form) {
 export function ReplaceCredential({ connection, kinds, onClose }: Props) {
   const [first] = useState(connection);
   const [value, setValue] = useState("");
+  const [expiresOn, setExpiresOn] = useState("");
   const replace = useReplaceCredential(first);
   const problem = replace.error ? problemOf(replace.error) : undefined;
   const kind = kinds.find((one) => one.name === first.kind);
@@ -86,7 +109,7 @@ export function ReplaceCredential({ connection, kinds, onClose }: Props) {
         autoComplete="off"
         onSubmit={(event) => {
           event.preventDefault();
-          replace.mutate(value || "{}", { onSuccess: onClose });
+          replace.mutate({ credentialJson: value || "{}", expiresAtMs: expiryOf(expiresOn) }, { onSuccess: onClose });
         }}
       >
         <p>
@@ -104,6 +127,7 @@ export function ReplaceCredential({ connection, kinds, onClose }: Props) {
             onChange={setValue}
           />
         )}
+        <ExpiryField value={expiresOn} error={faultOf(problem, "expires_at_ms")} onChange={setExpiresOn} />
         {value === "" && set !== "" && (
           <Notice tone="warn" title="With all fields empty the credential is taken away." />
         )}

@@ -3,10 +3,13 @@ import type { ConnectionKind } from "../../../gen/spinapis/secrets/v1/secrets_pb
 import { problemOf } from "../../../shared/api/problem";
 import { Button, ProblemText, SelectField, TextField } from "../../../shared/ui";
 import { type ConnectionForm as Form, faultOf, hostOf, withKind } from "../model/connection-form";
+import { ExpiryField } from "./expiry-field";
+import { GrantsFields } from "./grants-fields";
 import { SchemaFields } from "./schema-fields";
 import "./connections.css";
 
 interface Props {
+  workspaceId: string;
   kinds: readonly ConnectionKind[];
   initial: Form;
   /** The kind stays what it was, and the credential has a form of its own. */
@@ -17,7 +20,7 @@ interface Props {
   onCancel: () => void;
 }
 
-export function ConnectionForm({ kinds, initial, existing, busy, error, onSubmit, onCancel }: Props) {
+export function ConnectionForm({ workspaceId, kinds, initial, existing, busy, error, onSubmit, onCancel }: Props) {
   const [form, setForm] = useState(initial);
   const set = (change: Partial<Form>): void => {
     setForm({ ...form, ...change });
@@ -94,6 +97,24 @@ export function ConnectionForm({ kinds, initial, existing, busy, error, onSubmit
         }}
       />
       {kind && <Operations kind={kind} form={form} fault={faultOf(problem, "allowed_operations")} onChange={set} />}
+      <Guarded form={form} fault={faultOf(problem, "approval_operations")} onChange={set} />
+      {existing && (
+        <GrantsFields
+          workspaceId={workspaceId}
+          grants={form.grants}
+          fault={faultOf(problem, "grants")}
+          onChange={(grants) => {
+            set({ grants });
+          }}
+        />
+      )}
+      <ExpiryField
+        value={form.expiresOn}
+        error={faultOf(problem, "expires_at_ms")}
+        onChange={(expiresOn) => {
+          set({ expiresOn });
+        }}
+      />
       <label className="row">
         <input
           type="checkbox"
@@ -136,6 +157,31 @@ function Operations({ kind, form, fault, onChange }: OperationsProps) {
             onChange={(event) => {
               const others = form.operations.filter((one) => one !== operation);
               onChange({ operations: event.target.checked ? [...others, operation] : others });
+            }}
+          />
+          <code>{operation}</code>
+        </label>
+      ))}
+      {fault && <span className="field__error">{fault}</span>}
+    </fieldset>
+  );
+}
+
+/** Of what the connection may be used for: what a second person has to approve for each run. */
+function Guarded({ form, fault, onChange }: Omit<OperationsProps, "kind">) {
+  if (form.operations.length === 0) return null;
+  return (
+    <fieldset className="connection__part">
+      <legend>Needs somebody else’s approval for each run</legend>
+      {form.operations.map((operation) => (
+        <label key={operation} className="row">
+          <input
+            type="checkbox"
+            aria-label={`${operation} needs approval`}
+            checked={form.approval.includes(operation)}
+            onChange={(event) => {
+              const others = form.approval.filter((one) => one !== operation);
+              onChange({ approval: event.target.checked ? [...others, operation] : others });
             }}
           />
           <code>{operation}</code>

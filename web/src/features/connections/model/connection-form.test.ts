@@ -1,8 +1,20 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { ConnectionKindSchema, ConnectionSchema } from "../../../gen/spinapis/secrets/v1/secrets_pb";
+import { MemberRole } from "../../../gen/spinapis/auth/v1/members_pb";
+import { ConnectionKindSchema, ConnectionLevel, ConnectionSchema } from "../../../gen/spinapis/secrets/v1/secrets_pb";
 import type { Problem } from "../../../shared/api/problem";
-import { faultOf, formOf, hostOf, newForm, withKind, words } from "./connection-form";
+import {
+  approvalOf,
+  dayOf,
+  expiryOf,
+  faultOf,
+  formOf,
+  hostOf,
+  newForm,
+  toggled,
+  withKind,
+  words,
+} from "./connection-form";
 
 const rest = create(ConnectionKindSchema, { name: "rest", operations: ["rest.request"] });
 const queue = create(ConnectionKindSchema, { name: "queue", operations: ["queue.get", "queue.put"] });
@@ -54,4 +66,25 @@ test("a complaint is found by its field, an element's by its list", () => {
   expect(faultOf(problem, "allowed_hosts")).toBe("A host.");
   expect(faultOf(problem, "name")).toBeUndefined();
   expect(faultOf(undefined, "name")).toBeUndefined();
+});
+
+test("a connection's guards, grants and expiry come into the form and out of it again", () => {
+  const grant = { level: ConnectionLevel.USE, role: MemberRole.AGENT, userId: "" };
+  const form = formOf(
+    create(ConnectionSchema, {
+      allowedOperations: ["queue.get", "queue.put"],
+      approvalOperations: ["queue.put"],
+      grants: [grant],
+      expiresAtMs: expiryOf("2027-01-31"),
+    }),
+  );
+  expect(form).toMatchObject({ approval: ["queue.put"], grants: [grant], expiresOn: "2027-01-31" });
+  expect(approvalOf({ ...form, operations: ["queue.get"] })).toEqual([]);
+  expect(toggled(form.grants, { ...grant })).toEqual([]);
+  expect(toggled([], grant)).toEqual([grant]);
+});
+
+test("no date is never", () => {
+  expect(expiryOf("")).toBe(0n);
+  expect(dayOf(0n)).toBe("");
 });

@@ -1,5 +1,6 @@
 /** A connection as its form holds it, and which of the service's complaints belongs to which of the form's fields. Pure. */
-import type { Connection, ConnectionKind } from "../../../gen/spinapis/secrets/v1/secrets_pb";
+import type { MemberRole } from "../../../gen/spinapis/auth/v1/members_pb";
+import type { Connection, ConnectionKind, ConnectionLevel } from "../../../gen/spinapis/secrets/v1/secrets_pb";
 import type { Problem } from "../../../shared/api/problem";
 
 export interface ConnectionForm {
@@ -10,7 +11,19 @@ export interface ConnectionForm {
   /** As typed: names separated by commas or spaces. */
   hosts: string;
   operations: readonly string[];
+  /** Those of the operations that need somebody else's approval for each run. */
+  approval: readonly string[];
+  grants: readonly Grant[];
+  /** A day as a date field has it: "2027-01-31"; empty for never. */
+  expiresOn: string;
   isDefault: boolean;
+}
+
+/** Either a role or a person. */
+export interface Grant {
+  readonly level: ConnectionLevel;
+  readonly role: MemberRole;
+  readonly userId: string;
 }
 
 export function newForm(kinds: readonly ConnectionKind[]): ConnectionForm {
@@ -23,6 +36,9 @@ export function newForm(kinds: readonly ConnectionKind[]): ConnectionForm {
     credentialJson: "",
     hosts: "",
     operations,
+    approval: [],
+    grants: [],
+    expiresOn: "",
     isDefault: false,
   };
 }
@@ -35,13 +51,43 @@ export function formOf(connection: Connection): ConnectionForm {
     credentialJson: "",
     hosts: connection.allowedHosts.join(", "),
     operations: connection.allowedOperations,
+    approval: connection.approvalOperations,
+    grants: connection.grants.map(({ level, role, userId }) => ({ level, role, userId })),
+    expiresOn: dayOf(connection.expiresAtMs),
     isDefault: connection.isDefault,
   };
 }
 
 /** Another kind has other fields and operations. */
 export function withKind(form: ConnectionForm, kind: ConnectionKind): ConnectionForm {
-  return { ...form, kind: kind.name, configJson: "", credentialJson: "", operations: kind.operations };
+  return { ...form, kind: kind.name, configJson: "", credentialJson: "", operations: kind.operations, approval: [] };
+}
+
+/** Among the operations that are left: what may not be used at all needs no approval. */
+export function approvalOf({ operations, approval }: Pick<ConnectionForm, "operations" | "approval">): string[] {
+  return approval.filter((operation) => operations.includes(operation));
+}
+
+/** With the grant when it is missing, without it when it is there. */
+export function toggled(grants: readonly Grant[], grant: Grant): Grant[] {
+  const others = grants.filter((one) => !sameGrant(one, grant));
+  return others.length < grants.length ? others : [...grants, grant];
+}
+
+export function sameGrant(a: Grant, b: Grant): boolean {
+  return a.level === b.level && a.role === b.role && a.userId === b.userId;
+}
+
+/** The last moment of the day, where the person is; 0 for never. */
+export function expiryOf(day: string): bigint {
+  return day === "" ? 0n : BigInt(new Date(`${day}T23:59:59`).getTime());
+}
+
+export function dayOf(expiresAtMs: bigint): string {
+  if (expiresAtMs === 0n) return "";
+  const at = new Date(Number(expiresAtMs));
+  const two = (part: number): string => String(part).padStart(2, "0");
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
 }
 
 /** The host of the configured address, for who has not named any host: "https://api.internal:8443/v1" gives "api.internal:8443". */
