@@ -162,6 +162,7 @@ async def test_a_viewer_is_told_what_a_role_lacks(running: RunningPlatform, owne
     email = f"viewer-{secrets.token_hex(3)}@example.org"
     request = members_pb2.AddMemberRequest(workspace_id=workspace.id, email=email, role=members_pb2.MEMBER_ROLE_VIEWER)
     token = (await owner.members.AddMember(request)).sign_in_token
+    await make_notebook(owner, workspace.id, f"For {email}", notebooks_pb2.Cell(id="quiet", cell_type="python", source="1"))
     refusal = "Your role does not allow this."
     async with browser() as context:
         page, _ = await watched_page(context)
@@ -171,12 +172,17 @@ async def test_a_viewer_is_told_what_a_role_lacks(running: RunningPlatform, owne
         await page.get_by_label(f"Role of {email}").select_option(label="Owner")
         await page.get_by_role("listitem").filter(has_text=email).get_by_text(refusal).wait_for()
         assert await page.get_by_label(f"Role of {email}").locator("option:checked").inner_text() == "Viewer"
-        await page.get_by_role("link", name="Connections", exact=True).click()
-        await page.get_by_role("button", name="New connection").first.click()
-        await page.get_by_label("Name", exact=True).fill("mine")
-        await page.get_by_label("Hosts it may be sent to").fill("localhost")
-        await page.get_by_role("button", name="Create", exact=True).click()
-        await page.get_by_role("dialog").get_by_text(refusal).wait_for()
+        for part, button in {"Connections": "New connection", "Notebooks": "New notebook", "Runtimes": "Add a runtime"}.items():
+            await page.get_by_role("link", name=part, exact=True).click()
+            offered = page.get_by_role("button", name=button).and_(page.get_by_title(re.compile("Your role here is viewer")))
+            await offered.first.wait_for()
+            assert await offered.first.is_disabled()
+        await page.get_by_role("link", name="Notebooks", exact=True).click()
+        await page.get_by_role("link", name=f"For {email}", exact=True).click()
+        run = cell(page, "quiet").get_by_title(re.compile("this is for owners, editors and agents"))
+        await run.wait_for()
+        assert await run.is_disabled()
+        assert await page.get_by_role("button", name="Run all").is_disabled()
 
 
 async def test_a_child_workspace_runs_on_the_runtime_that_it_inherits(running: RunningPlatform) -> None:

@@ -4,6 +4,7 @@ import { useMemo, useRef, useState } from "react";
 import type { CellType } from "../../gen/spinapis/compiler/v1/compiler_pb";
 import { RunStatus } from "../../gen/spinapis/envelope/v1/receipt_pb";
 import { type Cell, CellSchema } from "../../gen/spinapis/workspace/v1/notebooks_pb";
+import { Trouble } from "../../shared/api/problem";
 import { newCellId } from "../../shared/bytes";
 import type { SessionHandle } from "../session";
 import { type NotebookDocument, copyOf, indexOfCell } from "./model/document";
@@ -34,12 +35,19 @@ export interface Editor {
   runAndAdvance: (cellId: string) => void;
   runAll: () => void;
   executable: (cell: Cell) => boolean;
+  /** Why the person's role runs nothing; undefined when it does. */
+  whyNotRun: string | undefined;
   dismissError: () => void;
 }
 
 const FIRST_TYPE = "python";
 
-export function useEditor(store: DocumentStore, handle: SessionHandle, cellTypes: readonly CellType[]): Editor {
+export function useEditor(
+  store: DocumentStore,
+  handle: SessionHandle,
+  cellTypes: readonly CellType[],
+  whyNotRun: string | undefined,
+): Editor {
   const [selection, setSelection] = useState<Selection>({
     cellId: store.view.document.cells[0]?.id ?? "",
     mode: "command",
@@ -69,6 +77,10 @@ export function useEditor(store: DocumentStore, handle: SessionHandle, cellTypes
     return outcome.kind === "ended" && outcome.status === RunStatus.OK;
   };
   const start = (act: () => Promise<void>): void => {
+    if (whyNotRun !== undefined) {
+      setBusyError(new Trouble("This cell was not run.", whyNotRun));
+      return;
+    }
     setBusyError(undefined);
     act().catch(setBusyError);
   };
@@ -87,6 +99,7 @@ export function useEditor(store: DocumentStore, handle: SessionHandle, cellTypes
     selection,
     busyError,
     executable,
+    whyNotRun,
     select,
     run,
     step: (by, mode) => {

@@ -2,6 +2,7 @@ import { useState } from "react";
 import type { Connection, ConnectionKind } from "../../../gen/spinapis/secrets/v1/secrets_pb";
 import { formatTime } from "../../../shared/clock";
 import { Button, Empty, Loading, Menu, ProblemNotice } from "../../../shared/ui";
+import { useStanding } from "../../members";
 import { useConnectionKinds } from "../api/list-connection-kinds";
 import { useConnections } from "../api/list-connections";
 import { EditConnection, NewConnection, RemoveConnection, ReplaceCredential } from "./connection-dialogs";
@@ -10,11 +11,13 @@ export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
   const connections = useConnections(workspaceId);
   const kinds = useConnectionKinds();
   const [adding, setAdding] = useState(false);
+  const whyNot = useStanding(workspaceId).refusal("connection.manage");
   const add = (
     <Button
       look="primary"
       busy={kinds.isPending}
       disabled={kinds.isError}
+      whyNot={whyNot}
       onClick={() => {
         setAdding(true);
       }}
@@ -29,6 +32,7 @@ export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
         <h1>Connections</h1>
         {connections.items.length > 0 && add}
       </div>
+      {whyNot && <p className="list__detail">{whyNot}</p>}
       {connections.error && <ProblemNotice error={connections.error} onRetry={connections.again} />}
       {kinds.isError && <ProblemNotice error={kinds.error} onRetry={() => void kinds.refetch()} />}
       {connections.items.length === 0 && !connections.error && (
@@ -40,7 +44,12 @@ export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
       {connections.items.length > 0 && (
         <ul className="list">
           {connections.items.map((connection) => (
-            <ConnectionRow key={connection.id} connection={connection} kinds={kinds.data ?? []} />
+            <ConnectionRow
+              key={connection.id}
+              connection={connection}
+              kinds={kinds.data ?? []}
+              managed={whyNot === undefined}
+            />
           ))}
         </ul>
       )}
@@ -64,7 +73,14 @@ export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
 
 type Open = "edit" | "credential" | "remove" | undefined;
 
-function ConnectionRow({ connection, kinds }: { connection: Connection; kinds: readonly ConnectionKind[] }) {
+interface RowProps {
+  connection: Connection;
+  kinds: readonly ConnectionKind[];
+  /** Whether the person's role changes connections. */
+  managed: boolean;
+}
+
+function ConnectionRow({ connection, kinds, managed }: RowProps) {
   const [open, setOpen] = useState<Open>();
   const close = (): void => {
     setOpen(undefined);
@@ -94,7 +110,7 @@ function ConnectionRow({ connection, kinds }: { connection: Connection; kinds: r
           <span className="list__detail">It is changed in the workspace that it comes from.</span>
         )}
       </div>
-      {!connection.inherited && (
+      {managed && !connection.inherited && (
         <Menu
           label={`Actions for ${connection.name}`}
           items={[item("Edit…", "edit"), item("Replace the credential…", "credential"), item("Remove…", "remove")]}

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import type { Notebook } from "../../../gen/spinapis/workspace/v1/notebooks_pb";
 import { Loading, ProblemNotice } from "../../../shared/ui";
+import { useStanding } from "../../members";
 import { useRuntimes } from "../../runtimes";
 import { useLiveSession } from "../../session";
 import { useCellTypes } from "../api/list-cell-types";
@@ -33,8 +34,9 @@ function OpenNotebook({ notebook }: { notebook: Notebook }) {
   const [choice, setChoice] = useState(() => runtimeChoice(notebookId));
   const runtime = runtimes.data && chosenRuntime(runtimes.data, choice);
   const kernelName = kernelNameOf(notebook.metadataJson);
+  const { refusal } = useStanding(workspaceId);
   const handle = useLiveSession({ workspaceId, notebookId, runtime, runtimeError: runtimes.error, kernelName });
-  const editor = useEditor(store, handle, cellTypes.data ?? []);
+  const editor = useEditor(store, handle, cellTypes.data ?? [], refusal("run"));
   useKeptOutputs(handle.session, store, notebook);
   return (
     <NotebookEditor

@@ -41,8 +41,8 @@ export function RunButton({ cell, editor, session, state, run }: Props) {
       type="button"
       className="cell__run"
       aria-label="Run the cell"
-      title="Run the cell (Ctrl+Enter)"
-      disabled={state.active}
+      title={editor.whyNotRun ?? "Run the cell (Ctrl+Enter)"}
+      disabled={state.active || editor.whyNotRun !== undefined}
       onClick={() => {
         editor.run(cell.id);
       }}

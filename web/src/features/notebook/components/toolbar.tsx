@@ -59,7 +59,7 @@ export function Toolbar({ actions, ...props }: EditorProps & { actions: Actions 
       />
       <SaveStatus save={view.save} onSave={actions.save} />
       <span className="cell__space" />
-      <Button small look="primary" onClick={actions.runAll}>
+      <Button small look="primary" whyNot={props.editor.whyNotRun} onClick={actions.runAll}>
         Run all
       </Button>
       <Button small disabled={!handle.session} title="Interrupt the kernel (I, I)" onClick={actions.interrupt}>

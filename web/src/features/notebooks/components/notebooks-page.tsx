@@ -3,6 +3,7 @@ import { Link, useLocation } from "wouter";
 import type { Notebook } from "../../../gen/spinapis/workspace/v1/notebooks_pb";
 import { formatAgo, formatTime } from "../../../shared/clock";
 import { Button, Dialog, Empty, Loading, Menu, ProblemNotice } from "../../../shared/ui";
+import { useStanding } from "../../members";
 import { useCreateNotebook } from "../api/create-notebook";
 import { useDeleteNotebook } from "../api/delete-notebook";
 import { useExportNotebook } from "../api/export-notebook";
@@ -69,6 +70,7 @@ interface RowProps {
 
 function NotebookRow({ notebook, onExport, onDelete }: RowProps) {
   const [now] = useState(Date.now);
+  const whyNot = useStanding(notebook.workspaceId).refusal("notebook.edit");
   return (
     <li className="list__row">
       <div className="list__main">
@@ -83,7 +85,7 @@ function NotebookRow({ notebook, onExport, onDelete }: RowProps) {
         label={`Actions for ${notebook.title || "Untitled"}`}
         items={[
           { label: "Export as .ipynb", act: onExport },
-          { label: "Delete…", act: onDelete },
+          { label: "Delete…", disabled: whyNot !== undefined, act: onDelete },
         ]}
       />
     </li>
@@ -98,11 +100,13 @@ function NewNotebook({ workspaceId }: { workspaceId: string }) {
   };
   const create = useCreateNotebook(workspaceId, open);
   const importing = useImportNotebook(workspaceId, open);
+  const whyNot = useStanding(workspaceId).refusal("notebook.edit");
   return (
     <div className="stack">
       <div className="row">
         <Button
           busy={importing.isPending}
+          whyNot={whyNot}
           onClick={() => {
             file.current?.click();
           }}
@@ -112,6 +116,7 @@ function NewNotebook({ workspaceId }: { workspaceId: string }) {
         <Button
           look="primary"
           busy={create.isPending}
+          whyNot={whyNot}
           onClick={() => {
             create.mutate("Untitled");
           }}

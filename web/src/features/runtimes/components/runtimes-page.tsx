@@ -1,6 +1,7 @@
 import { useState } from "react";
 import type { Runtime } from "../../../gen/spinapis/workspace/v1/workspaces_pb";
 import { Button, Empty, Loading, ProblemNotice } from "../../../shared/ui";
+import { useStanding } from "../../members";
 import { useRuntimes } from "../api/list-runtimes";
 import { AddRuntime } from "./add-runtime";
 import { PairRuntime } from "./pair-runtime";
@@ -11,9 +12,11 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
   const runtimes = useRuntimes(workspaceId);
   const [adding, setAdding] = useState(false);
   const [pairing, setPairing] = useState<Runtime>();
+  const whyNot = useStanding(workspaceId).refusal("runtime.add");
   const add = (
     <Button
       look="primary"
+      whyNot={whyNot}
       onClick={() => {
         setAdding(true);
       }}
