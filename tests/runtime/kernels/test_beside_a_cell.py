@@ -4,8 +4,7 @@ import asyncio
 import json
 import os
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -58,15 +57,8 @@ class Cell:
         return "".join(json.loads(message.content)["text"] for message in self.messages if message.msg_type == "stream")
 
 
-async def timed(answer: Awaitable[object]) -> float:
-    started = time.perf_counter()
-    await answer
-    return time.perf_counter() - started
-
-
-async def test_answers_come_within_a_second_while_a_cell_sleeps(kernel: JupyterKernel) -> None:
-    cell = await Cell(kernel).begun("import time\nalphabet = 'abc'\nprint('in', flush=True)\ntime.sleep(8)")
-    assert await timed(kernel.complete("alphabet.uppe", 13)) < 1
+async def test_answers_come_while_a_cell_sleeps(kernel: JupyterKernel) -> None:
+    cell = await Cell(kernel).begun("import time\nalphabet = 'abc'\nprint('in', flush=True)\ntime.sleep(60)")
     completion = await kernel.complete("alphabet.uppe", 13)
     assert completion["matches"] == ["upper"] or ".upper" in completion["matches"]
     inspection = await kernel.inspect("alphabet", 8, 0)
@@ -78,7 +70,7 @@ async def test_answers_come_within_a_second_while_a_cell_sleeps(kernel: JupyterK
         ("history_request", b'{"hist_access_type": "tail", "n": 5, "output": false, "raw": true}'),
         ("comm_info_request", b"{}"),
     ):
-        reply_type, reply = await asyncio.wait_for(kernel.request(msg_type, content), 1)
+        reply_type, reply = await asyncio.wait_for(kernel.request(msg_type, content), 30)
         assert (reply_type, json.loads(reply)["status"] in ("ok", "incomplete")) == (msg_type.replace("request", "reply"), True)
     assert not cell.done.is_set()
     await kernel.interrupt()
@@ -88,14 +80,15 @@ async def test_answers_come_within_a_second_while_a_cell_sleeps(kernel: JupyterK
 
 async def test_answers_come_while_a_cell_computes(kernel: JupyterKernel) -> None:
     cell = await Cell(kernel).begun("print('in', flush=True)\nwhile True: sum(range(1000))")
-    assert await timed(kernel.complete("impor", 5)) < 3
+    await asyncio.wait_for(kernel.complete("impor", 5), 30)
+    assert not cell.done.is_set()
     await kernel.interrupt()
     await cell.ended()
 
 
 async def test_many_questions_at_once_are_answered_beside_the_cell(kernel: JupyterKernel) -> None:
-    cell = await Cell(kernel).begun("import threading, time\nprint('in', flush=True)\ntime.sleep(4)")
-    answers = await asyncio.wait_for(asyncio.gather(*(kernel.complete("thr", 3) for _ in range(20))), 4)
+    cell = await Cell(kernel).begun("import threading, time\nprint('in', flush=True)\ntime.sleep(60)")
+    answers = await asyncio.wait_for(asyncio.gather(*(kernel.complete("thr", 3) for _ in range(20))), 30)
     assert all("threading" in answer["matches"] for answer in answers)
     await kernel.interrupt()
     await cell.ended()

@@ -37,7 +37,9 @@ class Reminders:
             await asyncio.sleep(SWEEP_S)
 
     async def once(self) -> None:
-        for connection in await self._store.expiring(self._clock() + AHEAD_MS):
+        now_ms = self._clock()
+        # What expired long ago was told of, or nobody was here to tell it.
+        for connection in await self._store.expiring(now_ms - AHEAD_MS, now_ms + AHEAD_MS):
             try:
                 await self._log.append(connection.workspace_id, wire.expiry_entry(connection))
             except ServiceError as failure:

@@ -144,9 +144,9 @@ class ConnectionStore:
             raise ConnectionUnknown
         return _connection(row)
 
-    async def expiring(self, before_ms: int) -> list[Connection]:
+    async def expiring(self, after_ms: int, before_ms: int) -> list[Connection]:
         """Of all workspaces."""
-        soon = (col(ConnectionRow.expires_at_ms) > 0, col(ConnectionRow.expires_at_ms) < before_ms)
+        soon = (col(ConnectionRow.expires_at_ms) > max(after_ms, 0), col(ConnectionRow.expires_at_ms) < before_ms)
         async with self._database.reading() as session:
             return [_connection(row) for row in await session.scalars(select(ConnectionRow).where(*soon))]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import hvac
 import requests
@@ -31,6 +32,8 @@ class VaultAccess:
         address, token_file = environment.get("VAULT_ADDR", ""), environment.get("SPIN_VAULT_TOKEN_FILE", "")
         if not address or not token_file:
             raise KeysUnusable(f"the key {uri} needs VAULT_ADDR (https://…) and SPIN_VAULT_TOKEN_FILE, the file of Vault's token")
+        if not address.startswith("https://") and urlsplit(address).hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise KeysUnusable(f"the key {uri} needs VAULT_ADDR with https://: Vault's token would travel in the clear")
         return cls(address, Path(token_file), environment.get("VAULT_NAMESPACE", ""), environment.get("VAULT_CACERT", ""))
 
 
