@@ -19,6 +19,7 @@ from spin_services.rpc import trace
 from spin_services.rpc.errors import STATUS_METADATA, ServiceError, from_rpc_error, invalid, to_status
 from spin_services.rpc.identity import TokenVerifier, bearer
 from spin_services.runtime_trust import VerifiedRuntime, verify_hello
+from spin_services.secrets import entries
 from spin_services.secrets import wire as secrets_wire
 from spin_services.secrets.kinds import Kinds
 from spin_services.workspace import ipynb
@@ -84,7 +85,7 @@ def kinds() -> Kinds:
 
 
 def connection(data: bytes) -> None:
-    secrets_wire.new_connection(parse(data, secrets_pb2.CreateConnectionRequest), kinds())
+    entries.new_connection(parse(data, secrets_pb2.CreateConnectionRequest), kinds())
 
 
 def connection_changes(data: bytes) -> None:
