@@ -94,6 +94,24 @@ async def test_a_key_made_in_the_page_lets_spinctl_in_until_it_is_revoked(runnin
     assert status != 0 and "Traceback" not in said, said
 
 
+async def create_with_faults(page: Page, name: str, host: str) -> None:
+    """A connection made in the page, after its faults were told one by one."""
+    await page.get_by_role("button", name="New connection").click()
+    await page.get_by_label("Name", exact=True).fill(name)
+    await page.get_by_label("base url").fill("no address")
+    await page.get_by_label("auth", exact=True).select_option("bearer")
+    await page.get_by_label("token").fill("wrong at first")
+    await page.get_by_label("Hosts it may be sent to").fill("UPPER")
+    await page.get_by_role("button", name="Create", exact=True).click()
+    await page.get_by_role("alert").wait_for()
+    await page.get_by_label("Hosts it may be sent to").fill("")
+    await page.get_by_label("Hosts it may be sent to").fill(host)
+    await page.get_by_role("button", name="Create", exact=True).click()
+    await page.locator(".field__error", has_text="The API's address").wait_for()
+    await page.get_by_label("base url").fill(f"http://{host}")
+    await page.get_by_role("button", name="Create", exact=True).dblclick()
+
+
 async def test_a_connection_made_in_the_page_is_used_changed_and_removed(
     running: RunningPlatform, owner: Platform, workspace: workspaces_pb2.Workspace, confidential: set[str]
 ) -> None:
@@ -104,20 +122,7 @@ async def test_a_connection_made_in_the_page_is_used_changed_and_removed(
     async with browser() as context:
         page, errors = await watched_page(context)
         await open_part(page, link(running), "Sample", "Connections")
-        await page.get_by_role("button", name="New connection").click()
-        await page.get_by_label("Name", exact=True).fill(name)
-        await page.get_by_label("base url").fill("no address")
-        await page.get_by_label("auth", exact=True).select_option("bearer")
-        await page.get_by_label("token").fill("wrong at first")
-        await page.get_by_label("Hosts it may be sent to").fill("UPPER")
-        await page.get_by_role("button", name="Create", exact=True).click()
-        await page.get_by_role("alert").wait_for()
-        await page.get_by_label("Hosts it may be sent to").fill("")
-        await page.get_by_label("Hosts it may be sent to").fill(api.host)
-        await page.get_by_role("button", name="Create", exact=True).click()
-        await page.locator(".field__error", has_text="The API's address").wait_for()
-        await page.get_by_label("base url").fill(f"http://{api.host}")
-        await page.get_by_role("button", name="Create", exact=True).dblclick()
+        await create_with_faults(page, name, api.host)
         row = page.get_by_role("listitem").filter(has_text=name)
         await row.get_by_text("credential: token").wait_for()
         assert await row.count() == 1
