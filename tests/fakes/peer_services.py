@@ -85,6 +85,19 @@ class FakeKeys(secrets_pb2_grpc.KeyServiceServicer):
         return secrets_pb2.EraseWorkspaceResponse()
 
 
+class FakeLeastBundles(secrets_pb2_grpc.ConnectionServiceServicer):
+    """The least bundle version by (home, runtime); `broken` makes it fail."""
+
+    def __init__(self) -> None:
+        self.least: dict[tuple[str, str], int] = {}
+        self.broken = False
+
+    async def GetLeastBundleVersion(self, request: Any, context: Any) -> Any:
+        if self.broken:
+            await abort(context, unavailable("secrets"))
+        return secrets_pb2.GetLeastBundleVersionResponse(bundle_version=self.least.get((request.workspace_id, request.runtime_id), 0))
+
+
 class FakeWorkspaces(workspaces_pb2_grpc.WorkspaceServiceServicer, notebooks_pb2_grpc.SessionServiceServicer):
     """Parents of workspaces, and sessions."""
 
@@ -116,6 +129,10 @@ def add_log(log: FakeLog) -> tuple[Any, FakeLog]:
 
 def add_keys(keys: FakeKeys) -> tuple[Any, FakeKeys]:
     return secrets_pb2_grpc.add_KeyServiceServicer_to_server, keys
+
+
+def add_least_bundles(bundles: FakeLeastBundles) -> tuple[Any, FakeLeastBundles]:
+    return secrets_pb2_grpc.add_ConnectionServiceServicer_to_server, bundles
 
 
 def add_workspaces(workspaces: FakeWorkspaces) -> list[tuple[Any, FakeWorkspaces]]:

@@ -84,6 +84,12 @@ class SecretsBench:
         request = pb.ResolveConnectionsRequest(workspace_id=workspace_id, references=references, runtime_id=runtime_id)
         return await self.stub.ResolveConnections(request, metadata=self.installation.as_service("compiler", "secrets", "agent"))
 
+    async def least(self, runtime: FakeRuntime) -> int:
+        """The floor of the runtime's trust state, as auth asks for it."""
+        request = pb.GetLeastBundleVersionRequest(workspace_id=runtime.workspace_id, runtime_id=runtime.runtime_id)
+        answer = await self.stub.GetLeastBundleVersion(request, metadata=self.installation.as_service("auth", "secrets", "owner"))
+        return answer.bundle_version
+
     def challenge(self, runtime: FakeRuntime, user: str = "owner", **fields: Any) -> tuple[bytes, Challenge]:
         values: dict[str, Any] = {
             "nonce": os.urandom(32),

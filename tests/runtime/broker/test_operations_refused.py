@@ -360,14 +360,35 @@ async def test_an_expired_bundle_is_wiped_though_nobody_asks(seat, take_seat, pl
     assert not (seat.runtime.home / "var" / "broker" / "bundle").exists()
 
 
-async def test_a_revoked_connection_on_a_stale_runtime(seat, plane: ControlPlane) -> None:
+async def test_a_revoked_connection_on_a_stale_runtime(seat, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     """The platform raised the least bundle version; a client withholds the bundle that says so."""
+    monkeypatch.setattr("spin_runtime.broker.operations.BUNDLE_PATIENCE_S", 0.01)
     run = await seat.run(use(CONNECTION, "echo.say"))
     await seat.runtime.broker.accept_trust([], plane.trust_state(min_bundle_version=2))
     failed(await asked(run.socket_path, run.ticket, "echo.say"), reasons_pb2.ERROR_REASON_BUNDLE_STALE)
     answer = await seat.open(seat.sealed(seat.grant(connections=[use(CONNECTION, "echo.say")])))
     assert isinstance(answer, Rejected)
     assert answer.reason == reasons_pb2.ERROR_REASON_BUNDLE_STALE
+
+
+async def test_a_use_waits_for_the_bundle_that_follows_a_trust_state(seat, plane: ControlPlane) -> None:
+    run = await seat.run(use(CONNECTION, "echo.say"))
+    await seat.runtime.broker.accept_trust([], plane.trust_state(min_bundle_version=2))
+    asking = asyncio.create_task(asked(run.socket_path, run.ticket, "echo.say"))
+    done, _ = await asyncio.wait([asking], timeout=0.2)
+    assert not done
+    await give(seat, 3, entry())
+    assert (await asking)[-1].WhichOneof("body") == "end"
+
+
+async def test_a_use_that_waited_gets_nothing_from_a_bundle_that_forgot_the_connection(seat, plane: ControlPlane) -> None:
+    run = await seat.run(use(CONNECTION, "echo.say"))
+    await seat.runtime.broker.accept_trust([], plane.trust_state(min_bundle_version=2))
+    asking = asyncio.create_task(asked(run.socket_path, run.ticket, "echo.say"))
+    done, _ = await asyncio.wait([asking], timeout=0.2)
+    assert not done
+    await give(seat, 3, tombstones=[CONNECTION])
+    failed(await asking, reasons_pb2.ERROR_REASON_CONNECTION_UNUSABLE)
 
 
 async def test_a_tombstone_wins(seat) -> None:

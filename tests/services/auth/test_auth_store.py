@@ -251,9 +251,17 @@ async def test_no_seq_for_another_enrolment_or_workspace(database: Database) -> 
 
 async def test_trust_versions_rise(database: Database) -> None:
     runtimes, row = Runtimes(database), await runtime(database)
-    versions = await asyncio.gather(*(runtimes.next_trust_version(WORKSPACE, row.runtime_id) for _ in range(10)))
-    assert sorted(version for version in versions if version) == list(range(1, 11))
-    assert await runtimes.next_trust_version(WORKSPACE, "absent") is None
+    found = await asyncio.gather(*(runtimes.next_trust(WORKSPACE, row.runtime_id, 0) for _ in range(10)))
+    assert sorted(following.version for following in found if following) == list(range(1, 11))
+    assert await runtimes.next_trust(WORKSPACE, "absent", 0) is None
+
+
+async def test_the_least_bundle_version_never_falls_from_one_trust_state_to_the_next(database: Database) -> None:
+    runtimes, row = Runtimes(database), await runtime(database)
+    asked = [3, 0, 7, 5, 2**40, 1, 7, 0]
+    found = await asyncio.gather(*(runtimes.next_trust(WORKSPACE, row.runtime_id, least) for least in asked))
+    by_version = [following.min_bundle_version for following in sorted((one for one in found if one), key=lambda one: one.version)]
+    assert by_version == sorted(by_version) and by_version[-1] == 2**40
 
 
 async def test_a_pairing_is_taken_once(database: Database) -> None:

@@ -68,7 +68,7 @@ class Standing:
     async def mend(self, reason: str) -> None:
         """Renews what the refusal names; returns when a program may be sent again."""
         if reason == "TRUST_EXPIRED":
-            await self._send(await self._socket.fresh_trust())
+            await self._renew_trust()
         elif reason == "BUNDLE_STALE":
             await self._sync_credentials(await self.attachment())
         elif reason in ("HELLO_STALE", "LOG_UNPROVEN"):
@@ -84,7 +84,7 @@ class Standing:
             await asyncio.sleep(max(left_ms / 1000, 60.0))
             if self._expires_at_ms - _RENEW_BEFORE_MS <= now_ms():
                 try:
-                    await self._send(await self._socket.fresh_trust())
+                    await self._renew_trust()
                 except (SpinError, ConnectionLost) as error:
                     log.warning("the runtime's trust could not be renewed, trying again in a minute: %s", error)
 
@@ -92,6 +92,11 @@ class Standing:
         if self._synced is not None:
             self._synced.cancel()
             await asyncio.gather(self._synced, return_exceptions=True)
+
+    async def _renew_trust(self) -> None:
+        """The credentials go first: a trust state may refuse those that the runtime has."""
+        await self._sync_credentials(await self.attachment())
+        await self._send(await self._socket.fresh_trust())
 
     async def _sync_credentials(self, attachment: Attachment) -> None:
         """Without them, cells that use connections are refused with a reason of their own; so nothing is raised here."""

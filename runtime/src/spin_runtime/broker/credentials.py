@@ -5,8 +5,10 @@
 - A tombstone wins over an entry.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from spin_cells.api import Credential
@@ -30,6 +32,7 @@ class Credentials:
         self._folder, self._states = folder, states
         self._bundle: run_pb2.CredentialBundle | None = None
         self._by_id: dict[bytes, Credential] = {}
+        self._renewed = asyncio.Event()
 
     def load(self, now_ms: int) -> None:
         """Takes up the bundle on disk. Raises DiskError."""
@@ -53,6 +56,8 @@ class Credentials:
         # The bundle first: with a crash in between, `load` brings the numbers up to it.
         self._folder.write(FILE, data)
         self._states.change(bundle_version=bundle.bundle_version, bundle_digest=verified.digest)
+        self._renewed.set()
+        self._renewed = asyncio.Event()
         log.info("bundle_accepted", bundle_version=bundle.bundle_version, connections=len(self._by_id))
         return BundleStored(bundle.bundle_version, bundle.expires_at_ms)
 
@@ -73,6 +78,11 @@ class Credentials:
                 connection=connection_id.hex(),
             )
         return credential
+
+    async def renewed(self, within_s: float) -> None:
+        """Returns when the next bundle was accepted, or after a while."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._renewed.wait(), within_s)
 
     def expire(self, now_ms: int) -> None:
         if self._bundle is not None and now_ms >= self._bundle.expires_at_ms:

@@ -333,12 +333,12 @@ class LocalBroker:
 
     async def _use(self, kernel_epoch: int, request: broker_pb2.UseRequest) -> AsyncIterator[broker_pb2.UseReply]:
         ticket = self._tickets.present(request.ticket, kernel_epoch)
-        if ticket is None or self._trust is None:
+        if ticket is None:
             log.warning("ticket_refused", kernel_epoch=kernel_epoch, operation=request.operation[:80])
             yield failure(reasons_pb2.ERROR_REASON_OPERATION_DENIED, "This run is over, or was never started: run the cell again.")
             return
         with ticket.using(asyncio.current_task()):
-            async for reply in self._operations.perform(ticket, request, self._trust):
+            async for reply in self._operations.perform(ticket, request, self._paired):
                 yield reply
 
     def _keep_up(self) -> None:

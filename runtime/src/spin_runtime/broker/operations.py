@@ -30,6 +30,7 @@ RUNTIME_ENV = "runtime_env.get"
 RESERVED = "SPIN_"
 OPERATION = re.compile(r"([a-z][a-z0-9_]*)\.[a-z][a-z0-9_.]*")
 CHUNK = 1 << 20
+BUNDLE_PATIENCE_S = 5.0
 
 Processors = Callable[[str], Processor | None]
 
@@ -106,10 +107,10 @@ class Operations:
         self._credentials, self._clock, self._processors = credentials, clock, processors
         self._environment = {name: value for name, value in environment.items() if not name.upper().startswith(RESERVED)}
 
-    async def perform(self, ticket: Ticket, request: broker_pb2.UseRequest, trust: Trust) -> AsyncIterator[broker_pb2.UseReply]:
+    async def perform(self, ticket: Ticket, request: broker_pb2.UseRequest, trust: Callable[[], Trust]) -> AsyncIterator[broker_pb2.UseReply]:
         """Replies to one request; the last one is an end or a failure. Closing the iteration stops the operation."""
         try:
-            order = authorise(ticket, request, self._credentials, trust, self._clock())
+            order = await self._authorised(ticket, request, trust)
             processor = self._processor(order)
         except Denial as denial:
             ticket.count(request.connection_id, request.operation, denied=True)
@@ -133,6 +134,16 @@ class Operations:
         except Exception as error:  # a processor is a third party's code: whatever it raises must not reach the kernel
             log.error("processor_failed", operation=order.operation, error=type(error).__name__)
             yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, f"The connection {order.credential.name!r} failed: {type(error).__name__}")
+
+    async def _authorised(self, ticket: Ticket, request: broker_pb2.UseRequest, trust: Callable[[], Trust]) -> Order:
+        """Raises Denial. Where only newer credentials are wanting it waits a little: whoever brings a trust state brings them right after it."""
+        try:
+            return authorise(ticket, request, self._credentials, trust(), self._clock())
+        except Denial as denial:
+            if denial.reason != reasons_pb2.ERROR_REASON_BUNDLE_STALE or not self._credentials.version(self._clock()):
+                raise
+        await self._credentials.renewed(BUNDLE_PATIENCE_S)
+        return authorise(ticket, request, self._credentials, trust(), self._clock())
 
     def _processor(self, order: Order) -> Processor | None:
         if order.credential is None:

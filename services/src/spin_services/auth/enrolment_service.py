@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+
 from spin_services.auth.documents import Documents
 from spin_services.auth.enrolment import Enrolment, fingerprint
 from spin_services.auth.places import Places
@@ -19,8 +21,13 @@ from spinapis.auth.v1 import trust_pb2 as pb
 from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceServicer
 from spinapis.envelope.v1.enrol_pb2 import EnrolGrant, RuntimeConfirmation
 from spinapis.envelope.v1.trust_pb2 import RuntimeStatus, TrustState
+from spinapis.secrets.v1.secrets_pb2 import GetLeastBundleVersionRequest
+from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub
 
 TRUST_LIFE_MS = 24 * 3600 * 1000
+SECRETS_PATIENCE_S = 2.0
+
+log = structlog.get_logger("spin.auth")
 
 
 class EnrolmentService(EnrolmentServiceServicer):
@@ -40,6 +47,7 @@ class EnrolmentService(EnrolmentServiceServicer):
         self._documents = documents
         self._keys = keys
         self._log = peers.stub(LogServiceStub)
+        self._connections = peers.stub(ConnectionServiceStub)
         self._clock = clock
 
     async def RegisterPairing(self, request: pb.RegisterPairingRequest, context: Any) -> pb.RegisterPairingResponse:
@@ -81,8 +89,8 @@ class EnrolmentService(EnrolmentServiceServicer):
     async def GetTrustState(self, request: pb.GetTrustStateRequest, context: Any) -> pb.GetTrustStateResponse:
         row = await self._places.runtime(request.workspace_id, request.runtime_id)
         grant, checkpoint = self._documents.ours(row.enrol_grant, EnrolGrant).message, await self._checkpoint(request, row.workspace_id)
-        version = await self._runtimes.next_trust_version(row.workspace_id, row.runtime_id)
-        if version is None:
+        following = await self._runtimes.next_trust(row.workspace_id, row.runtime_id, await self._least_bundle(row.workspace_id, row.runtime_id))
+        if following is None:
             raise not_found("runtime", request.runtime_id)
         # Read again: what the state says must not be older than its version.
         row = await self._places.runtime(request.workspace_id, request.runtime_id)
@@ -90,16 +98,26 @@ class EnrolmentService(EnrolmentServiceServicer):
         state = TrustState(
             workspace_id=grant.workspace_id,
             runtime_id=grant.runtime_id,
-            version=version,
+            version=following.version,
             issued_at_ms=now,
             expires_at_ms=now + TRUST_LIFE_MS,
             root_version=self._keys.root().version,
             revoked_key_ids=sorted(self._keys.revoked_key_ids()),
             runtime_status=RuntimeStatus.ValueType(row.status),
             min_suite=grant.suite,
+            min_bundle_version=following.min_bundle_version,
             checkpoint=checkpoint,
         )
         return pb.GetTrustStateResponse(trust_state=self._documents.sign(state))
+
+    async def _least_bundle(self, home: str, runtime_id: str) -> int:
+        """Nothing new while secrets does not answer: a runtime that cannot be trusted anew would stop, and what is kept holds on."""
+        try:
+            request = GetLeastBundleVersionRequest(workspace_id=home, runtime_id=runtime_id)
+            return (await self._connections.GetLeastBundleVersion(request, timeout=SECRETS_PATIENCE_S)).bundle_version
+        except ServiceError as error:
+            log.warning("least_bundle_unknown", runtime_id=runtime_id, reason=ErrorReason.Name(error.reason))
+            return 0
 
     async def _checkpoint(self, request: pb.GetTrustStateRequest, home: str) -> bytes:
         """The newest note of the log that holds the runtime's receipts, asked for in the caller's own workspace; empty before the first."""

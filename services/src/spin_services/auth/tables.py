@@ -139,6 +139,8 @@ class RuntimeRow(Table, table=True):
     grant_digest: str
     confirmation: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
     trust_version: int = _time()
+    # The highest that a trust state of the runtime ever said.
+    min_bundle_version: int = _time()
     enrolled_at_ms: int = _time()
 
 

@@ -1,6 +1,8 @@
 """Keeps what was issued to runtimes, and for which workspaces. docs/protocol.md, section 6.
 
 - A runtime is named by its home and its id: nobody who enrols a runtime elsewhere under the same id gets near this one's bundles.
+- Bundles of a runtime are issued one after another, and its least version is told between two of them: a bundle that is issued after a revocation was
+  taken into account holds nothing of what was revoked.
 - A workspace that synchronises with a runtime is one of its sharers for as long as a bundle lives.
 """
 
@@ -10,11 +12,13 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from spin_services.database import Database
-from spin_services.secrets.domain import holds_all, next_version
-from spin_services.secrets.tables import BundleRow, IssueRow, SharerRow
+from spin_services.secrets.changes import insert_if_absent
+from spin_services.secrets.domain import Issued, holds_all, least_version, next_version
+from spin_services.secrets.tables import BundleRow, IssueRow, SharerRow, StateRow
 
 # A session's connections change seldom, so its bundle is among the newest; with an older one the runtime is asked to synchronise.
 LOOKED_AT = 50
@@ -51,9 +55,8 @@ class BundleStore:
 
     async def needed(self, homes: Sequence[str], runtime_id: str, counts: Mapping[str, int], now_ms: int) -> int:
         """The lowest version of the runtime's bundles that holds the counts; what is not issued yet, when the newest does not."""
-        mine = (col(BundleRow.runtime_id) == runtime_id, col(BundleRow.home).in_(homes), col(BundleRow.expires_at_ms) > now_ms)
         async with self._database.reading() as session:
-            bundles = (await session.scalars(select(BundleRow).where(*mine).order_by(col(BundleRow.version).desc()).limit(LOOKED_AT))).all()
+            bundles = await _living(session, homes, runtime_id, now_ms)
             issued = await session.get(IssueRow, runtime_id)
         lowest = (issued.last_version if issued is not None else 0) + 1
         for bundle in bundles:
@@ -62,15 +65,37 @@ class BundleStore:
             lowest = bundle.version
         return lowest
 
-    async def issue(self, runtime_id: str, held: int, sign: Callable[[Issue], Awaitable[BundleRow]]) -> None:
-        """Number a bundle and keep its digest; `sign` makes it inside the transaction."""
+    async def least(self, home: str, runtime_id: str, now_ms: int) -> int:
+        """From which version on no bundle of the runtime holds what was revoked since."""
         async with self._database.session() as session:
-            dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-            await session.execute(dialect.insert(IssueRow).values(runtime_id=runtime_id, last_version=0).on_conflict_do_nothing())
-            row = (await session.scalars(select(IssueRow).where(col(IssueRow.runtime_id) == runtime_id).with_for_update())).one()
+            issued = await _locked(session, runtime_id)
+            bundles = [_issued(row) for row in await _living(session, [home], runtime_id, now_ms)]
+            places = {place for bundle in bundles for place in bundle.workspaces}
+            states = await session.scalars(select(StateRow).where(col(StateRow.workspace_id).in_(places)))
+            return least_version(issued.last_version, bundles, {state.workspace_id: state.revocations for state in states})
+
+    async def issue(self, runtime_id: str, held: int, sign: Callable[[Issue, AsyncSession], Awaitable[BundleRow]]) -> None:
+        """Number a bundle and keep its digest; `sign` reads what it holds and makes it inside the transaction."""
+        async with self._database.session() as session:
+            row = await _locked(session, runtime_id)
             version = next_version(row.last_version, held)
             before = await session.get(BundleRow, (runtime_id, held))
             row.last_version = version
             session.add(row)
-            session.add(await sign(Issue(version, before.digest if before is not None else b"")))
+            session.add(await sign(Issue(version, before.digest if before is not None else b""), session))
             await session.commit()
+
+
+async def _locked(session: AsyncSession, runtime_id: str) -> IssueRow:
+    await session.execute(insert_if_absent(session, IssueRow, {"runtime_id": runtime_id, "last_version": 0}))
+    return (await session.scalars(select(IssueRow).where(col(IssueRow.runtime_id) == runtime_id).with_for_update())).one()
+
+
+async def _living(session: AsyncSession, homes: Sequence[str], runtime_id: str, now_ms: int) -> Sequence[BundleRow]:
+    """The newest bundles that have not expired, newest first."""
+    mine = (col(BundleRow.runtime_id) == runtime_id, col(BundleRow.home).in_(homes), col(BundleRow.expires_at_ms) > now_ms)
+    return (await session.scalars(select(BundleRow).where(*mine).order_by(col(BundleRow.version).desc()).limit(LOOKED_AT))).all()
+
+
+def _issued(row: BundleRow) -> Issued:
+    return Issued(row.version, tuple(orjson.loads(row.holds)), orjson.loads(row.revocations))

@@ -16,6 +16,11 @@ async def count_change(session: AsyncSession, workspace_id: str) -> None:
     await session.execute(update(StateRow).where(col(StateRow.workspace_id) == workspace_id).values(changes=StateRow.changes + 1))
 
 
+async def count_revocation(session: AsyncSession, workspace_id: str) -> None:
+    """After `count_change`: from now on bundles that hold the workspace's connections as they were are refused."""
+    await session.execute(update(StateRow).where(col(StateRow.workspace_id) == workspace_id).values(revocations=StateRow.revocations + 1))
+
+
 def insert_if_absent(session: AsyncSession, row: Any, values: dict[str, Any]) -> Any:
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     return dialect.insert(row).values(**values).on_conflict_do_nothing()

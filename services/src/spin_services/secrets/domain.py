@@ -3,6 +3,7 @@
 - A credential goes in and never comes out again but sealed: its fields' names are public, its values have no repr.
 - A change of any connection raises its workspace's count. Bundles are numbered as they are issued, and each is remembered with the counts that it
   was made at: a runtime that holds a bundle of the present counts holds the connections as they are.
+- A change that takes something away raises the count of revocations too. No runtime goes on with a bundle that was made before it.
 """
 
 import re
@@ -164,6 +165,37 @@ def nearest(references: Sequence[str], usable: Sequence[Connection], chain: Sequ
 def holds_all(held: Mapping[str, int], counts: Mapping[str, int]) -> bool:
     """Whether a bundle that was made at some counts of changes holds the connections as they are at others."""
     return all(held.get(workspace_id, 0) >= count for workspace_id, count in counts.items())
+
+
+def revokes(before: Connection, after: Connection, *, new_credential: bool) -> bool:
+    """Whether a change takes something away from who holds the connection as it was.
+
+    A configuration says where a connection leads, and so does a list of hosts where there was none.
+    """
+    hosts, allowed = set(before.allowed_hosts), set(after.allowed_hosts)
+    fewer_hosts = bool(hosts - allowed) or (not hosts and bool(allowed))
+    fewer_operations = bool(set(before.allowed_operations) - set(after.allowed_operations))
+    more_guarded = bool(set(after.approval_operations) - set(before.approval_operations))
+    return new_credential or fewer_hosts or fewer_operations or more_guarded or before.config_json != after.config_json
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A bundle that a runtime may hold: whose connections are in it, and their counts of revocations when it was made."""
+
+    version: int
+    workspaces: tuple[str, ...]
+    revocations: Mapping[str, int]
+
+
+def least_version(last: int, newest_first: Iterable[Issued], revocations: Mapping[str, int]) -> int:
+    """From which version on no bundle holds what was revoked since; one that was not issued yet, when the newest does."""
+    least = last + 1 if last else 0
+    for bundle in newest_first:
+        if any(bundle.revocations.get(place, 0) < revocations.get(place, 0) for place in bundle.workspaces):
+            break
+        least = bundle.version
+    return least
 
 
 def next_version(last: int, held: int) -> int:

@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from spin_services.database import Database
 from spin_services.keys import KeysUnusable
-from spin_services.secrets.changes import count_change, erase_credentials, insert_if_absent
+from spin_services.secrets.changes import count_change, count_revocation, erase_credentials, insert_if_absent
 from spin_services.secrets.keyring import Keyring
 from spin_services.secrets.records import WorkspaceKey
 from spin_services.secrets.tables import ConnectionRow, CreationRow, CredentialRow, KeyStateRow, TombstoneRow, WorkspaceKeyRow
@@ -134,6 +134,7 @@ class KeyVersions:
             if used and not erase:
                 raise StillUsed(used)
             if used:
+                await count_revocation(session, workspace_id)
                 await erase_credentials(session, workspace_id, version, self._clock())
             if successor is not None:
                 session.add(successor)
@@ -147,6 +148,7 @@ class KeyVersions:
         """All keys, credentials and connections of a workspace; runtimes forget them at their next synchronisation."""
         async with self._database.session() as session:
             await count_change(session, workspace_id)
+            await count_revocation(session, workspace_id)
             rows = (await session.scalars(select(WorkspaceKeyRow).where(col(WorkspaceKeyRow.workspace_id) == workspace_id))).all()
             ids = (await session.scalars(select(col(ConnectionRow.id)).where(col(ConnectionRow.workspace_id) == workspace_id))).all()
             session.add_all(TombstoneRow(connection_id=gone, workspace_id=workspace_id, deleted_at_ms=self._clock()) for gone in ids)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from spin_envelope.errors import Refused
 from spin_services.database import pages
@@ -25,7 +26,7 @@ from spin_services.secrets.kinds import Kinds
 from spin_services.secrets.people import People
 from spin_services.secrets.places import Places
 from spin_services.secrets.settings import Settings
-from spin_services.secrets.store import BeforeCommit, ConnectionStore, ConnectionUnknown, Creation, EtagMismatch, KeyReused, NameTaken, Usable
+from spin_services.secrets.store import BeforeCommit, ConnectionStore, ConnectionUnknown, Creation, EtagMismatch, KeyReused, NameTaken
 from spin_services.secrets.tables import BundleRow
 from spinapis.auth.v1.members_pb2_grpc import AccessServiceStub
 from spinapis.auth.v1.trust_pb2 import GetRuntimeTrustRequest
@@ -155,7 +156,7 @@ class ConnectionService(ConnectionServiceServicer):
         if len(request.references) > MAX_REFERENCES:
             raise invalid("references", f"At most {MAX_REFERENCES} references.")
         chain = await self._places.line(request.workspace_id)
-        usable = await self._store.usable(chain, with_credentials=False)
+        usable = await self._store.usable(chain)
         resolved, people = [], People(self._access, request.workspace_id)
         for reference, found in zip(request.references, nearest(request.references, usable.connections, chain), strict=True):
             if found is None or not await people.may_use(found):
@@ -174,15 +175,23 @@ class ConnectionService(ConnectionServiceServicer):
         hello = verify_hello(root, runtime, request.hello, request.challenge, session_id=None, user_id=user_id, now_ms=now_ms, revoked=revoked)
         home = runtime.workspace_id.hex()
         line, sharing = await self._places.sharing(request.workspace_id, home, runtime_id, now_ms)
-        usable = await self._store.usable(sharing, with_credentials=True)
         held = hello.hello.bundle_version
-        wanted = {place: count for place, count in usable.counts.items() if place in line}
+        wanted = (await self._store.usable(line)).counts
         if await self._is_current(home, runtime_id, held, wanted, now_ms):
             return pb.SyncCredentialsResponse(bundle_version=held)
-        return await self._issued(request.workspace_id, runtime, hello, usable, now_ms)
+        return await self._issued(request.workspace_id, runtime, hello, sharing, now_ms)
+
+    async def GetLeastBundleVersion(self, request: pb.GetLeastBundleVersionRequest, context: Any) -> pb.GetLeastBundleVersionResponse:
+        home, runtime_id = wire.check_id("workspace_id", request.workspace_id), wire.check_id("runtime_id", request.runtime_id)
+        return pb.GetLeastBundleVersionResponse(bundle_version=await self._bundles.least(home, runtime_id, self._clock()))
 
     async def _is_current(self, home: str, runtime_id: str, held: int, wanted: Mapping[str, int], now_ms: int) -> bool:
-        """Whether the asking workspace needs no bundle: the runtime holds its connections for a good while yet, or there never was one."""
+        """Whether the asking workspace needs no bundle: the runtime holds its connections for a good while yet, or there never was one.
+
+        A bundle that is refused because of another workspace's connection is replaced all the same.
+        """
+        if held < await self._bundles.least(home, runtime_id, now_ms):
+            return False
         if not wanted:
             return True
         bundle = await self._bundles.held(home, runtime_id, held)
@@ -190,12 +199,13 @@ class ConnectionService(ConnectionServiceServicer):
         return bundle is not None and lasts and holds_all(orjson.loads(bundle.holds), wanted)
 
     async def _issued(
-        self, workspace_id: str, runtime: VerifiedRuntime, hello: VerifiedHello, usable: Usable, now_ms: int
+        self, workspace_id: str, runtime: VerifiedRuntime, hello: VerifiedHello, sharing: Sequence[str], now_ms: int
     ) -> pb.SyncCredentialsResponse:
         key, life_ms, answer = self._keys.role_key(Role.ROLE_SECRETS), self._settings.bundle_life_ms, pb.SyncCredentialsResponse()
         runtime_id = runtime.runtime_id.hex()
 
-        async def make(issue: Issue) -> BundleRow:
+        async def make(issue: Issue, session: AsyncSession) -> BundleRow:
+            usable = await self._store.usable_within(session, sharing)
             try:
                 answer.sealed, digest = sealed_bundle(runtime, hello, usable, issue, key, now_ms, life_ms)
             except Refused:
@@ -209,6 +219,7 @@ class ConnectionService(ConnectionServiceServicer):
                 expires_at_ms=now_ms + life_ms,
                 home=runtime.workspace_id.hex(),
                 holds=orjson.dumps(usable.counts).decode(),
+                revocations=orjson.dumps(usable.revocations).decode(),
             )
 
         await self._bundles.issue(runtime_id, hello.hello.bundle_version, make)

@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from spin_services.database import Database
-from spin_services.secrets.changes import count_change
+from spin_services.secrets.changes import count_change, count_revocation
 from spin_services.secrets.credentials import Credentials, keys_of
-from spin_services.secrets.domain import Changes, Connection, NewConnection
+from spin_services.secrets.domain import Changes, Connection, NewConnection, revokes
 from spin_services.secrets.grants import Grant
 from spin_services.secrets.records import WorkspaceKey
 from spin_services.secrets.tables import ConnectionRow, CreationRow, CredentialRow, StateRow, TombstoneRow
@@ -59,6 +59,8 @@ class Usable:
 
     # How often the connections of each workspace changed; workspaces that never had one are left out.
     counts: dict[str, int]
+    # How often something of theirs was revoked.
+    revocations: dict[str, int]
     connections: Sequence[Connection]
     tombstones: Sequence[str]
     credentials: dict[str, bytes] = field(repr=False)
@@ -108,6 +110,7 @@ class ConnectionStore:
                 row = await _row(session, workspace_id, connection_id, etag)
                 if changes.name not in (None, row.name) and (taken := await _taken(session, workspace_id, [changes.name])):
                     raise NameTaken(taken)
+                before = _connection(row)
                 _change(row, changes)
                 row.version += 1
                 row.updated_at_ms = now_ms
@@ -116,6 +119,8 @@ class ConnectionStore:
                     await self._credentials.put(session, workspace_id, under, [(row, changes.credential)])
                 await _settle_default(session, row)
                 connection = _connection(row)
+                if revokes(before, connection, new_credential=changes.credential is not None):
+                    await count_revocation(session, workspace_id)
                 await before_commit([connection])
                 await session.commit()
                 return connection
@@ -128,6 +133,7 @@ class ConnectionStore:
         """Raises ConnectionUnknown, EtagMismatch."""
         async with self._database.session() as session:
             await count_change(session, workspace_id)
+            await count_revocation(session, workspace_id)
             row = await _row(session, workspace_id, connection_id, etag)
             connection = _connection(row)
             await session.execute(delete(CredentialRow).where(col(CredentialRow.connection_id) == connection_id))
@@ -163,19 +169,29 @@ class ConnectionStore:
             rows = await session.scalars(query.order_by(ConnectionRow.name, ConnectionRow.id).limit(limit))
             return [_connection(row) for row in rows]
 
-    async def usable(self, chain: Sequence[str], *, with_credentials: bool) -> Usable:
-        """All that these workspaces share, as of one moment. Raises KeysUnusable."""
+    async def usable(self, chain: Sequence[str]) -> Usable:
+        """All that these workspaces share, without the credentials."""
         async with self._database.reading() as session:
-            states = (await session.scalars(select(StateRow).where(col(StateRow.workspace_id).in_(chain)))).all()
-            rows = (await session.scalars(select(ConnectionRow).where(col(ConnectionRow.workspace_id).in_(chain)).order_by(ConnectionRow.id))).all()
-            gone = (await session.scalars(select(col(TombstoneRow.connection_id)).where(col(TombstoneRow.workspace_id).in_(chain)))).all()
-            wanted = [row.id for row in rows] if with_credentials else []
-            records = (await session.scalars(select(CredentialRow).where(col(CredentialRow.connection_id).in_(wanted)))).all()
-            keys = await keys_of(session, chain)
+            return await self._usable(session, chain, with_credentials=False)
+
+    async def usable_within(self, session: AsyncSession, chain: Sequence[str]) -> Usable:
+        """The same with the credentials, as the transaction sees it. Raises KeysUnusable."""
+        return await self._usable(session, chain, with_credentials=True)
+
+    async def _usable(self, session: AsyncSession, chain: Sequence[str], *, with_credentials: bool) -> Usable:
+        # The counts first: what changes meanwhile makes the bundle count as older than it is, never as newer.
+        states = (await session.scalars(select(StateRow).where(col(StateRow.workspace_id).in_(chain)))).all()
+        rows = (await session.scalars(select(ConnectionRow).where(col(ConnectionRow.workspace_id).in_(chain)).order_by(ConnectionRow.id))).all()
+        gone = (await session.scalars(select(col(TombstoneRow.connection_id)).where(col(TombstoneRow.workspace_id).in_(chain)))).all()
+        wanted = [row.id for row in rows] if with_credentials else []
+        records = (await session.scalars(select(CredentialRow).where(col(CredentialRow.connection_id).in_(wanted)))).all()
+        keys = await keys_of(session, chain)
         connections = [_connection(row) for row in rows]
         workspaces = {row.id: row.workspace_id for row in rows}
         credentials = await self._credentials.open(workspaces, records, keys)
-        return Usable({state.workspace_id: state.changes for state in states}, connections, sorted(gone), credentials)
+        counts = {state.workspace_id: state.changes for state in states}
+        revocations = {state.workspace_id: state.revocations for state in states}
+        return Usable(counts, revocations, connections, sorted(gone), credentials)
 
 
 async def _row(session: AsyncSession, workspace_id: str, connection_id: str, etag: str) -> ConnectionRow:

@@ -97,6 +97,8 @@ class StateRow(SecretsRow, table=True):
 
     workspace_id: str = Field(primary_key=True, max_length=32)
     changes: int = Field(sa_type=BigInteger)
+    # Those changes after which nobody may go on with the connections as they were.
+    revocations: int = Field(default=0, sa_type=BigInteger)
 
 
 class IssueRow(SecretsRow, table=True):
@@ -119,6 +121,8 @@ class BundleRow(SecretsRow, table=True):
     home: str = Field(max_length=32)
     # JSON object: each workspace whose connections it held, with the workspace's count of changes at that time.
     holds: str
+    # The same of their counts of revocations.
+    revocations: str
 
 
 class SharerRow(SecretsRow, table=True):

@@ -6,8 +6,9 @@ still confirmed with the grant that was verified, so that no check and no number
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import case, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -29,6 +30,14 @@ _ALLOCATE = text(
     RETURNING last_seq
     """
 )
+
+
+@dataclass(frozen=True, slots=True)
+class NextTrust:
+    """What rises from one trust state to the next, and never falls: the version always, the least bundle version when something was revoked."""
+
+    version: int
+    min_bundle_version: int
 
 
 class RuntimeChange:
@@ -97,17 +106,19 @@ class Runtimes:
         async with self._database.reading() as session:
             return list(await session.scalars(select(col(RuntimeRow.workspace_id)).where(col(RuntimeRow.runtime_id) == runtime_id)))
 
-    async def next_trust_version(self, workspace_id: str, runtime_id: str) -> int | None:
-        """Rises with every trust state; None for an unknown runtime."""
+    async def next_trust(self, workspace_id: str, runtime_id: str, least_bundle: int) -> NextTrust | None:
+        """None for an unknown runtime."""
+        kept = col(RuntimeRow.min_bundle_version)
         async with self._database.session() as session:
-            version = await session.scalar(
+            row = await session.execute(
                 update(RuntimeRow)
                 .where(col(RuntimeRow.workspace_id) == workspace_id, col(RuntimeRow.runtime_id) == runtime_id)
-                .values(trust_version=col(RuntimeRow.trust_version) + 1)
-                .returning(col(RuntimeRow.trust_version))
+                .values(trust_version=col(RuntimeRow.trust_version) + 1, min_bundle_version=case((kept < least_bundle, least_bundle), else_=kept))
+                .returning(col(RuntimeRow.trust_version), kept)
             )
+            found = row.one_or_none()
             await session.commit()
-            return version
+            return NextTrust(*found) if found is not None else None
 
     async def allocate_seq(self, workspace_id: str, runtime_id: str, grant_digest: str, boot_id: str, kernel_epoch: int, now_ms: int) -> int | None:
         """The next number of a kernel's runs, from 1; None when the runtime is not confirmed with this grant any more."""

@@ -342,6 +342,8 @@ export class LiveSession {
   async #refreshTrust(marginMs: number): Promise<void> {
     const expiresAtMs = this.#link.attachment?.attached.trustExpiresAtMs;
     if (expiresAtMs === undefined || Number(expiresAtMs) - Date.now() > marginMs) return;
+    // The credentials go first: a trust state may refuse those that the runtime has.
+    await this.#syncCredentials().catch(this.#complain);
     try {
       this.#link.send({ case: "trustDocuments", value: await this.#calls.trustDocuments(this.identity) });
     } catch (error) {

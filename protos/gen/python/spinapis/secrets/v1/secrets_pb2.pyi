@@ -777,6 +777,49 @@ class ResolveConnectionsResponse(_message.Message):
 Global___ResolveConnectionsResponse: _TypeAlias = ResolveConnectionsResponse  # noqa: Y015
 
 @_typing.final
+class GetLeastBundleVersionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_ID_FIELD_NUMBER: _builtins.int
+    RUNTIME_ID_FIELD_NUMBER: _builtins.int
+    workspace_id: _builtins.str
+    """The runtime's home, which auth knows from the EnrolGrant."""
+    runtime_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        workspace_id: _builtins.str = ...,
+        runtime_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["runtime_id", b"runtime_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLeastBundleVersionRequest: _TypeAlias = GetLeastBundleVersionRequest  # noqa: Y015
+
+@_typing.final
+class GetLeastBundleVersionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
+    bundle_version: _builtins.int
+    """One more than the newest where none will do; 0 where none was ever issued."""
+    def __init__(
+        self,
+        *,
+        bundle_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLeastBundleVersionResponse: _TypeAlias = GetLeastBundleVersionResponse  # noqa: Y015
+
+@_typing.final
 class SyncCredentialsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -74,6 +74,11 @@ class ConnectionServiceStub:
                 request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsRequest.SerializeToString,
                 response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsResponse.FromString,
                 _registered_method=True)
+        self.GetLeastBundleVersion = channel.unary_unary(
+                '/spinapis.secrets.v1.ConnectionService/GetLeastBundleVersion',
+                request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.GetLeastBundleVersionRequest.SerializeToString,
+                response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.GetLeastBundleVersionResponse.FromString,
+                _registered_method=True)
         self.SyncCredentials = channel.unary_unary(
                 '/spinapis.secrets.v1.ConnectionService/SyncCredentials',
                 request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.SyncCredentialsRequest.SerializeToString,
@@ -138,6 +143,13 @@ class ConnectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLeastBundleVersion(self, request, context):
+        """From which of a runtime's bundles on none holds what was revoked since: the floor of its trust state. For auth.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SyncCredentials(self, request, context):
         """The credentials that the runtime may hold, sealed to the boot key of the Hello: those of its home, and of the workspaces below that
         use it. The caller can carry it and not open it.
@@ -188,6 +200,11 @@ def add_ConnectionServiceServicer_to_server(servicer, server):
                     servicer.ResolveConnections,
                     request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsRequest.FromString,
                     response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsResponse.SerializeToString,
+            ),
+            'GetLeastBundleVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLeastBundleVersion,
+                    request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.GetLeastBundleVersionRequest.FromString,
+                    response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.GetLeastBundleVersionResponse.SerializeToString,
             ),
             'SyncCredentials': grpc.unary_unary_rpc_method_handler(
                     servicer.SyncCredentials,
@@ -411,6 +428,33 @@ class ConnectionService:
             '/spinapis.secrets.v1.ConnectionService/ResolveConnections',
             spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsRequest.SerializeToString,
             spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLeastBundleVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.secrets.v1.ConnectionService/GetLeastBundleVersion',
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.GetLeastBundleVersionRequest.SerializeToString,
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.GetLeastBundleVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,8 @@ class ConnectionServiceStub:
     DeleteConnection: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.DeleteConnectionRequest, _secrets_pb2.DeleteConnectionResponse]
     ResolveConnections: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ResolveConnectionsRequest, _secrets_pb2.ResolveConnectionsResponse]
     """Which connections a compiler may name for the caller. For services."""
+    GetLeastBundleVersion: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.GetLeastBundleVersionRequest, _secrets_pb2.GetLeastBundleVersionResponse]
+    """From which of a runtime's bundles on none holds what was revoked since: the floor of its trust state. For auth."""
     SyncCredentials: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.SyncCredentialsRequest, _secrets_pb2.SyncCredentialsResponse]
     """The credentials that the runtime may hold, sealed to the boot key of the Hello: those of its home, and of the workspaces below that
     use it. The caller can carry it and not open it.
@@ -69,6 +71,8 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     DeleteConnection: _aio.UnaryUnaryMultiCallable[_secrets_pb2.DeleteConnectionRequest, _secrets_pb2.DeleteConnectionResponse]  # type: ignore[assignment]
     ResolveConnections: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ResolveConnectionsRequest, _secrets_pb2.ResolveConnectionsResponse]  # type: ignore[assignment]
     """Which connections a compiler may name for the caller. For services."""
+    GetLeastBundleVersion: _aio.UnaryUnaryMultiCallable[_secrets_pb2.GetLeastBundleVersionRequest, _secrets_pb2.GetLeastBundleVersionResponse]  # type: ignore[assignment]
+    """From which of a runtime's bundles on none holds what was revoked since: the floor of its trust state. For auth."""
     SyncCredentials: _aio.UnaryUnaryMultiCallable[_secrets_pb2.SyncCredentialsRequest, _secrets_pb2.SyncCredentialsResponse]  # type: ignore[assignment]
     """The credentials that the runtime may hold, sealed to the boot key of the Hello: those of its home, and of the workspaces below that
     use it. The caller can carry it and not open it.
@@ -137,6 +141,14 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_secrets_pb2.ResolveConnectionsResponse, _abc.Awaitable[_secrets_pb2.ResolveConnectionsResponse]]:
         """Which connections a compiler may name for the caller. For services."""
+
+    @_abc_1.abstractmethod
+    def GetLeastBundleVersion(
+        self,
+        request: _secrets_pb2.GetLeastBundleVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secrets_pb2.GetLeastBundleVersionResponse, _abc.Awaitable[_secrets_pb2.GetLeastBundleVersionResponse]]:
+        """From which of a runtime's bundles on none holds what was revoked since: the floor of its trust state. For auth."""
 
     @_abc_1.abstractmethod
     def SyncCredentials(

@@ -1,0 +1,131 @@
+"""A connection that was taken away, on a runtime that still holds its credential, in a cell that was admitted before."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from spin_client.sdk import Platform, RunState, RuntimeSession
+from spin_client.sdk.events import Output
+from spinapis.secrets.v1 import secrets_pb2
+from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from tests.fakes.hand_client import HandClient, new_session
+
+
+class Api:
+    """The system behind the connections. It counts uses, and lets whoever asks for /go wait."""
+
+    def __init__(self) -> None:
+        self.host = ""
+        self.uses = 0
+        self.waiting, self.go = asyncio.Event(), asyncio.Event()
+
+    async def used(self, request: web.Request) -> web.Response:
+        self.uses += 1
+        return web.json_response({})
+
+    async def wait(self, request: web.Request) -> web.Response:
+        self.waiting.set()
+        await self.go.wait()
+        return web.Response()
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    made = Api()
+    app = web.Application()
+    app.router.add_get("/data", made.used)
+    app.router.add_get("/go", made.wait)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.host = f"127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    made.go.set()
+    await runner.cleanup()
+
+
+async def connected(owner: Platform, workspace_id: str, api: Api, confidential: set[str]) -> secrets_pb2.Connection:
+    token = f"token-{secrets.token_hex(12)}"
+    confidential.add(token)
+    create = secrets_pb2.CreateConnectionRequest(
+        workspace_id=workspace_id,
+        name=f"api {secrets.token_hex(3)}",
+        kind="rest",
+        config_json=json.dumps({"base_url": f"http://{api.host}", "auth": "bearer"}),
+        credential_json=json.dumps({"token": token}),
+        allowed_hosts=[api.host],
+    )
+    return (await owner.connections.CreateConnection(create)).connection
+
+
+async def deleted(owner: Platform, connection: secrets_pb2.Connection) -> None:
+    request = secrets_pb2.DeleteConnectionRequest(workspace_id=connection.workspace_id, connection_id=connection.id, etag=connection.etag)
+    await owner.connections.DeleteConnection(request)
+
+
+def twice(api: Api) -> notebooks_pb2.Cell:
+    """Makes every later use of the kernel two, with a wait between them."""
+    source = f"""
+import urllib.request
+from spin_kernel import broker
+once = broker.use
+def twice(*asked):
+    once(*asked)
+    urllib.request.urlopen("http://{api.host}/go").read()
+    return once(*asked)
+broker.use = twice
+"""
+    return notebooks_pb2.Cell(id="twice", cell_type="python", source=source)
+
+
+def used(connection: secrets_pb2.Connection) -> notebooks_pb2.Cell:
+    return notebooks_pb2.Cell(id="used", cell_type="rest", fields_json=json.dumps({"connection": connection.name, "url": "/data"}))
+
+
+async def ran(session: RuntimeSession, cell: notebooks_pb2.Cell) -> tuple[bool, str]:
+    """Whether the cell ended well, and the outputs that it had."""
+    events = [event async for event in session.run(cell)]
+    final = [event for event in events if isinstance(event, RunState)][-1]
+    return final.ok, b"".join(event.body for event in events if isinstance(event, Output)).decode(errors="replace")
+
+
+async def test_a_deleted_connection_on_a_stale_runtime(
+    owner: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+) -> None:
+    """The client keeps the new bundle back; that the trust state is new is enough."""
+    gone, other = [await connected(owner, workspace.id, api, confidential) for _ in range(2)]
+    session = await new_session(owner, workspace.id)
+    async with await RuntimeSession.of(owner, session) as opened:
+        assert (await ran(opened, twice(api)))[0]
+        running = asyncio.create_task(ran(opened, used(gone)))
+        await asyncio.wait_for(api.waiting.wait(), 20)
+        await deleted(owner, gone)
+        async with await HandClient.attach(owner, session):
+            api.go.set()
+            well, said = await asyncio.wait_for(running, 20)
+        assert not well and "credentials are out of date" in said
+        assert api.uses == 1
+        # Whoever synchronises goes on with what is left.
+        assert (await ran(opened, used(other)))[0]
+        assert api.uses == 3
+
+
+async def test_a_cell_with_another_connection_goes_on_by_itself(
+    owner: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+) -> None:
+    gone, kept = [await connected(owner, workspace.id, api, confidential) for _ in range(2)]
+    session = await new_session(owner, workspace.id)
+    async with await RuntimeSession.of(owner, session) as opened:
+        assert (await ran(opened, twice(api)))[0]
+        running = asyncio.create_task(ran(opened, used(kept)))
+        await asyncio.wait_for(api.waiting.wait(), 20)
+        await deleted(owner, gone)
+        # Any other page that opens brings the new trust state, and the bundle after it.
+        async with await RuntimeSession.of(owner, session):
+            api.go.set()
+            assert (await asyncio.wait_for(running, 20))[0]
+        assert api.uses == 2
