@@ -371,24 +371,14 @@ async def test_a_revoked_connection_on_a_stale_runtime(seat, plane: ControlPlane
     assert answer.reason == reasons_pb2.ERROR_REASON_BUNDLE_STALE
 
 
-async def test_a_use_waits_for_the_bundle_that_follows_a_trust_state(seat, plane: ControlPlane) -> None:
+@pytest.mark.parametrize("forgotten", [[], [CONNECTION]])
+async def test_a_use_waits_for_the_bundle_that_follows_a_trust_state(seat, plane: ControlPlane, forgotten: list[bytes]) -> None:
     run = await seat.run(use(CONNECTION, "echo.say"))
     await seat.runtime.broker.accept_trust([], plane.trust_state(min_bundle_version=2))
     asking = asyncio.create_task(asked(run.socket_path, run.ticket, "echo.say"))
-    done, _ = await asyncio.wait([asking], timeout=0.2)
-    assert not done
-    await give(seat, 3, entry())
-    assert (await asking)[-1].WhichOneof("body") == "end"
-
-
-async def test_a_use_that_waited_gets_nothing_from_a_bundle_that_forgot_the_connection(seat, plane: ControlPlane) -> None:
-    run = await seat.run(use(CONNECTION, "echo.say"))
-    await seat.runtime.broker.accept_trust([], plane.trust_state(min_bundle_version=2))
-    asking = asyncio.create_task(asked(run.socket_path, run.ticket, "echo.say"))
-    done, _ = await asyncio.wait([asking], timeout=0.2)
-    assert not done
-    await give(seat, 3, tombstones=[CONNECTION])
-    failed(await asking, reasons_pb2.ERROR_REASON_CONNECTION_UNUSABLE)
+    assert not (await asyncio.wait([asking], timeout=0.2))[0]
+    await give(seat, 3, entry(), tombstones=forgotten)
+    assert (await asking)[-1].WhichOneof("body") == ("failure" if forgotten else "end")
 
 
 async def test_a_tombstone_wins(seat) -> None:

@@ -359,36 +359,6 @@ async def test_enrolments_outlive_the_keys_that_signed_them(auth: Any) -> None:
     assert verify(before.enrol_grant, EnrolGrant, first.keys(ROLE_AUTH)).digest == grant.digest
 
 
-async def test_a_trust_state_says_which_bundles_will_do_and_never_fewer_than_before(auth_on: Any) -> None:
-    owner = await auth_on.owner()
-    workspace = await auth_on.found(owner)
-    runtime = await auth_on.confirmed(workspace, owner)
-    said = []
-    for least in (0, 4, 3, 0, 9):
-        auth_on.bundles.least[workspace, runtime.runtime_id] = least
-        said.append((await trust_state(auth_on, workspace, runtime, owner)).min_bundle_version)
-    assert said == [0, 4, 4, 4, 9]
-
-
-async def test_trust_does_not_wait_for_secrets_and_keeps_what_was_said(auth: Any) -> None:
-    owner = await auth.owner()
-    workspace = await auth.found(owner)
-    runtime = await auth.confirmed(workspace, owner)
-    auth.bundles.least[workspace, runtime.runtime_id] = 6
-    assert (await trust_state(auth, workspace, runtime, owner)).min_bundle_version == 6
-    auth.bundles.broken = True
-    assert (await trust_state(auth, workspace, runtime, owner)).min_bundle_version == 6
-
-
-async def test_a_child_workspace_learns_of_its_parents_runtime(auth: Any) -> None:
-    owner = await auth.owner()
-    parent, child = await auth.found(owner), await auth.found(owner)
-    auth.workspaces.parents[child] = parent
-    runtime = await auth.confirmed(parent, owner)
-    auth.bundles.least[parent, runtime.runtime_id] = 5
-    assert (await trust_state(auth, child, runtime, owner)).min_bundle_version == 5
-
-
 async def test_root_documents_are_public_and_come_in_order(auth: Any) -> None:
     for _ in range(4):
         auth.installation.keys.rotate(ROLE_AUTH)
