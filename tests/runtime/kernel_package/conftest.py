@@ -4,6 +4,7 @@ import ast
 import asyncio
 import base64
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,6 +141,19 @@ async def notebook(tmp_path: Path, broker: Broker, kernel: KernelManager) -> Asy
 def environment() -> Mapping[str, str]:
     """Scrubbed, as the runtime's kernels have it."""
     return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+
+
+@pytest.fixture
+def gone(running: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Whether no process with this word in its arguments is left; what was killed a moment ago may take another to end."""
+
+    def found(word: str) -> bool:
+        deadline = time.monotonic() + 10
+        while running(word) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return not running(word)
+
+    return found
 
 
 @pytest.fixture

@@ -56,20 +56,20 @@ def test_a_program_that_a_signal_ended() -> None:
     assert caught.value.exit_status == -9
 
 
-def test_the_timeout_ends_the_whole_process_group(running: Callable[[str], bool]) -> None:
+def test_the_timeout_ends_the_whole_process_group(gone: Callable[[str], bool]) -> None:
     started = time.monotonic()
     with pytest.raises(shell.ShellFailed, match=r"took longer than 0\.4 s") as caught:
         shell.run(["bash", "-c", "echo begun; sleep 62.5 & sleep 62.5; echo"], timeout=0.4)
     assert time.monotonic() - started < 3
     assert caught.value.stdout == "begun\n"
-    assert not running("62.5")
+    assert gone("62.5")
 
 
-def test_a_program_that_ignores_the_request_to_end(running: Callable[[str], bool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_ignores_the_request_to_end(gone: Callable[[str], bool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "END_GRACE_S", 0.3)
     with pytest.raises(shell.ShellFailed):
         shell.run(["bash", "-c", "trap '' TERM; while true; do sleep 0.63; done"], timeout=0.3)
-    assert not running("0.63")
+    assert gone("0.63")
 
 
 def test_a_background_process_does_not_keep_the_cell(running: Callable[[str], bool]) -> None:
