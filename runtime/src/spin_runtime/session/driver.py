@@ -6,7 +6,6 @@ a START receipt is durable before the code is sent to the kernel, an END receipt
 
 import asyncio
 import base64
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -190,8 +189,7 @@ class Session:
             self._flush(held=True)
             self._cancel_progress()
             if run.limits.memory_bytes and self._kernel is not None:
-                with contextlib.suppress(Exception):  # a limit that stays is the kernel's end or the stricter side
-                    await self._kernel.limit_memory(0)
+                await self._unlimited(self._kernel)
         try:
             await self._broker.run_ended(RunEnd(run.nonce, end.status, totals.frames, totals.digest, totals.truncated, end.message))
         except Exception:
@@ -200,6 +198,12 @@ class Session:
         self._show(frames.ended(end, totals, self._now()))
         self._traces.ended(run, end.status, totals.frames)
         self.post(m.RunRecorded(run.nonce, self._now()))
+
+    async def _unlimited(self, kernel: Kernel) -> None:
+        try:
+            await kernel.limit_memory(0)
+        except Exception:  # a kernel that is gone needs no limit, and one that keeps it has the stricter side
+            log.warning("a run's memory limit could not be lifted", session=self.session_id.hex(), exc_info=True)
 
     async def _interrupt(self) -> None:
         if self._kernel is not None:
