@@ -35,7 +35,7 @@ async def test_a_connection_shows_which_fields_are_set_and_no_value(bench: Secre
 async def test_no_call_gives_a_credential_back(bench: SecretsBench) -> None:
     made = await bench.create()
     await bench.create("other", credential_json=f'{{"token":"{SECRET}"}}')
-    answers: list[Any] = [made, *await bench.list(), await bench.resolve("warehouse"), await bench.update(made, config_json="{}")]
+    answers: list[Any] = [made, *await bench.list(), await bench.resolve("warehouse"), await bench.update(made, name="renamed")]
     answers.append(await bench.stub.GetConnection(pb.GetConnectionRequest(workspace_id=WORKSPACE, connection_id=made.id), metadata=bench.by("owner")))
     answers.append(await bench.sync(bench.enrolment.add()))
     answers.extend(bench.log.entries[WORKSPACE])

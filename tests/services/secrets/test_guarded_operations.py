@@ -45,7 +45,8 @@ async def test_only_an_owner_leads_what_was_approved_to_another_place(bench: Sec
     with refused() as refusal:
         await bench.stub.UpdateConnection(pb.UpdateConnectionRequest(**values, **elsewhere), metadata=bench.by("editor"))
     assert refusal.reason == "PERMISSION_DENIED" and "Only an owner" in refusal.text
-    await bench.stub.UpdateConnection(pb.UpdateConnectionRequest(**values, **elsewhere), metadata=bench.by("owner"))
+    again = pb.UpdateConnectionRequest(**values, **elsewhere, credential_json='{"token":"entered again"}')
+    await bench.stub.UpdateConnection(again, metadata=bench.by("owner"))
 
 
 async def test_an_editor_changes_the_rest_of_a_guarded_connection(bench: SecretsBench) -> None:
@@ -58,6 +59,29 @@ async def test_an_editor_changes_the_rest_of_a_guarded_connection(bench: Secrets
 async def test_other_changes_leave_the_guard_alone(bench: SecretsBench) -> None:
     guarded = await bench.create(approval_operations=GUARDED)
     assert list((await bench.update(guarded, name="renamed")).approval_operations) == GUARDED
+
+
+ELSEWHERE = [
+    {"config_json": '{"base_url":"https://mine.example.org"}'},
+    {"replace_allowed": True, "allowed_hosts": ["mine.example.org"]},
+    {"replace_allowed": True},
+]
+
+
+@pytest.mark.parametrize("changes", ELSEWHERE, ids=["configuration", "host", "no host"])
+async def test_a_credential_that_others_entered_is_led_nowhere_else(bench: SecretsBench, changes: dict[str, Any]) -> None:
+    made = await bench.create()
+    fields = changes | ({"allowed_operations": GUARDED} if "replace_allowed" in changes else {})
+    with refused() as refusal:
+        await bench.update(made, **fields)
+    assert (refusal.reason, refusal.metadata["field"]) == ("INVALID_ARGUMENT", "credential_json")
+    assert (await bench.update(made, **fields, credential_json='{"token":"entered again"}')).version == 2
+
+
+async def test_fewer_hosts_need_no_credential(bench: SecretsBench) -> None:
+    made = await bench.create(allowed_hosts=["a.example.org", "b.example.org"])
+    narrowed = await bench.update(made, replace_allowed=True, allowed_hosts=["a.example.org"], allowed_operations=GUARDED)
+    assert list(narrowed.allowed_hosts) == ["a.example.org"]
 
 
 @pytest.mark.parametrize("operations", [["rest.delete"], ["Not An Operation"]])

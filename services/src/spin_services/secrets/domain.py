@@ -91,7 +91,9 @@ class Changes:
     def lead_elsewhere(self, known: Connection) -> bool:
         """Whether operations, with the same parameters, would reach something else."""
         configured = self.config_json is not None and orjson.loads(self.config_json) != orjson.loads(known.config_json)
-        return configured or (self.allowed_hosts is not None and set(self.allowed_hosts) != set(known.allowed_hosts))
+        # Without a list the credential goes where the configuration says: fewer hosts, and still some, is all that leads nowhere else.
+        hosts = set(known.allowed_hosts if self.allowed_hosts is None else self.allowed_hosts)
+        return configured or not (hosts == set(known.allowed_hosts) or (hosts and hosts < set(known.allowed_hosts)))
 
 
 def check_name(name: str) -> str:

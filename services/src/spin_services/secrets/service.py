@@ -119,6 +119,7 @@ class ConnectionService(ConnectionServiceServicer):
             raise etag_mismatch("connection")
         changes = wire.changes(request, known.kind, self._kinds)
         _check_guard(known, changes)
+        _check_credential(known, changes)
         logged = self._logged("connection.updated", lambda _: changes.names())
         try:
             updated = await self._store.update(request.workspace_id, request.connection_id, request.etag, changes, self._clock(), logged)
@@ -242,6 +243,15 @@ class ConnectionService(ConnectionServiceServicer):
             await self._log.append(connections[0].workspace_id, *told)
 
         return log
+
+
+def _check_credential(known: Connection, changes: Changes) -> None:
+    """Nobody reads a credential back: so nobody sends one that others entered to a place of their own either."""
+    if known.credential_fields and changes.credential is None and changes.lead_elsewhere(known):
+        raise invalid(
+            "credential_json",
+            "The connection would lead elsewhere with a credential that somebody else may have entered: send it with the change, or make a new one.",
+        )
 
 
 def _check_guard(known: Connection, changes: Changes) -> None:
