@@ -74,6 +74,7 @@ _BY_NAME: dict[str, tuple[grpc.StatusCode, str]] = {
     "CONNECTION_UNUSABLE": (_PRECONDITION, "The connection does not exist, or you may not use it."),
     "APPROVAL_REQUIRED": (_PRECONDITION, "This cell uses a guarded operation: ask for an approval of it, and run it when somebody else approved."),
     "APPROVAL_CLOSED": (_PRECONDITION, "This request for approval is decided, used or over: ask again."),
+    "KERNEL_TAINTED": (_PRECONDITION, "Code of somebody who may not use the connection ran in this kernel: restart the kernel."),
     "NOTEBOOK_INVALID": (_INVALID, "The notebook file cannot be read."),
     "RECEIPT_CONFLICT": (_PRECONDITION, "A receipt or an output does not fit the chain."),
     "OUTPUT_CHAIN_MISMATCH": (_PRECONDITION, "The outputs are not those that the runtime signed."),

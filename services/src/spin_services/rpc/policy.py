@@ -185,6 +185,7 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
         "UpdateConnection": InWorkspace("connection.manage"),
         "DeleteConnection": InWorkspace("connection.manage"),
         "ResolveConnections": ForService({"compiler"}, "run"),
+        "CheckUses": ForService({"auth"}),
         "GetLeastBundleVersion": ForService({"auth"}),
         "SyncCredentials": InWorkspace("run"),
     },

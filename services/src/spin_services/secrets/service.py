@@ -17,7 +17,7 @@ from spin_services.rpc.identity import current_caller
 from spin_services.rpc.peers import Peers
 from spin_services.rpc.policy import has_permission
 from spin_services.runtime_trust import VerifiedHello, VerifiedRuntime, verified_runtime, verify_hello
-from spin_services.secrets import entries, wire
+from spin_services.secrets import entries, uses, wire
 from spin_services.secrets.bundle_store import BundleStore, Issue
 from spin_services.secrets.bundles import sealed_bundle
 from spin_services.secrets.domain import Changes, Connection, NewConnection, holds_all, nearest
@@ -181,6 +181,11 @@ class ConnectionService(ConnectionServiceServicer):
         if await self._is_current(home, runtime_id, held, wanted, now_ms):
             return pb.SyncCredentialsResponse(bundle_version=held)
         return await self._issued(request.workspace_id, runtime, hello, sharing, now_ms)
+
+    async def CheckUses(self, request: pb.CheckUsesRequest, context: Any) -> pb.CheckUsesResponse:
+        uses.check_request(request)
+        found = await self._store.named(request.line, request.connection_ids)
+        return pb.CheckUsesResponse(connections=uses.checked(request, found))
 
     async def GetLeastBundleVersion(self, request: pb.GetLeastBundleVersionRequest, context: Any) -> pb.GetLeastBundleVersionResponse:
         home, runtime_id = wire.check_id("workspace_id", request.workspace_id), wire.check_id("runtime_id", request.runtime_id)

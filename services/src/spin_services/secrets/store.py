@@ -150,6 +150,12 @@ class ConnectionStore:
             raise ConnectionUnknown
         return _connection(row)
 
+    async def named(self, chain: Sequence[str], connection_ids: Sequence[str]) -> dict[str, Connection]:
+        """Those of the ids that these workspaces share."""
+        query = select(ConnectionRow).where(col(ConnectionRow.id).in_(connection_ids), col(ConnectionRow.workspace_id).in_(chain))
+        async with self._database.reading() as session:
+            return {row.id: _connection(row) for row in await session.scalars(query)}
+
     async def expiring(self, after_ms: int, before_ms: int) -> list[Connection]:
         """Of all workspaces."""
         soon = (col(ConnectionRow.expires_at_ms) > max(after_ms, 0), col(ConnectionRow.expires_at_ms) < before_ms)

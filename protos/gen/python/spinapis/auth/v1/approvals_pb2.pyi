@@ -159,7 +159,9 @@ class RequestApprovalRequest(_message.Message):
     def uses(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.ConnectionUse]: ...
     @_builtins.property
     def guarding_workspace_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Whose connections ask for the approval, where they are inherited: who decides must be able to in each of these workspaces as well."""
+        """Whose connections ask for the approval, where they are inherited: who decides must be able to in each of these workspaces as well.
+        auth writes what secrets says, whatever is sent.
+        """
 
     def __init__(
         self,

@@ -20,6 +20,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
@@ -431,10 +436,20 @@ class GrantRunRequest(_message.Message):
     challenge: _builtins.bytes
     kernel_epoch: _builtins.int
     source_digest: _builtins.bytes
-    needs_approval: _builtins.bool
-    """Some of the uses are guarded: grant the run only with an approval of it, which is used up."""
     @_builtins.property
-    def connections(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.ConnectionUse]: ...
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def needs_approval(self) -> _builtins.bool:
+        """Not read: which uses are guarded auth asks secrets."""
+
+    @needs_approval.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def needs_approval(self, value: _builtins.bool) -> None:
+        """Not read: which uses are guarded auth asks secrets."""
+
+    @_builtins.property
+    def connections(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.ConnectionUse]:
+        """Without versions: those are filled in."""
+
     def __init__(
         self,
         *,

@@ -393,7 +393,8 @@ class GrantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GrantRun(self, request, context):
-        """For the compiler: checks the user's permission, allocates seq, signs.
+        """For the compiler: checks the user's permission, and for a run that names connections that whoever's code is in the kernel may use each of
+        them; allocates seq, signs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

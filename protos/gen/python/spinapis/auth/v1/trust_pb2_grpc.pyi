@@ -130,7 +130,9 @@ class GrantServiceStub:
     IssueCapability: _grpc.UnaryUnaryMultiCallable[_trust_pb2.IssueCapabilityRequest, _trust_pb2.IssueCapabilityResponse]
     """What a client needs to open a runtime's socket for one session."""
     GrantRun: _grpc.UnaryUnaryMultiCallable[_trust_pb2.GrantRunRequest, _trust_pb2.GrantRunResponse]
-    """For the compiler: checks the user's permission, allocates seq, signs."""
+    """For the compiler: checks the user's permission, and for a run that names connections that whoever's code is in the kernel may use each of
+    them; allocates seq, signs.
+    """
 
 @_typing.type_check_only
 class GrantServiceAsyncStub(GrantServiceStub):
@@ -138,7 +140,9 @@ class GrantServiceAsyncStub(GrantServiceStub):
     IssueCapability: _aio.UnaryUnaryMultiCallable[_trust_pb2.IssueCapabilityRequest, _trust_pb2.IssueCapabilityResponse]  # type: ignore[assignment]
     """What a client needs to open a runtime's socket for one session."""
     GrantRun: _aio.UnaryUnaryMultiCallable[_trust_pb2.GrantRunRequest, _trust_pb2.GrantRunResponse]  # type: ignore[assignment]
-    """For the compiler: checks the user's permission, allocates seq, signs."""
+    """For the compiler: checks the user's permission, and for a run that names connections that whoever's code is in the kernel may use each of
+    them; allocates seq, signs.
+    """
 
 class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -155,6 +159,8 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trust_pb2.GrantRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trust_pb2.GrantRunResponse, _abc.Awaitable[_trust_pb2.GrantRunResponse]]:
-        """For the compiler: checks the user's permission, allocates seq, signs."""
+        """For the compiler: checks the user's permission, and for a run that names connections that whoever's code is in the kernel may use each of
+        them; allocates seq, signs.
+        """
 
 def add_GrantServiceServicer_to_server(servicer: GrantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -277,6 +277,7 @@ class CompileCellRequest(_message.Message):
     ALLOW_STDIN_FIELD_NUMBER: _builtins.int
     STOP_ON_ERROR_FIELD_NUMBER: _builtins.int
     USER_EXPRESSIONS_FIELD_NUMBER: _builtins.int
+    BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     notebook_id: _builtins.str
     cell_id: _builtins.str
@@ -291,6 +292,10 @@ class CompileCellRequest(_message.Message):
     store_history: _builtins.bool
     allow_stdin: _builtins.bool
     stop_on_error: _builtins.bool
+    bundle_version: _builtins.int
+    """The newest bundle that the client brought the runtime, or saw there. A cell that uses up an approval is refused with BUNDLE_STALE while this
+    is older than it needs, so that the approval is still there once the credentials are.
+    """
     @_builtins.property
     def cell(self) -> Global___CellDefinition: ...
     @_builtins.property
@@ -315,10 +320,11 @@ class CompileCellRequest(_message.Message):
         allow_stdin: _builtins.bool | None = ...,
         stop_on_error: _builtins.bool | None = ...,
         user_expressions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        bundle_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_stdin", b"_allow_stdin", "_silent", b"_silent", "_stop_on_error", b"_stop_on_error", "_store_history", b"_store_history", "allow_stdin", b"allow_stdin", "cell", b"cell", "limits", b"limits", "silent", b"silent", "stop_on_error", b"stop_on_error", "store_history", b"store_history"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_stdin", b"_allow_stdin", "_silent", b"_silent", "_stop_on_error", b"_stop_on_error", "_store_history", b"_store_history", "allow_stdin", b"allow_stdin", "cell", b"cell", "cell_id", b"cell_id", "challenge", b"challenge", "hello", b"hello", "kernel_epoch", b"kernel_epoch", "kernel_language", b"kernel_language", "limits", b"limits", "notebook_id", b"notebook_id", "session_id", b"session_id", "silent", b"silent", "stop_on_error", b"stop_on_error", "store_history", b"store_history", "user_expressions", b"user_expressions", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_stdin", b"_allow_stdin", "_silent", b"_silent", "_stop_on_error", b"_stop_on_error", "_store_history", b"_store_history", "allow_stdin", b"allow_stdin", "bundle_version", b"bundle_version", "cell", b"cell", "cell_id", b"cell_id", "challenge", b"challenge", "hello", b"hello", "kernel_epoch", b"kernel_epoch", "kernel_language", b"kernel_language", "limits", b"limits", "notebook_id", b"notebook_id", "session_id", b"session_id", "silent", b"silent", "stop_on_error", b"stop_on_error", "store_history", b"store_history", "user_expressions", b"user_expressions", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__allow_stdin: _TypeAlias = _typing.Literal["allow_stdin"]  # noqa: Y015
     _WhichOneofArgType__allow_stdin: _TypeAlias = _typing.Literal["_allow_stdin", b"_allow_stdin"]  # noqa: Y015

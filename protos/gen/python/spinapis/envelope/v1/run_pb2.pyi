@@ -54,10 +54,13 @@ class ConnectionUse(_message.Message):
     CONNECTION_ID_FIELD_NUMBER: _builtins.int
     OPERATIONS_FIELD_NUMBER: _builtins.int
     PARAMS_DIGEST_FIELD_NUMBER: _builtins.int
+    CONNECTION_VERSION_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.bytes
     """Empty for operations of the runtime itself, which need no credential (runtime_env.get)."""
     params_digest: _builtins.bytes
     """SHA-256 of the canonical parameters, or empty when they are free."""
+    connection_version: _builtins.int
+    """The connection's version when the run was granted or approved, as secrets told auth; 0 for operations of the runtime itself."""
     @_builtins.property
     def operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -66,14 +69,42 @@ class ConnectionUse(_message.Message):
         connection_id: _builtins.bytes = ...,
         operations: _abc.Iterable[_builtins.str] | None = ...,
         params_digest: _builtins.bytes = ...,
+        connection_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "operations", b"operations", "params_digest", b"params_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "connection_version", b"connection_version", "operations", b"operations", "params_digest", b"params_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConnectionUse: _TypeAlias = ConnectionUse  # noqa: Y015
+
+@_typing.final
+class Principal(_message.Message):
+    """Somebody in whose name code runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_CHAIN_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    @_builtins.property
+    def actor_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who acts for the user, outermost first; empty when the user acts in person."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        actor_chain: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Principal: _TypeAlias = Principal  # noqa: Y015
 
 @_typing.final
 class Approval(_message.Message):
@@ -150,6 +181,7 @@ class RunGrant(_message.Message):
     ISSUED_AT_MS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     APPROVALS_FIELD_NUMBER: _builtins.int
+    PRINCIPALS_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.bytes
     user_id: _builtins.str
     session_id: _builtins.bytes
@@ -174,6 +206,10 @@ class RunGrant(_message.Message):
     def approvals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The SignedMessages of the Approvals that the run needs, as carried."""
 
+    @_builtins.property
+    def principals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Principal]:
+        """Who may use each of the connections: an operation is performed while the code of nobody else is in the kernel. Empty without connections."""
+
     def __init__(
         self,
         *,
@@ -191,10 +227,11 @@ class RunGrant(_message.Message):
         issued_at_ms: _builtins.int = ...,
         expires_at_ms: _builtins.int = ...,
         approvals: _abc.Iterable[_builtins.bytes] | None = ...,
+        principals: _abc.Iterable[Global___Principal] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "approvals", b"approvals", "cell_id", b"cell_id", "connections", b"connections", "expires_at_ms", b"expires_at_ms", "hello_digest", b"hello_digest", "issued_at_ms", b"issued_at_ms", "nonce", b"nonce", "notebook_id", b"notebook_id", "runtime_id", b"runtime_id", "session_id", b"session_id", "source_digest", b"source_digest", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "approvals", b"approvals", "cell_id", b"cell_id", "connections", b"connections", "expires_at_ms", b"expires_at_ms", "hello_digest", b"hello_digest", "issued_at_ms", b"issued_at_ms", "nonce", b"nonce", "notebook_id", b"notebook_id", "principals", b"principals", "runtime_id", b"runtime_id", "session_id", b"session_id", "source_digest", b"source_digest", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,6 +87,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The run needs somebody else's approval. Metadata: approval_id, when one is pending already."""
     ERROR_REASON_APPROVAL_CLOSED: _ErrorReason.ValueType  # 66
     """The request is decided, used or over. Metadata: state."""
+    ERROR_REASON_KERNEL_TAINTED: _ErrorReason.ValueType  # 67
+    """The code of somebody who may not use the connection ran in this kernel, and may still be there. Metadata: connection, user_ids."""
     ERROR_REASON_RECEIPT_CONFLICT: _ErrorReason.ValueType  # 80
     """A receipt or output does not fit the chain. Metadata: receipt_seq."""
     ERROR_REASON_OUTPUT_CHAIN_MISMATCH: _ErrorReason.ValueType  # 81
@@ -201,6 +203,8 @@ ERROR_REASON_APPROVAL_REQUIRED: ErrorReason.ValueType  # 65
 """The run needs somebody else's approval. Metadata: approval_id, when one is pending already."""
 ERROR_REASON_APPROVAL_CLOSED: ErrorReason.ValueType  # 66
 """The request is decided, used or over. Metadata: state."""
+ERROR_REASON_KERNEL_TAINTED: ErrorReason.ValueType  # 67
+"""The code of somebody who may not use the connection ran in this kernel, and may still be there. Metadata: connection, user_ids."""
 ERROR_REASON_RECEIPT_CONFLICT: ErrorReason.ValueType  # 80
 """A receipt or output does not fit the chain. Metadata: receipt_seq."""
 ERROR_REASON_OUTPUT_CHAIN_MISMATCH: ErrorReason.ValueType  # 81

@@ -1122,12 +1122,17 @@ class KernelState(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     QUEUE_LENGTH_FIELD_NUMBER: _builtins.int
+    USER_IDS_FIELD_NUMBER: _builtins.int
     phase: Global___KernelPhase.ValueType
     kernel_name: _builtins.str
     kernel_epoch: _builtins.int
     language: _builtins.str
     message: _builtins.str
     queue_length: _builtins.int
+    @_builtins.property
+    def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose code this kernel was given since it started, in the order in which it came. A new kernel has nobody's."""
+
     def __init__(
         self,
         *,
@@ -1137,10 +1142,11 @@ class KernelState(_message.Message):
         language: _builtins.str = ...,
         message: _builtins.str = ...,
         queue_length: _builtins.int = ...,
+        user_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel_epoch", b"kernel_epoch", "kernel_name", b"kernel_name", "language", b"language", "message", b"message", "phase", b"phase", "queue_length", b"queue_length"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel_epoch", b"kernel_epoch", "kernel_name", b"kernel_name", "language", b"language", "message", b"message", "phase", b"phase", "queue_length", b"queue_length", "user_ids", b"user_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -777,6 +777,127 @@ class ResolveConnectionsResponse(_message.Message):
 Global___ResolveConnectionsResponse: _TypeAlias = ResolveConnectionsResponse  # noqa: Y015
 
 @_typing.final
+class CheckUsesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_ID_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    CONNECTION_IDS_FIELD_NUMBER: _builtins.int
+    PERSONS_FIELD_NUMBER: _builtins.int
+    workspace_id: _builtins.str
+    """The workspace of the run."""
+    @_builtins.property
+    def line(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """That workspace and those above it, nearest first: connections of others are not found."""
+
+    @_builtins.property
+    def connection_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def persons(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsingPerson]:
+        """At most 1000."""
+
+    def __init__(
+        self,
+        *,
+        workspace_id: _builtins.str = ...,
+        line: _abc.Iterable[_builtins.str] | None = ...,
+        connection_ids: _abc.Iterable[_builtins.str] | None = ...,
+        persons: _abc.Iterable[Global___UsingPerson] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_ids", b"connection_ids", "line", b"line", "persons", b"persons", "workspace_id", b"workspace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckUsesRequest: _TypeAlias = CheckUsesRequest  # noqa: Y015
+
+@_typing.final
+class UsingPerson(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_members_pb2.MemberRole.ValueType]:
+        """In each workspace of the line, in its order; MEMBER_ROLE_UNSPECIFIED for none."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        roles: _abc.Iterable[_members_pb2.MemberRole.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["roles", b"roles", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UsingPerson: _TypeAlias = UsingPerson  # noqa: Y015
+
+@_typing.final
+class CheckUsesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONNECTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def connections(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedConnection]:
+        """Of those that were found, in the order in which they were asked for."""
+
+    def __init__(
+        self,
+        *,
+        connections: _abc.Iterable[Global___CheckedConnection] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connections", b"connections"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckUsesResponse: _TypeAlias = CheckUsesResponse  # noqa: Y015
+
+@_typing.final
+class CheckedConnection(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    WORKSPACE_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    workspace_id: _builtins.str
+    name: _builtins.str
+    version: _builtins.int
+    @_builtins.property
+    def approval_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Places in the request's `persons` of those who may not use it."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        workspace_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        approval_operations: _abc.Iterable[_builtins.str] | None = ...,
+        refused: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_operations", b"approval_operations", "id", b"id", "name", b"name", "refused", b"refused", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckedConnection: _TypeAlias = CheckedConnection  # noqa: Y015
+
+@_typing.final
 class GetLeastBundleVersionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

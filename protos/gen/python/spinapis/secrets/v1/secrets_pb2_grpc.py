@@ -74,6 +74,11 @@ class ConnectionServiceStub:
                 request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsRequest.SerializeToString,
                 response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsResponse.FromString,
                 _registered_method=True)
+        self.CheckUses = channel.unary_unary(
+                '/spinapis.secrets.v1.ConnectionService/CheckUses',
+                request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CheckUsesRequest.SerializeToString,
+                response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CheckUsesResponse.FromString,
+                _registered_method=True)
         self.GetLeastBundleVersion = channel.unary_unary(
                 '/spinapis.secrets.v1.ConnectionService/GetLeastBundleVersion',
                 request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.GetLeastBundleVersionRequest.SerializeToString,
@@ -143,6 +148,13 @@ class ConnectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckUses(self, request, context):
+        """Who may use each of some connections, and what they guard, at this moment. For auth, before it grants a run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLeastBundleVersion(self, request, context):
         """From which of a runtime's bundles on none holds what was revoked since: the floor of its trust state. For auth.
         """
@@ -200,6 +212,11 @@ def add_ConnectionServiceServicer_to_server(servicer, server):
                     servicer.ResolveConnections,
                     request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsRequest.FromString,
                     response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsResponse.SerializeToString,
+            ),
+            'CheckUses': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckUses,
+                    request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CheckUsesRequest.FromString,
+                    response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CheckUsesResponse.SerializeToString,
             ),
             'GetLeastBundleVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLeastBundleVersion,
@@ -428,6 +445,33 @@ class ConnectionService:
             '/spinapis.secrets.v1.ConnectionService/ResolveConnections',
             spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsRequest.SerializeToString,
             spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ResolveConnectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckUses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.secrets.v1.ConnectionService/CheckUses',
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CheckUsesRequest.SerializeToString,
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.CheckUsesResponse.FromString,
             options,
             channel_credentials,
             insecure,

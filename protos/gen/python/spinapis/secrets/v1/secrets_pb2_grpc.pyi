@@ -46,6 +46,8 @@ class ConnectionServiceStub:
     DeleteConnection: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.DeleteConnectionRequest, _secrets_pb2.DeleteConnectionResponse]
     ResolveConnections: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ResolveConnectionsRequest, _secrets_pb2.ResolveConnectionsResponse]
     """Which connections a compiler may name for the caller. For services."""
+    CheckUses: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.CheckUsesRequest, _secrets_pb2.CheckUsesResponse]
+    """Who may use each of some connections, and what they guard, at this moment. For auth, before it grants a run."""
     GetLeastBundleVersion: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.GetLeastBundleVersionRequest, _secrets_pb2.GetLeastBundleVersionResponse]
     """From which of a runtime's bundles on none holds what was revoked since: the floor of its trust state. For auth."""
     SyncCredentials: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.SyncCredentialsRequest, _secrets_pb2.SyncCredentialsResponse]
@@ -71,6 +73,8 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     DeleteConnection: _aio.UnaryUnaryMultiCallable[_secrets_pb2.DeleteConnectionRequest, _secrets_pb2.DeleteConnectionResponse]  # type: ignore[assignment]
     ResolveConnections: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ResolveConnectionsRequest, _secrets_pb2.ResolveConnectionsResponse]  # type: ignore[assignment]
     """Which connections a compiler may name for the caller. For services."""
+    CheckUses: _aio.UnaryUnaryMultiCallable[_secrets_pb2.CheckUsesRequest, _secrets_pb2.CheckUsesResponse]  # type: ignore[assignment]
+    """Who may use each of some connections, and what they guard, at this moment. For auth, before it grants a run."""
     GetLeastBundleVersion: _aio.UnaryUnaryMultiCallable[_secrets_pb2.GetLeastBundleVersionRequest, _secrets_pb2.GetLeastBundleVersionResponse]  # type: ignore[assignment]
     """From which of a runtime's bundles on none holds what was revoked since: the floor of its trust state. For auth."""
     SyncCredentials: _aio.UnaryUnaryMultiCallable[_secrets_pb2.SyncCredentialsRequest, _secrets_pb2.SyncCredentialsResponse]  # type: ignore[assignment]
@@ -141,6 +145,14 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_secrets_pb2.ResolveConnectionsResponse, _abc.Awaitable[_secrets_pb2.ResolveConnectionsResponse]]:
         """Which connections a compiler may name for the caller. For services."""
+
+    @_abc_1.abstractmethod
+    def CheckUses(
+        self,
+        request: _secrets_pb2.CheckUsesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secrets_pb2.CheckUsesResponse, _abc.Awaitable[_secrets_pb2.CheckUsesResponse]]:
+        """Who may use each of some connections, and what they guard, at this moment. For auth, before it grants a run."""
 
     @_abc_1.abstractmethod
     def GetLeastBundleVersion(

@@ -186,6 +186,7 @@ export type RequestApprovalRequest = Message<"spinapis.auth.v1.RequestApprovalRe
 
   /**
    * Whose connections ask for the approval, where they are inherited: who decides must be able to in each of these workspaces as well.
+   * auth writes what secrets says, whatever is sent.
    *
    * @generated from field: repeated string guarding_workspace_ids = 9;
    */

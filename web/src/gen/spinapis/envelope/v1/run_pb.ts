@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/envelope/v1/run.proto.
  */
 export const file_spinapis_envelope_v1_run: GenFile = /*@__PURE__*/
-  fileDesc("Ch5zcGluYXBpcy9lbnZlbG9wZS92MS9ydW4ucHJvdG8SFHNwaW5hcGlzLmVudmVsb3BlLnYxIj4KCFJ1bk5vbmNlEg8KB2Jvb3RfaWQYASABKAwSFAoMa2VybmVsX2Vwb2NoGAIgASgEEgsKA3NlcRgDIAEoBCJRCg1Db25uZWN0aW9uVXNlEhUKDWNvbm5lY3Rpb25faWQYASABKAwSEgoKb3BlcmF0aW9ucxgCIAMoCRIVCg1wYXJhbXNfZGlnZXN0GAMgASgMIo0CCghBcHByb3ZhbBIUCgx3b3Jrc3BhY2VfaWQYASABKAwSEwoLYXBwcm92YWxfaWQYAiABKAwSDwoHdXNlcl9pZBgDIAEoCRITCgthY3Rvcl9jaGFpbhgEIAMoCRITCgtub3RlYm9va19pZBgFIAEoDBIPCgdjZWxsX2lkGAYgASgJEhUKDXNvdXJjZV9kaWdlc3QYByABKAwSMQoEdXNlcxgIIAMoCzIjLnNwaW5hcGlzLmVudmVsb3BlLnYxLkNvbm5lY3Rpb25Vc2USEwoLYXBwcm92ZXJfaWQYCSABKAkSFAoMaXNzdWVkX2F0X21zGAogASgDEhUKDWV4cGlyZXNfYXRfbXMYCyABKAMi6gIKCFJ1bkdyYW50EhQKDHdvcmtzcGFjZV9pZBgBIAEoDBIPCgd1c2VyX2lkGAIgASgJEhMKC2FjdG9yX2NoYWluGAMgAygJEhIKCnNlc3Npb25faWQYBCABKAwSEwoLbm90ZWJvb2tfaWQYBSABKAwSDwoHY2VsbF9pZBgGIAEoCRISCgpydW50aW1lX2lkGAcgASgMEi0KBW5vbmNlGAggASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USFAoMaGVsbG9fZGlnZXN0GAkgASgMEhUKDXNvdXJjZV9kaWdlc3QYCiABKAwSOAoLY29ubmVjdGlvbnMYCyADKAsyIy5zcGluYXBpcy5lbnZlbG9wZS52MS5Db25uZWN0aW9uVXNlEhQKDGlzc3VlZF9hdF9tcxgMIAEoAxIVCg1leHBpcmVzX2F0X21zGA0gASgDEhEKCWFwcHJvdmFscxgOIAMoDCJFCgZMaW1pdHMSDwoHd2FsbF9tcxgBIAEoBBIUCgxtZW1vcnlfYnl0ZXMYAiABKAQSFAoMb3V0cHV0X2J5dGVzGAMgASgEIr4FCgdQcm9ncmFtEhQKDHdvcmtzcGFjZV9pZBgBIAEoDBIPCgd1c2VyX2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAwSEwoLbm90ZWJvb2tfaWQYBCABKAwSDwoHY2VsbF9pZBgFIAEoCRISCgpydW50aW1lX2lkGAYgASgMEi0KBW5vbmNlGAcgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USDQoFZ3JhbnQYCCABKAwSFQoNc291cmNlX2RpZ2VzdBgJIAEoDBIMCgRjb2RlGAogASgJEiwKBmxpbWl0cxgLIAEoCzIcLnNwaW5hcGlzLmVudmVsb3BlLnYxLkxpbWl0cxIaChJtaW5fYnVuZGxlX3ZlcnNpb24YDCABKAQSGAoQY29tcGlsZXJfdmVyc2lvbhgNIAEoCRIVCg1ub3RfYmVmb3JlX21zGA4gASgDEhUKDWV4cGlyZXNfYXRfbXMYDyABKAMSEQoJY2VsbF90eXBlGBAgASgJEjgKC2Nvbm5lY3Rpb25zGBEgAygLMiMuc3BpbmFwaXMuZW52ZWxvcGUudjEuQ29ubmVjdGlvblVzZRJMChB1c2VyX2V4cHJlc3Npb25zGBIgAygLMjIuc3BpbmFwaXMuZW52ZWxvcGUudjEuUHJvZ3JhbS5Vc2VyRXhwcmVzc2lvbnNFbnRyeRIPCgdwYWRkaW5nGBMgASgMEg4KBnNpbGVudBgUIAEoCBIVCg1zdG9yZV9oaXN0b3J5GBUgASgIEhMKC2FsbG93X3N0ZGluGBYgASgIEhUKDXN0b3Bfb25fZXJyb3IYFyABKAgSEgoKb3V0cHV0c190bxgYIAMoCRo2ChRVc2VyRXhwcmVzc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIuIBCg9DcmVkZW50aWFsRW50cnkSFQoNY29ubmVjdGlvbl9pZBgBIAEoDBIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAQSDAoEa2luZBgEIAEoCRITCgtjb25maWdfanNvbhgFIAEoDBITCgtzZWNyZXRfanNvbhgGIAEoDBIVCg1hbGxvd2VkX2hvc3RzGAcgAygJEhoKEmFsbG93ZWRfb3BlcmF0aW9ucxgIIAMoCRIRCglleHBvc2FibGUYCSABKAgSGwoTYXBwcm92YWxfb3BlcmF0aW9ucxgKIAMoCSLiAQoQQ3JlZGVudGlhbEJ1bmRsZRIUCgx3b3Jrc3BhY2VfaWQYASABKAwSEgoKcnVudGltZV9pZBgCIAEoDBIWCg5idW5kbGVfdmVyc2lvbhgDIAEoBBITCgtwcmV2X2RpZ2VzdBgEIAEoDBIUCgxpc3N1ZWRfYXRfbXMYBSABKAMSFQoNZXhwaXJlc19hdF9tcxgGIAEoAxI2CgdlbnRyaWVzGAcgAygLMiUuc3BpbmFwaXMuZW52ZWxvcGUudjEuQ3JlZGVudGlhbEVudHJ5EhIKCnRvbWJzdG9uZXMYCCADKAxiBnByb3RvMw");
+  fileDesc("Ch5zcGluYXBpcy9lbnZlbG9wZS92MS9ydW4ucHJvdG8SFHNwaW5hcGlzLmVudmVsb3BlLnYxIj4KCFJ1bk5vbmNlEg8KB2Jvb3RfaWQYASABKAwSFAoMa2VybmVsX2Vwb2NoGAIgASgEEgsKA3NlcRgDIAEoBCJtCg1Db25uZWN0aW9uVXNlEhUKDWNvbm5lY3Rpb25faWQYASABKAwSEgoKb3BlcmF0aW9ucxgCIAMoCRIVCg1wYXJhbXNfZGlnZXN0GAMgASgMEhoKEmNvbm5lY3Rpb25fdmVyc2lvbhgEIAEoBCIxCglQcmluY2lwYWwSDwoHdXNlcl9pZBgBIAEoCRITCgthY3Rvcl9jaGFpbhgCIAMoCSKNAgoIQXBwcm92YWwSFAoMd29ya3NwYWNlX2lkGAEgASgMEhMKC2FwcHJvdmFsX2lkGAIgASgMEg8KB3VzZXJfaWQYAyABKAkSEwoLYWN0b3JfY2hhaW4YBCADKAkSEwoLbm90ZWJvb2tfaWQYBSABKAwSDwoHY2VsbF9pZBgGIAEoCRIVCg1zb3VyY2VfZGlnZXN0GAcgASgMEjEKBHVzZXMYCCADKAsyIy5zcGluYXBpcy5lbnZlbG9wZS52MS5Db25uZWN0aW9uVXNlEhMKC2FwcHJvdmVyX2lkGAkgASgJEhQKDGlzc3VlZF9hdF9tcxgKIAEoAxIVCg1leHBpcmVzX2F0X21zGAsgASgDIp8DCghSdW5HcmFudBIUCgx3b3Jrc3BhY2VfaWQYASABKAwSDwoHdXNlcl9pZBgCIAEoCRITCgthY3Rvcl9jaGFpbhgDIAMoCRISCgpzZXNzaW9uX2lkGAQgASgMEhMKC25vdGVib29rX2lkGAUgASgMEg8KB2NlbGxfaWQYBiABKAkSEgoKcnVudGltZV9pZBgHIAEoDBItCgVub25jZRgIIAEoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bk5vbmNlEhQKDGhlbGxvX2RpZ2VzdBgJIAEoDBIVCg1zb3VyY2VfZGlnZXN0GAogASgMEjgKC2Nvbm5lY3Rpb25zGAsgAygLMiMuc3BpbmFwaXMuZW52ZWxvcGUudjEuQ29ubmVjdGlvblVzZRIUCgxpc3N1ZWRfYXRfbXMYDCABKAMSFQoNZXhwaXJlc19hdF9tcxgNIAEoAxIRCglhcHByb3ZhbHMYDiADKAwSMwoKcHJpbmNpcGFscxgPIAMoCzIfLnNwaW5hcGlzLmVudmVsb3BlLnYxLlByaW5jaXBhbCJFCgZMaW1pdHMSDwoHd2FsbF9tcxgBIAEoBBIUCgxtZW1vcnlfYnl0ZXMYAiABKAQSFAoMb3V0cHV0X2J5dGVzGAMgASgEIr4FCgdQcm9ncmFtEhQKDHdvcmtzcGFjZV9pZBgBIAEoDBIPCgd1c2VyX2lkGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAwSEwoLbm90ZWJvb2tfaWQYBCABKAwSDwoHY2VsbF9pZBgFIAEoCRISCgpydW50aW1lX2lkGAYgASgMEi0KBW5vbmNlGAcgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USDQoFZ3JhbnQYCCABKAwSFQoNc291cmNlX2RpZ2VzdBgJIAEoDBIMCgRjb2RlGAogASgJEiwKBmxpbWl0cxgLIAEoCzIcLnNwaW5hcGlzLmVudmVsb3BlLnYxLkxpbWl0cxIaChJtaW5fYnVuZGxlX3ZlcnNpb24YDCABKAQSGAoQY29tcGlsZXJfdmVyc2lvbhgNIAEoCRIVCg1ub3RfYmVmb3JlX21zGA4gASgDEhUKDWV4cGlyZXNfYXRfbXMYDyABKAMSEQoJY2VsbF90eXBlGBAgASgJEjgKC2Nvbm5lY3Rpb25zGBEgAygLMiMuc3BpbmFwaXMuZW52ZWxvcGUudjEuQ29ubmVjdGlvblVzZRJMChB1c2VyX2V4cHJlc3Npb25zGBIgAygLMjIuc3BpbmFwaXMuZW52ZWxvcGUudjEuUHJvZ3JhbS5Vc2VyRXhwcmVzc2lvbnNFbnRyeRIPCgdwYWRkaW5nGBMgASgMEg4KBnNpbGVudBgUIAEoCBIVCg1zdG9yZV9oaXN0b3J5GBUgASgIEhMKC2FsbG93X3N0ZGluGBYgASgIEhUKDXN0b3Bfb25fZXJyb3IYFyABKAgSEgoKb3V0cHV0c190bxgYIAMoCRo2ChRVc2VyRXhwcmVzc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIuIBCg9DcmVkZW50aWFsRW50cnkSFQoNY29ubmVjdGlvbl9pZBgBIAEoDBIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAQSDAoEa2luZBgEIAEoCRITCgtjb25maWdfanNvbhgFIAEoDBITCgtzZWNyZXRfanNvbhgGIAEoDBIVCg1hbGxvd2VkX2hvc3RzGAcgAygJEhoKEmFsbG93ZWRfb3BlcmF0aW9ucxgIIAMoCRIRCglleHBvc2FibGUYCSABKAgSGwoTYXBwcm92YWxfb3BlcmF0aW9ucxgKIAMoCSLiAQoQQ3JlZGVudGlhbEJ1bmRsZRIUCgx3b3Jrc3BhY2VfaWQYASABKAwSEgoKcnVudGltZV9pZBgCIAEoDBIWCg5idW5kbGVfdmVyc2lvbhgDIAEoBBITCgtwcmV2X2RpZ2VzdBgEIAEoDBIUCgxpc3N1ZWRfYXRfbXMYBSABKAMSFQoNZXhwaXJlc19hdF9tcxgGIAEoAxI2CgdlbnRyaWVzGAcgAygLMiUuc3BpbmFwaXMuZW52ZWxvcGUudjEuQ3JlZGVudGlhbEVudHJ5EhIKCnRvbWJzdG9uZXMYCCADKAxiBnByb3RvMw");
 
 /**
  * (boot_id, kernel_epoch, seq) names a run once and for ever: replay safety needs no clock and no disk.
@@ -69,6 +69,13 @@ export type ConnectionUse = Message<"spinapis.envelope.v1.ConnectionUse"> & {
    * @generated from field: bytes params_digest = 3;
    */
   paramsDigest: Uint8Array;
+
+  /**
+   * The connection's version when the run was granted or approved, as secrets told auth; 0 for operations of the runtime itself.
+   *
+   * @generated from field: uint64 connection_version = 4;
+   */
+  connectionVersion: bigint;
 };
 
 /**
@@ -77,6 +84,32 @@ export type ConnectionUse = Message<"spinapis.envelope.v1.ConnectionUse"> & {
  */
 export const ConnectionUseSchema: GenMessage<ConnectionUse> = /*@__PURE__*/
   messageDesc(file_spinapis_envelope_v1_run, 1);
+
+/**
+ * Somebody in whose name code runs.
+ *
+ * @generated from message spinapis.envelope.v1.Principal
+ */
+export type Principal = Message<"spinapis.envelope.v1.Principal"> & {
+  /**
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Who acts for the user, outermost first; empty when the user acts in person.
+   *
+   * @generated from field: repeated string actor_chain = 2;
+   */
+  actorChain: string[];
+};
+
+/**
+ * Describes the message spinapis.envelope.v1.Principal.
+ * Use `create(PrincipalSchema)` to create a new message.
+ */
+export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
+  messageDesc(file_spinapis_envelope_v1_run, 2);
 
 /**
  * Signed by auth when a second person approved one run: of this source, by this user, with these uses of connections.
@@ -149,7 +182,7 @@ export type Approval = Message<"spinapis.envelope.v1.Approval"> & {
  * Use `create(ApprovalSchema)` to create a new message.
  */
 export const ApprovalSchema: GenMessage<Approval> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 2);
+  messageDesc(file_spinapis_envelope_v1_run, 3);
 
 /**
  * Signed by auth: this user may run this source here, once.
@@ -234,6 +267,13 @@ export type RunGrant = Message<"spinapis.envelope.v1.RunGrant"> & {
    * @generated from field: repeated bytes approvals = 14;
    */
   approvals: Uint8Array[];
+
+  /**
+   * Who may use each of the connections: an operation is performed while the code of nobody else is in the kernel. Empty without connections.
+   *
+   * @generated from field: repeated spinapis.envelope.v1.Principal principals = 15;
+   */
+  principals: Principal[];
 };
 
 /**
@@ -241,7 +281,7 @@ export type RunGrant = Message<"spinapis.envelope.v1.RunGrant"> & {
  * Use `create(RunGrantSchema)` to create a new message.
  */
 export const RunGrantSchema: GenMessage<RunGrant> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 3);
+  messageDesc(file_spinapis_envelope_v1_run, 4);
 
 /**
  * @generated from message spinapis.envelope.v1.Limits
@@ -270,7 +310,7 @@ export type Limits = Message<"spinapis.envelope.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 4);
+  messageDesc(file_spinapis_envelope_v1_run, 5);
 
 /**
  * Signed by the compiler.
@@ -416,7 +456,7 @@ export type Program = Message<"spinapis.envelope.v1.Program"> & {
  * Use `create(ProgramSchema)` to create a new message.
  */
 export const ProgramSchema: GenMessage<Program> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 5);
+  messageDesc(file_spinapis_envelope_v1_run, 6);
 
 /**
  * @generated from message spinapis.envelope.v1.CredentialEntry
@@ -488,7 +528,7 @@ export type CredentialEntry = Message<"spinapis.envelope.v1.CredentialEntry"> & 
  * Use `create(CredentialEntrySchema)` to create a new message.
  */
 export const CredentialEntrySchema: GenMessage<CredentialEntry> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 6);
+  messageDesc(file_spinapis_envelope_v1_run, 7);
 
 /**
  * Signed by secrets; sealed to the boot key.
@@ -544,5 +584,5 @@ export type CredentialBundle = Message<"spinapis.envelope.v1.CredentialBundle"> 
  * Use `create(CredentialBundleSchema)` to create a new message.
  */
 export const CredentialBundleSchema: GenMessage<CredentialBundle> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_run, 7);
+  messageDesc(file_spinapis_envelope_v1_run, 8);
 
