@@ -66,10 +66,10 @@ class SecretsBench:
         request = pb.CreateConnectionRequest(**(values | fields))
         return (await self.stub.CreateConnection(request, metadata=self.by(user))).connection
 
-    async def update(self, connection: pb.Connection, **fields: Any) -> pb.Connection:
+    async def update(self, connection: pb.Connection, *, user: str = "owner", **fields: Any) -> pb.Connection:
         values = {"workspace_id": connection.workspace_id, "connection_id": connection.id, "etag": connection.etag}
         request = pb.UpdateConnectionRequest(**(values | fields))
-        return (await self.stub.UpdateConnection(request, metadata=self.by("owner"))).connection
+        return (await self.stub.UpdateConnection(request, metadata=self.by(user))).connection
 
     async def delete(self, connection: pb.Connection) -> None:
         request = pb.DeleteConnectionRequest(workspace_id=connection.workspace_id, connection_id=connection.id, etag=connection.etag)

@@ -49,6 +49,8 @@ class ConnectionInfo:
     allowed_operations: frozenset[str]
     # Those that a second person must approve for each run.
     approval_operations: frozenset[str] = frozenset()
+    # Whether programs may read the credential's value.
+    exposable: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,16 @@ class CellType(Protocol):
 
 
 @dataclass(frozen=True)
+class SecretReference:
+    """Where a secret manager of the runtime holds one field of a credential; empty key or version for none."""
+
+    manager: str
+    path: str
+    key: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
 class Credential:
     """A connection as the broker holds it. Never logged: its repr shows the name alone."""
 
@@ -124,6 +136,10 @@ class Credential:
     allowed_operations: frozenset[str] = frozenset()
     # Those that somebody else has to approve for each run.
     approval_operations: frozenset[str] = frozenset()
+    # Whether programs may read `secret`.
+    exposable: bool = False
+    # By field: what is here is not in `secret`.
+    references: Mapping[str, SecretReference] = field(default_factory=dict)
 
 
 class OperationFailed(Exception):

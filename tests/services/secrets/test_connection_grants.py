@@ -51,6 +51,15 @@ async def test_a_grant_to_use_closes_it_to_everyone_else(bench: SecretsBench) ->
     assert bench.log.entries[WORKSPACE][-1].body_json.count('"grants"') == 1
 
 
+async def test_a_connection_is_never_open_to_more_than_it_was_made_for(bench: SecretsBench) -> None:
+    made = await bench.create(grants=[pb.ConnectionGrant(level=USE, role=EDITOR)])
+    assert [grant.role for grant in made.grants] == [EDITOR]
+    assert [await reason_of_use(bench, user) for user in ("editor", "agent")] == ["OK", "CONNECTION_UNUSABLE"]
+    with refused() as refusal:
+        await bench.create("other", grants=[pb.ConnectionGrant(level=USE)])
+    assert refusal.metadata["field"] == "grants[0]"
+
+
 async def test_a_refused_connection_reads_like_one_that_is_not_there(bench: SecretsBench) -> None:
     made = await bench.create()
     await granted(bench, made, pb.ConnectionGrant(level=USE, role=EDITOR))

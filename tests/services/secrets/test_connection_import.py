@@ -49,6 +49,18 @@ async def test_all_are_made_and_each_is_in_the_log(bench: SecretsBench) -> None:
     assert {one.name: orjson.loads(one.secret_json or b"{}") for one in sealed.entries} == {"a": {}, "b": {"token": SECRET}}
 
 
+async def test_entries_bring_grants_references_and_what_may_be_exposed(bench: SecretsBench) -> None:
+    grants = [pb.ConnectionGrant(level=pb.CONNECTION_LEVEL_USE, user_id="ann")]
+    said = entry("a", credential_json="", references_json='{"token":{"manager":"vault","path":"kv/app"}}', grants=grants, exposable=True)
+    (shown,) = await imported(bench, said, validate_only=True)
+    await imported(bench, said)
+    (made,) = await bench.list()
+    for one in (shown.connection, made):
+        assert list(one.grants) == grants and one.exposable and one.references_json == said.references_json
+    wrong = entry("b", grants=[pb.ConnectionGrant(user_id="ann")], references_json='{"token":{"manager":"vault","path":"kv/app"}}')
+    assert await dry(bench, wrong) == ["entries[0].grants[0].level", "entries[0].references_json.token"]
+
+
 async def test_a_dry_run_shows_what_would_be_and_makes_nothing(bench: SecretsBench) -> None:
     outcomes = await imported(bench, entry("a"), validate_only=True)
     shown = outcomes[0].connection

@@ -14,15 +14,21 @@ from tests.fakes.installation import refused
 from tests.fakes.secrets_bench import WORKSPACE, SecretsBench
 
 CHILD, SIBLING = "c1" * 16, "51" * 16
+REFERENCES = '{"token":{"manager":"vault","path":"kv/app"}}'
 REVOKING: list[dict[str, Any]] = [
     {"credential_json": '{"password":"new"}'},
     {"config_json": '{"base_url":"https://elsewhere.example.org"}'},
     {"replace_allowed": True, "allowed_hosts": ["other.example.org"], "allowed_operations": ["rest.request"]},
     {"replace_approval": True, "approval_operations": ["rest.request"]},
+    {"references_json": '{"token":{"manager":"vault","path":"kv/new"}}'},
+    {"references_json": ""},
+    {"exposable": False},
 ]
 HARMLESS: list[dict[str, Any]] = [
     {"name": "another name"},
     {"is_default": True},
+    {"exposable": True},
+    {"references_json": '{"token": {"path": "kv/app", "manager": "vault"}}'},
     {"expires_at_ms": 2_000_000_000_000},
     {"replace_allowed": True, "allowed_hosts": ["db.example.org:5432", "more.example.org"], "allowed_operations": ["rest.request"]},
 ]
@@ -57,8 +63,8 @@ async def test_a_deleted_connection_outdates_every_bundle_that_holds_it(bench: S
 
 @pytest.mark.parametrize("change", REVOKING)
 async def test_what_takes_something_away_outdates_the_bundle(bench: SecretsBench, change: dict[str, Any]) -> None:
-    # Without a credential: with one, what leads elsewhere brings another, which is a revocation by itself.
-    runtime, connection = bench.enrolment.add(), await bench.create(credential_json="")
+    # Without a stored credential: with one, what leads elsewhere brings another, which is a revocation by itself.
+    runtime, connection = bench.enrolment.add(), await bench.create(credential_json="", references_json=REFERENCES, exposable=True)
     held = (await bench.sync(runtime)).bundle_version
     await bench.update(connection, **change)
     assert await bench.least(runtime) == held + 1
@@ -66,7 +72,7 @@ async def test_what_takes_something_away_outdates_the_bundle(bench: SecretsBench
 
 @pytest.mark.parametrize("change", HARMLESS)
 async def test_what_takes_nothing_away_cuts_nothing_off(bench: SecretsBench, change: dict[str, Any]) -> None:
-    runtime, connection = bench.enrolment.add(), await bench.create(credential_json="")
+    runtime, connection = bench.enrolment.add(), await bench.create(credential_json="", references_json=REFERENCES)
     held = (await bench.sync(runtime)).bundle_version
     await bench.update(connection, **change)
     await bench.create("one more")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from spin_cells.api import Credential
+from spin_cells.api import Credential, SecretReference
 from spin_envelope.digests import signed_digest
 from spin_envelope.errors import Refused
 from spin_envelope.signing import Verified, unverified
@@ -121,16 +121,32 @@ def check_bundle(verified: Verified[run_pb2.CredentialBundle], trust: Trust, sta
 
 
 def _credential(entry: run_pb2.CredentialEntry) -> Credential:
+    secret, references = _object(entry.secret_json), _object(entry.references_json)
+    if secret.keys() & references.keys():
+        raise open_failed("a bundle with a field that is both in a credential and in its references")
     return Credential(
         connection_id=entry.connection_id,
         name=entry.name,
         kind=entry.kind,
         config=_object(entry.config_json),
-        secret=_object(entry.secret_json),
+        secret=secret,
         allowed_hosts=tuple(entry.allowed_hosts),
         allowed_operations=frozenset(entry.allowed_operations),
         approval_operations=frozenset(entry.approval_operations),
+        exposable=entry.exposable,
+        references={name: _reference(said) for name, said in references.items()},
     )
+
+
+def _reference(said: Any) -> SecretReference:
+    try:
+        reference = SecretReference(**said)
+    except TypeError:
+        reference = SecretReference("", "")
+    values = (reference.manager, reference.path, reference.key, reference.version)
+    if not all(isinstance(value, str) for value in values) or not (reference.manager and reference.path):
+        raise open_failed("a bundle with a reference that is none")
+    return reference
 
 
 def _object(data: bytes) -> Mapping[str, Any]:

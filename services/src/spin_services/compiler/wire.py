@@ -92,7 +92,7 @@ def cell_invalid(error: CellInvalid) -> ServiceError:
 
 def connection_of(connection: Connection) -> ConnectionInfo:
     allowed, guarded = frozenset(connection.allowed_operations), frozenset(connection.approval_operations)
-    return ConnectionInfo(bytes.fromhex(connection.id), connection.name, connection.kind, allowed, guarded)
+    return ConnectionInfo(bytes.fromhex(connection.id), connection.name, connection.kind, allowed, guarded, connection.exposable)
 
 
 def by_reference(connections: Iterable[ConnectionInfo]) -> Mapping[str, ConnectionInfo]:

@@ -49,5 +49,7 @@ def _entry(connection: Connection, secret_json: bytes) -> CredentialEntry:
         secret_json=secret_json,
         allowed_hosts=connection.allowed_hosts,
         allowed_operations=connection.allowed_operations,
+        exposable=connection.exposable,
         approval_operations=connection.approval_operations,
+        references_json=connection.references_json.encode(),
     )

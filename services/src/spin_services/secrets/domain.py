@@ -51,6 +51,10 @@ class Connection:
     grants: tuple[Grant, ...]
     # 0 for never.
     expires_at_ms: int
+    # Programs that may use it may read the credential's value.
+    exposable: bool
+    # JSON object of the credential's fields that a manager of the runtime holds, in one form for one meaning; empty for none.
+    references_json: str
 
     @property
     def etag(self) -> str:
@@ -67,6 +71,9 @@ class NewConnection:
     approval_operations: tuple[str, ...]
     is_default: bool
     expires_at_ms: int
+    grants: tuple[Grant, ...]
+    exposable: bool
+    references_json: str
     credential: Mapping[str, Any] = field(repr=False)
 
 
@@ -82,6 +89,8 @@ class Changes:
     is_default: bool | None = None
     grants: tuple[Grant, ...] | None = None
     expires_at_ms: int | None = None
+    exposable: bool | None = None
+    references_json: str | None = None
     credential: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def names(self) -> list[str]:
@@ -94,6 +103,10 @@ class Changes:
         # Without a list the credential goes where the configuration says: fewer hosts, and still some, is all that leads nowhere else.
         hosts = set(known.allowed_hosts if self.allowed_hosts is None else self.allowed_hosts)
         return configured or not (hosts == set(known.allowed_hosts) or (hosts and hosts < set(known.allowed_hosts)))
+
+    def expose(self, known: Connection) -> bool:
+        """Whether programs could read what they could not."""
+        return bool(self.exposable) and not known.exposable
 
 
 def check_name(name: str) -> str:
@@ -178,7 +191,9 @@ def revokes(before: Connection, after: Connection, *, new_credential: bool) -> b
     fewer_hosts = bool(hosts - allowed) or (not hosts and bool(allowed))
     fewer_operations = bool(set(before.allowed_operations) - set(after.allowed_operations))
     more_guarded = bool(set(after.approval_operations) - set(before.approval_operations))
-    return new_credential or fewer_hosts or fewer_operations or more_guarded or before.config_json != after.config_json
+    hidden = before.exposable and not after.exposable
+    elsewhere = before.config_json != after.config_json or before.references_json != after.references_json
+    return new_credential or fewer_hosts or fewer_operations or more_guarded or hidden or elsewhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ from typing import Any, TypeAlias, TypeVar
 from spin_services.rpc.errors import ErrorReason, ServiceError, invalid
 from spin_services.secrets import domain
 from spin_services.secrets.domain import FieldInvalid, NewConnection
+from spin_services.secrets.grant_wire import grants_of
 from spin_services.secrets.kinds import Kinds
+from spin_services.secrets.references import check_references
 from spinapis.secrets.v1 import secrets_pb2 as pb
 
 T = TypeVar("T")
@@ -98,6 +100,9 @@ def _read(said: Said, kinds: Kinds) -> Read:
         approval_operations=checked(domain.check_operations, (), said.approval_operations, "approval_operations"),
         is_default=said.is_default,
         expires_at_ms=checked(domain.check_expiry, 0, said.expires_at_ms),
+        grants=checked(domain.check_grants, (), grants_of(said.grants)),
+        exposable=said.exposable,
+        references_json=checked(check_references, "", said.references_json),
         credential=checked(domain.read_object, {}, "credential_json", said.credential_json),
     )
     malformed = {fault.field for fault in faults}

@@ -3,7 +3,7 @@
 A refusal names the field by its path and never repeats a value: it may be a credential.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,8 @@ import orjson
 from jsonschema import Draft202012Validator, ValidationError
 
 from spin_cells.api import ConnectionKind
-from spin_services.secrets.domain import Changes, FieldInvalid, NewConnection
+from spin_services.secrets.domain import Changes, Connection, FieldInvalid, NewConnection
+from spin_services.secrets.references import FIELD, fields_of
 
 MOST_UNKNOWN = 10
 
@@ -32,7 +33,7 @@ class Kinds:
             return [fault]
         return [
             *_faults("config_json", kind, kind.config_schema, orjson.loads(new.config_json)),
-            *_faults("credential_json", kind, kind.credential_schema, new.credential),
+            *_secret_faults(kind, new.credential, fields_of(new.references_json), set(new.credential)),
             *_unknown_operations(kind, "allowed_operations", new.allowed_operations),
             *_unknown_operations(kind, "approval_operations", new.approval_operations),
         ]
@@ -41,16 +42,18 @@ class Kinds:
         """With all of its kind's operations where it names none. Raises FieldInvalid."""
         return replace(new, allowed_operations=new.allowed_operations or tuple(sorted(self._named(new.kind).operations)))
 
-    def check_changes(self, kind_name: str, changes: Changes) -> None:
+    def check_changes(self, known: Connection, changes: Changes) -> None:
         """Raises FieldInvalid."""
-        for fault in self._change_faults(self._named(kind_name), changes):
+        for fault in self._change_faults(self._named(known.kind), known, changes):
             raise fault
 
-    def _change_faults(self, kind: ConnectionKind, changes: Changes) -> Iterator[FieldInvalid]:
+    def _change_faults(self, kind: ConnectionKind, known: Connection, changes: Changes) -> Iterator[FieldInvalid]:
         if changes.config_json is not None:
             yield from _faults("config_json", kind, kind.config_schema, orjson.loads(changes.config_json))
-        if changes.credential is not None:
-            yield from _faults("credential_json", kind, kind.credential_schema, changes.credential)
+        if changes.credential is not None or changes.references_json is not None:
+            referenced = fields_of(known.references_json if changes.references_json is None else changes.references_json)
+            entered = set(known.credential_fields if changes.credential is None else changes.credential)
+            yield from _secret_faults(kind, changes.credential, referenced, entered)
         if changes.allowed_operations is not None:
             yield from _unknown_operations(kind, "allowed_operations", changes.allowed_operations)
             if not changes.allowed_operations:
@@ -69,6 +72,23 @@ def _faults(field: str, kind: ConnectionKind, schema: Mapping[str, Any], value: 
     errors = sorted(Draft202012Validator(dict(schema)).iter_errors(dict(value)), key=lambda error: str(error.json_path))
     found = (fault for error in errors for fault in _told(field, kind, schema["properties"], error))
     return list({fault.field: fault for fault in found}.values())
+
+
+def _secret_faults(kind: ConnectionKind, credential: Mapping[str, Any] | None, referenced: Set[str], entered: Set[str]) -> Iterator[FieldInvalid]:
+    """`credential` is None where the one that was entered before, with the fields `entered`, stays: only their names are known."""
+    schema, sent = kind.credential_schema, credential or {}
+    unseen = dict.fromkeys((referenced | entered) - set(sent), "")
+    for fault in _faults("credential_json", kind, schema, unseen | dict(sent)):
+        if fault.field.partition(".")[2] not in unseen:
+            yield fault
+    for name in sorted(referenced):
+        if name not in schema["properties"]:
+            text = f"The credential of the kind {kind.name} has no such field. The fields are: {_listed(schema['properties'])}."
+            yield FieldInvalid(f"{FIELD}.{name[:100]}", text)
+        elif name in entered:
+            yield FieldInvalid(
+                f"{FIELD}.{name}", "The credential has this field too: send the credential again without it, or leave the reference away."
+            )
 
 
 def _told(field: str, kind: ConnectionKind, properties: Mapping[str, Any], error: ValidationError) -> Iterator[FieldInvalid]:

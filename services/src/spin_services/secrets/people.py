@@ -4,8 +4,8 @@ from typing import Any
 
 from spin_services.rpc.errors import ErrorReason, ServiceError
 from spin_services.rpc.identity import current_caller
-from spin_services.secrets import wire
 from spin_services.secrets.domain import Connection
+from spin_services.secrets.grant_wire import role_name
 from spin_services.secrets.grants import Person, may_use
 from spinapis.auth.v1.members_pb2 import GetAccessRequest
 
@@ -15,7 +15,7 @@ class People:
 
     def __init__(self, access: Any, workspace_id: str) -> None:
         self._access = access
-        self._roles = {workspace_id: wire.role_name(current_caller().role)}
+        self._roles = {workspace_id: role_name(current_caller().role)}
 
     async def may_use(self, connection: Connection) -> bool:
         if not connection.grants:
@@ -26,7 +26,7 @@ class People:
         if workspace_id not in self._roles:
             try:
                 answer = await self._access.GetAccess(GetAccessRequest(workspace_id=workspace_id))
-                self._roles[workspace_id] = wire.role_name(answer.role)
+                self._roles[workspace_id] = role_name(answer.role)
             except ServiceError as error:
                 if error.reason != ErrorReason.ERROR_REASON_NOT_FOUND:
                     raise

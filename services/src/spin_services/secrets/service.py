@@ -17,10 +17,11 @@ from spin_services.rpc.identity import current_caller
 from spin_services.rpc.peers import Peers
 from spin_services.rpc.policy import has_permission
 from spin_services.runtime_trust import VerifiedHello, VerifiedRuntime, verified_runtime, verify_hello
-from spin_services.secrets import entries, uses, wire
+from spin_services.secrets import allowed, entries, uses, wire
 from spin_services.secrets.bundle_store import BundleStore, Issue
 from spin_services.secrets.bundles import sealed_bundle
-from spin_services.secrets.domain import Changes, Connection, NewConnection, holds_all, nearest
+from spin_services.secrets.domain import Connection, NewConnection, holds_all, nearest
+from spin_services.secrets.grant_wire import role_name
 from spin_services.secrets.grants import Person, may_manage
 from spin_services.secrets.kinds import Kinds
 from spin_services.secrets.people import People
@@ -61,6 +62,7 @@ class ConnectionService(ConnectionServiceServicer):
 
     async def CreateConnection(self, request: pb.CreateConnectionRequest, context: Any) -> pb.CreateConnectionResponse:
         new, key = entries.new_connection(request, self._kinds), wire.check_key(request.idempotency_key)
+        allowed.check_new([new])
         try:
             (made,) = await self._create(request.workspace_id, [new], [key])
         except NameTaken:
@@ -73,6 +75,7 @@ class ConnectionService(ConnectionServiceServicer):
         place, key = request.workspace_id, wire.check_key(request.idempotency_key)
         # A thousand schemas take a while: other calls go on.
         read = await asyncio.to_thread(entries.read_entries, request, self._kinds)
+        allowed.check_new([one.new for one in read])
         refused = any(one.faults for one in read)
         if request.validate_only or refused:
             read = entries.with_taken(read, await self._store.taken(place, [one.new.name for one in read]))
@@ -90,7 +93,7 @@ class ConnectionService(ConnectionServiceServicer):
 
     async def _create(self, workspace_id: str, new: Sequence[NewConnection], keys: Sequence[str]) -> list[Connection]:
         creations = [Creation(secrets.token_hex(16), key, one) for key, one in zip(keys, new, strict=True)]
-        logged = self._logged("connection.created", lambda made: ["credential"] if made.credential_fields else [])
+        logged = self._logged("connection.created", wire.parts)
         return await self._store.create(workspace_id, creations, self._clock(), logged)
 
     async def GetConnection(self, request: pb.GetConnectionRequest, context: Any) -> pb.GetConnectionResponse:
@@ -117,9 +120,8 @@ class ConnectionService(ConnectionServiceServicer):
         known = await self._managed(request.workspace_id, request.connection_id)
         if known.etag != request.etag:
             raise etag_mismatch("connection")
-        changes = wire.changes(request, known.kind, self._kinds)
-        _check_guard(known, changes)
-        _check_credential(known, changes)
+        changes = wire.changes(request, known, self._kinds)
+        allowed.check_changes(known, changes)
         logged = self._logged("connection.updated", lambda _: changes.names())
         try:
             updated = await self._store.update(request.workspace_id, request.connection_id, request.etag, changes, self._clock(), logged)
@@ -138,8 +140,8 @@ class ConnectionService(ConnectionServiceServicer):
         except ConnectionUnknown:
             raise not_found("connection", connection_id) from None
         caller = current_caller()
-        if not caller.is_admin and not may_manage(found.grants, Person(caller.user_id, wire.role_name(caller.role))):
-            raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, permission="manage this connection", role=wire.role_name(caller.role))
+        if not caller.is_admin and not may_manage(found.grants, Person(caller.user_id, role_name(caller.role))):
+            raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, permission="manage this connection", role=role_name(caller.role))
         return found
 
     async def DeleteConnection(self, request: pb.DeleteConnectionRequest, context: Any) -> pb.DeleteConnectionResponse:
@@ -248,25 +250,3 @@ class ConnectionService(ConnectionServiceServicer):
             await self._log.append(connections[0].workspace_id, *told)
 
         return log
-
-
-def _check_credential(known: Connection, changes: Changes) -> None:
-    """Nobody reads a credential back: so nobody sends one that others entered to a place of their own either."""
-    if known.credential_fields and changes.credential is None and changes.lead_elsewhere(known):
-        raise invalid(
-            "credential_json",
-            "The connection would lead elsewhere with a credential that somebody else may have entered: send it with the change, or make a new one.",
-        )
-
-
-def _check_guard(known: Connection, changes: Changes) -> None:
-    """Whoever may edit connections may guard operations; only an owner may take a guard away, or lead what was approved to another place."""
-    lifted = set(known.approval_operations) - set(known.approval_operations if changes.approval_operations is None else changes.approval_operations)
-    if lifted and not has_permission(current_caller(), "workspace.manage"):
-        text = f"Only an owner may let {', '.join(sorted(lifted))} run without an approval."
-        raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, text, permission="workspace.manage")
-    if known.approval_operations and changes.lead_elsewhere(known) and not has_permission(current_caller(), "workspace.manage"):
-        text = (
-            "Only an owner may change the configuration or the hosts of a connection with guarded operations: what was approved would run elsewhere."
-        )
-        raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, text, permission="workspace.manage")

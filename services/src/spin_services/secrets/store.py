@@ -264,6 +264,9 @@ def _new_row(workspace_id: str, connection_id: str, new: NewConnection, now_ms: 
         updated_at_ms=now_ms,
         is_default=new.is_default,
         expires_at_ms=new.expires_at_ms,
+        grants=_grants(new.grants),
+        exposable=new.exposable,
+        references_json=new.references_json,
     )
 
 
@@ -277,13 +280,17 @@ def _change(row: ConnectionRow, changes: Changes) -> None:
     if changes.allowed_operations is not None:
         row.allowed_operations = _list(changes.allowed_operations)
     if changes.grants is not None:
-        row.grants = orjson.dumps([[grant.level, grant.role, grant.user_id] for grant in changes.grants]).decode()
+        row.grants = _grants(changes.grants)
     if changes.expires_at_ms is not None:
         row.expires_at_ms = changes.expires_at_ms
     if changes.approval_operations is not None:
         row.approval_operations = _list(changes.approval_operations)
     if changes.is_default is not None:
         row.is_default = changes.is_default
+    if changes.exposable is not None:
+        row.exposable = changes.exposable
+    if changes.references_json is not None:
+        row.references_json = changes.references_json
 
 
 def _connection(row: ConnectionRow) -> Connection:
@@ -303,7 +310,13 @@ def _connection(row: ConnectionRow) -> Connection:
         is_default=row.is_default,
         grants=tuple(Grant(*said) for said in orjson.loads(row.grants)),
         expires_at_ms=row.expires_at_ms,
+        exposable=row.exposable,
+        references_json=row.references_json,
     )
+
+
+def _grants(grants: Sequence[Grant]) -> str:
+    return orjson.dumps([[grant.level, grant.role, grant.user_id] for grant in grants]).decode()
 
 
 def _list(values: Sequence[str]) -> str:
@@ -314,5 +327,6 @@ def _fingerprint(creations: Sequence[Creation]) -> bytes:
     digest = sha256()
     for new in (creation.new for creation in creations):
         lists = [list(values) for values in (new.allowed_hosts, new.allowed_operations, new.approval_operations)]
-        digest.update(orjson.dumps([new.name, new.kind, new.config_json, *lists, new.is_default, sorted(new.credential)]))
+        said = [new.name, new.kind, new.config_json, *lists, new.is_default, sorted(new.credential), new.exposable, new.references_json]
+        digest.update(orjson.dumps([*said, _grants(new.grants)]))
     return digest.digest()

@@ -31,6 +31,9 @@ class ConnectionRow(SecretsRow, table=True):
     grants: str = "[]"
     # 0 for never.
     expires_at_ms: int = Field(sa_type=BigInteger)
+    exposable: bool
+    # JSON object; empty for none.
+    references_json: str
 
 
 class CredentialRow(SecretsRow, table=True):

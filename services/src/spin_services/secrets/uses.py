@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from spin_services.rpc.errors import invalid
 from spin_services.secrets import wire
 from spin_services.secrets.domain import Connection
+from spin_services.secrets.grant_wire import role_name
 from spin_services.secrets.grants import Person, may_use
 from spinapis.secrets.v1 import secrets_pb2 as pb
 
@@ -48,4 +49,4 @@ def checked(request: pb.CheckUsesRequest, found: Mapping[str, Connection]) -> li
 
 def _refused(connection: Connection, line: Sequence[str], persons: Sequence[pb.UsingPerson]) -> list[int]:
     at = list(line).index(connection.workspace_id)
-    return [place for place, person in enumerate(persons) if not may_use(connection.grants, Person(person.user_id, wire.role_name(person.roles[at])))]
+    return [place for place, person in enumerate(persons) if not may_use(connection.grants, Person(person.user_id, role_name(person.roles[at])))]

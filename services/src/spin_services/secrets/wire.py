@@ -12,14 +12,13 @@ from spin_services.rpc.errors import invalid
 from spin_services.secrets import domain
 from spin_services.secrets.domain import Changes, Connection, FieldInvalid, NewConnection
 from spin_services.secrets.entries import Read, path
-from spin_services.secrets.grants import MANAGE, ROLES, USE, Grant
+from spin_services.secrets.grant_wire import grants_of, shown_grant
 from spin_services.secrets.kinds import Kinds
+from spin_services.secrets.references import check_references
 from spinapis.audit.v1.audit_pb2 import NewEntry
-from spinapis.auth.v1.members_pb2 import MemberRole
 from spinapis.secrets.v1 import secrets_pb2 as pb
 
 T = TypeVar("T")
-LEVELS: dict[int, str] = {pb.CONNECTION_LEVEL_USE: USE, pb.CONNECTION_LEVEL_MANAGE: MANAGE}
 
 
 def to_kind(kind: ConnectionKind) -> pb.ConnectionKind:
@@ -31,7 +30,7 @@ def to_kind(kind: ConnectionKind) -> pb.ConnectionKind:
     )
 
 
-def changes(request: pb.UpdateConnectionRequest, kind: str, kinds: Kinds) -> Changes:
+def changes(request: pb.UpdateConnectionRequest, known: Connection, kinds: Kinds) -> Changes:
     """Raises INVALID_ARGUMENT."""
 
     def read() -> Changes:
@@ -43,10 +42,12 @@ def changes(request: pb.UpdateConnectionRequest, kind: str, kinds: Kinds) -> Cha
             approval_operations=domain.check_operations(request.approval_operations, "approval_operations") if request.replace_approval else None,
             is_default=request.is_default if request.HasField("is_default") else None,
             expires_at_ms=_new_expiry(request),
-            grants=domain.check_grants([_grant(said) for said in request.grants]) if request.replace_grants else None,
+            grants=domain.check_grants(grants_of(request.grants)) if request.replace_grants else None,
+            exposable=request.exposable if request.HasField("exposable") else None,
+            references_json=check_references(request.references_json) if request.HasField("references_json") else None,
             credential=domain.read_object("credential_json", request.credential_json) if request.HasField("credential_json") else None,
         )
-        kinds.check_changes(kind, asked)
+        kinds.check_changes(known, asked)
         return asked
 
     return _read(read)
@@ -64,21 +65,6 @@ def _new_expiry(request: pb.UpdateConnectionRequest) -> int | None:
     if request.HasField("expires_at_ms"):
         return domain.check_expiry(request.expires_at_ms)
     return 0 if request.HasField("credential_json") else None
-
-
-def _grant(said: pb.ConnectionGrant) -> Grant:
-    return Grant(LEVELS.get(said.level, ""), role_name(said.role), said.user_id)
-
-
-def role_name(role: MemberRole.ValueType) -> str:
-    """ "editor"; empty for none, and for a role of a later version."""
-    name = MemberRole.Name(role).removeprefix("MEMBER_ROLE_").lower() if role in MemberRole.values() else ""
-    return name if name in ROLES else ""
-
-
-def _shown_grant(grant: Grant) -> pb.ConnectionGrant:
-    role = MemberRole.Value(f"MEMBER_ROLE_{grant.role.upper()}") if grant.role else MemberRole.MEMBER_ROLE_UNSPECIFIED
-    return pb.ConnectionGrant(level=pb.ConnectionLevel.Value(f"CONNECTION_LEVEL_{grant.level.upper()}"), role=role, user_id=grant.user_id)
 
 
 def check_id(field: str, value: str) -> str:
@@ -128,8 +114,10 @@ def to_connection(connection: Connection, workspace_id: str, *, whole: bool) -> 
                 etag=connection.etag,
                 created_at_ms=connection.created_at_ms,
                 updated_at_ms=connection.updated_at_ms,
-                grants=map(_shown_grant, connection.grants),
+                grants=map(shown_grant, connection.grants),
                 expires_at_ms=connection.expires_at_ms,
+                exposable=connection.exposable,
+                references_json=connection.references_json,
             )
         )
     return shown
@@ -154,6 +142,9 @@ def _to_be(new: NewConnection, workspace_id: str) -> pb.Connection:
         credential_fields=sorted(new.credential),
         is_default=new.is_default,
         expires_at_ms=new.expires_at_ms,
+        grants=map(shown_grant, new.grants),
+        exposable=new.exposable,
+        references_json=new.references_json,
     )
 
 
@@ -163,6 +154,7 @@ def to_resolved(connection: Connection, workspace_id: str) -> pb.Connection:
     shown.allowed_operations.extend(connection.allowed_operations)
     shown.approval_operations.extend(connection.approval_operations)
     shown.version = connection.version
+    shown.exposable = connection.exposable
     return shown
 
 
@@ -176,6 +168,12 @@ def log_entry(kind: str, user_id: str, connection: Connection, attempt: str, cha
         subjects=[f"connection:{connection.id}"],
         body_json=orjson.dumps(body).decode(),
     )
+
+
+def parts(made: Connection) -> list[str]:
+    """What the log is told of a new connection."""
+    there = {"credential": made.credential_fields, "grants": made.grants, "exposable": made.exposable, "references_json": made.references_json}
+    return [part for part, value in there.items() if value]
 
 
 def expiry_entry(connection: Connection) -> NewEntry:

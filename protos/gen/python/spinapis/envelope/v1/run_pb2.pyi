@@ -400,6 +400,7 @@ class CredentialEntry(_message.Message):
     ALLOWED_OPERATIONS_FIELD_NUMBER: _builtins.int
     EXPOSABLE_FIELD_NUMBER: _builtins.int
     APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
+    REFERENCES_JSON_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.bytes
     name: _builtins.str
     """The name shown in errors."""
@@ -410,6 +411,9 @@ class CredentialEntry(_message.Message):
     secret_json: _builtins.bytes
     """JSON object of the credential's fields. Lives in the broker only."""
     exposable: _builtins.bool
+    """Programs that may use the connection may read the credential's value."""
+    references_json: _builtins.bytes
+    """JSON object: where a secret manager of the runtime holds fields of the credential. None of them is in `secret_json`. Empty for none."""
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Exact hosts (with port where not the scheme's own) that the credential may be sent to."""
@@ -433,10 +437,11 @@ class CredentialEntry(_message.Message):
         allowed_operations: _abc.Iterable[_builtins.str] | None = ...,
         exposable: _builtins.bool = ...,
         approval_operations: _abc.Iterable[_builtins.str] | None = ...,
+        references_json: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "connection_id", b"connection_id", "exposable", b"exposable", "kind", b"kind", "name", b"name", "secret_json", b"secret_json", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "connection_id", b"connection_id", "exposable", b"exposable", "kind", b"kind", "name", b"name", "references_json", b"references_json", "secret_json", b"secret_json", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

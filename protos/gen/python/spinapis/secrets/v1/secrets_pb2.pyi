@@ -143,6 +143,8 @@ class Connection(_message.Message):
     GRANTS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
+    EXPOSABLE_FIELD_NUMBER: _builtins.int
+    REFERENCES_JSON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     workspace_id: _builtins.str
     name: _builtins.str
@@ -162,6 +164,12 @@ class Connection(_message.Message):
     """
     expires_at_ms: _builtins.int
     """When the credential expires, as whoever entered it said; 0 for never. The workspace's log has `connection.expiring` two weeks before."""
+    exposable: _builtins.bool
+    """Programs that may use it may read the credential's value. A change of it to true needs the credential sent again."""
+    references_json: _builtins.str
+    """JSON object: for each field of the credential that a secret manager of the runtime holds, where: {"token": {"manager": "vault", "path":
+    "kv/app", "key": "token", "version": "3"}}; key and version may be left out. Empty where there are none. Shown as `config_json` is.
+    """
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -198,10 +206,12 @@ class Connection(_message.Message):
         grants: _abc.Iterable[Global___ConnectionGrant] | None = ...,
         expires_at_ms: _builtins.int = ...,
         approval_operations: _abc.Iterable[_builtins.str] | None = ...,
+        exposable: _builtins.bool = ...,
+        references_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "created_at_ms", b"created_at_ms", "credential_fields", b"credential_fields", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "grants", b"grants", "id", b"id", "inherited", b"inherited", "is_default", b"is_default", "kind", b"kind", "name", b"name", "updated_at_ms", b"updated_at_ms", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "created_at_ms", b"created_at_ms", "credential_fields", b"credential_fields", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "exposable", b"exposable", "grants", b"grants", "id", b"id", "inherited", b"inherited", "is_default", b"is_default", "kind", b"kind", "name", b"name", "references_json", b"references_json", "updated_at_ms", b"updated_at_ms", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -252,6 +262,9 @@ class CreateConnectionRequest(_message.Message):
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
+    EXPOSABLE_FIELD_NUMBER: _builtins.int
+    REFERENCES_JSON_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     idempotency_key: _builtins.str
     name: _builtins.str
@@ -263,6 +276,9 @@ class CreateConnectionRequest(_message.Message):
     is_default: _builtins.bool
     expires_at_ms: _builtins.int
     """When the credential expires; 0 for never."""
+    exposable: _builtins.bool
+    references_json: _builtins.str
+    """Only an owner may name references. A field is either in them or in `credential_json`."""
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -273,6 +289,8 @@ class CreateConnectionRequest(_message.Message):
     def approval_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """See Connection."""
 
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectionGrant]: ...
     def __init__(
         self,
         *,
@@ -287,10 +305,13 @@ class CreateConnectionRequest(_message.Message):
         is_default: _builtins.bool = ...,
         expires_at_ms: _builtins.int = ...,
         approval_operations: _abc.Iterable[_builtins.str] | None = ...,
+        grants: _abc.Iterable[Global___ConnectionGrant] | None = ...,
+        exposable: _builtins.bool = ...,
+        references_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "idempotency_key", b"idempotency_key", "is_default", b"is_default", "kind", b"kind", "name", b"name", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "exposable", b"exposable", "grants", b"grants", "idempotency_key", b"idempotency_key", "is_default", b"is_default", "kind", b"kind", "name", b"name", "references_json", b"references_json", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -331,6 +352,9 @@ class ConnectionEntry(_message.Message):
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
+    EXPOSABLE_FIELD_NUMBER: _builtins.int
+    REFERENCES_JSON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     kind: _builtins.str
     config_json: _builtins.str
@@ -339,12 +363,16 @@ class ConnectionEntry(_message.Message):
     is_default: _builtins.bool
     """Of one kind, at most one entry."""
     expires_at_ms: _builtins.int
+    exposable: _builtins.bool
+    references_json: _builtins.str
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def allowed_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def approval_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectionGrant]: ...
     def __init__(
         self,
         *,
@@ -357,10 +385,13 @@ class ConnectionEntry(_message.Message):
         is_default: _builtins.bool = ...,
         expires_at_ms: _builtins.int = ...,
         approval_operations: _abc.Iterable[_builtins.str] | None = ...,
+        grants: _abc.Iterable[Global___ConnectionGrant] | None = ...,
+        exposable: _builtins.bool = ...,
+        references_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "is_default", b"is_default", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "exposable", b"exposable", "grants", b"grants", "is_default", b"is_default", "kind", b"kind", "name", b"name", "references_json", b"references_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -590,6 +621,8 @@ class UpdateConnectionRequest(_message.Message):
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
     REPLACE_APPROVAL_FIELD_NUMBER: _builtins.int
+    EXPOSABLE_FIELD_NUMBER: _builtins.int
+    REFERENCES_JSON_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     connection_id: _builtins.str
     etag: _builtins.str
@@ -603,6 +636,9 @@ class UpdateConnectionRequest(_message.Message):
     expires_at_ms: _builtins.int
     """0 for never. A new credential without a date has none."""
     replace_approval: _builtins.bool
+    exposable: _builtins.bool
+    references_json: _builtins.str
+    """Replaces all of them when set; empty for none. Only an owner may name others than before."""
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Replaced when `replace_allowed` is true; at least one operation then."""
@@ -635,10 +671,12 @@ class UpdateConnectionRequest(_message.Message):
         expires_at_ms: _builtins.int | None = ...,
         approval_operations: _abc.Iterable[_builtins.str] | None = ...,
         replace_approval: _builtins.bool = ...,
+        exposable: _builtins.bool | None = ...,
+        references_json: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_expires_at_ms", b"_expires_at_ms", "_is_default", b"_is_default", "_name", b"_name", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "is_default", b"is_default", "name", b"name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_expires_at_ms", b"_expires_at_ms", "_exposable", b"_exposable", "_is_default", b"_is_default", "_name", b"_name", "_references_json", b"_references_json", "config_json", b"config_json", "credential_json", b"credential_json", "expires_at_ms", b"expires_at_ms", "exposable", b"exposable", "is_default", b"is_default", "name", b"name", "references_json", b"references_json"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_expires_at_ms", b"_expires_at_ms", "_is_default", b"_is_default", "_name", b"_name", "allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "connection_id", b"connection_id", "credential_json", b"credential_json", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "grants", b"grants", "is_default", b"is_default", "name", b"name", "replace_allowed", b"replace_allowed", "replace_approval", b"replace_approval", "replace_grants", b"replace_grants", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_config_json", b"_config_json", "_credential_json", b"_credential_json", "_expires_at_ms", b"_expires_at_ms", "_exposable", b"_exposable", "_is_default", b"_is_default", "_name", b"_name", "_references_json", b"_references_json", "allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "connection_id", b"connection_id", "credential_json", b"credential_json", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "exposable", b"exposable", "grants", b"grants", "is_default", b"is_default", "name", b"name", "references_json", b"references_json", "replace_allowed", b"replace_allowed", "replace_approval", b"replace_approval", "replace_grants", b"replace_grants", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__config_json: _TypeAlias = _typing.Literal["config_json"]  # noqa: Y015
     _WhichOneofArgType__config_json: _TypeAlias = _typing.Literal["_config_json", b"_config_json"]  # noqa: Y015
@@ -646,10 +684,14 @@ class UpdateConnectionRequest(_message.Message):
     _WhichOneofArgType__credential_json: _TypeAlias = _typing.Literal["_credential_json", b"_credential_json"]  # noqa: Y015
     _WhichOneofReturnType__expires_at_ms: _TypeAlias = _typing.Literal["expires_at_ms"]  # noqa: Y015
     _WhichOneofArgType__expires_at_ms: _TypeAlias = _typing.Literal["_expires_at_ms", b"_expires_at_ms"]  # noqa: Y015
+    _WhichOneofReturnType__exposable: _TypeAlias = _typing.Literal["exposable"]  # noqa: Y015
+    _WhichOneofArgType__exposable: _TypeAlias = _typing.Literal["_exposable", b"_exposable"]  # noqa: Y015
     _WhichOneofReturnType__is_default: _TypeAlias = _typing.Literal["is_default"]  # noqa: Y015
     _WhichOneofArgType__is_default: _TypeAlias = _typing.Literal["_is_default", b"_is_default"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__references_json: _TypeAlias = _typing.Literal["references_json"]  # noqa: Y015
+    _WhichOneofArgType__references_json: _TypeAlias = _typing.Literal["_references_json", b"_references_json"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__config_json) -> _WhichOneofReturnType__config_json | None: ...
     @_typing.overload
@@ -657,9 +699,13 @@ class UpdateConnectionRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at_ms) -> _WhichOneofReturnType__expires_at_ms | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exposable) -> _WhichOneofReturnType__exposable | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__is_default) -> _WhichOneofReturnType__is_default | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__references_json) -> _WhichOneofReturnType__references_json | None: ...
 
 Global___UpdateConnectionRequest: _TypeAlias = UpdateConnectionRequest  # noqa: Y015
 
