@@ -7,7 +7,7 @@ import jwt
 from spin_services.rpc.errors import abort, not_found, unavailable
 from spinapis.audit.v1 import audit_pb2, audit_pb2_grpc
 from spinapis.auth.v1 import members_pb2, members_pb2_grpc
-from spinapis.secrets.v1 import secrets_pb2, secrets_pb2_grpc
+from spinapis.secrets.v1 import keys_pb2, keys_pb2_grpc, secrets_pb2, secrets_pb2_grpc
 from spinapis.workspace.v1 import notebooks_pb2, notebooks_pb2_grpc, workspaces_pb2, workspaces_pb2_grpc
 
 
@@ -71,7 +71,7 @@ class FakeLog(audit_pb2_grpc.LogServiceServicer):
         return [entry.type for entry in self.entries.get(workspace_id, [])]
 
 
-class FakeKeys(secrets_pb2_grpc.KeyServiceServicer):
+class FakeKeys(keys_pb2_grpc.KeyServiceServicer):
     """Remembers which workspaces were erased; `broken` makes it fail."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class FakeKeys(secrets_pb2_grpc.KeyServiceServicer):
         if self.broken:
             await abort(context, unavailable("secrets"))
         self.erased.append(request.workspace_id)
-        return secrets_pb2.EraseWorkspaceResponse()
+        return keys_pb2.EraseWorkspaceResponse()
 
 
 class FakeLeastBundles(secrets_pb2_grpc.ConnectionServiceServicer):
@@ -128,7 +128,7 @@ def add_log(log: FakeLog) -> tuple[Any, FakeLog]:
 
 
 def add_keys(keys: FakeKeys) -> tuple[Any, FakeKeys]:
-    return secrets_pb2_grpc.add_KeyServiceServicer_to_server, keys
+    return keys_pb2_grpc.add_KeyServiceServicer_to_server, keys
 
 
 def add_least_bundles(bundles: FakeLeastBundles) -> tuple[Any, FakeLeastBundles]:

@@ -22,7 +22,7 @@ from spinapis.auth.v1 import members_pb2, members_pb2_grpc, sign_in_pb2, sign_in
 from spinapis.compiler.v1 import compiler_pb2, compiler_pb2_grpc
 from spinapis.envelope.v1 import attach_pb2, enrol_pb2, receipt_pb2, run_pb2
 from spinapis.envelope.v1 import trust_pb2 as documents_pb2
-from spinapis.secrets.v1 import secrets_pb2, secrets_pb2_grpc
+from spinapis.secrets.v1 import keys_pb2_grpc, secrets_pb2, secrets_pb2_grpc
 from spinapis.workspace.v1 import notebooks_pb2, notebooks_pb2_grpc, workspaces_pb2, workspaces_pb2_grpc
 from tests.fakes.documents import Signers, now_ms
 from tests.fakes.merkle_log import MerkleLog
@@ -98,7 +98,7 @@ class FakePlatform:
         notebooks_pb2_grpc.add_SessionServiceServicer_to_server(Sessions(self), server)
         compiler_pb2_grpc.add_CompilerServiceServicer_to_server(Compiler(self), server)
         secrets_pb2_grpc.add_ConnectionServiceServicer_to_server(Connections(self), server)
-        secrets_pb2_grpc.add_KeyServiceServicer_to_server(Keys(), server)
+        keys_pb2_grpc.add_KeyServiceServicer_to_server(Keys(), server)
         audit_pb2_grpc.add_LogServiceServicer_to_server(Log(self), server)
         audit_pb2_grpc.add_HistoryServiceServicer_to_server(History(self), server)
         self.port = server.add_insecure_port("localhost:0")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from spin_services.secrets.domain import Issued, least_version
 from spinapis.auth.v1.members_pb2 import MemberRole
-from spinapis.secrets.v1 import secrets_pb2 as pb
-from spinapis.secrets.v1.secrets_pb2_grpc import KeyServiceStub
+from spinapis.secrets.v1 import keys_pb2 as pb
+from spinapis.secrets.v1.keys_pb2_grpc import KeyServiceStub
 from tests.fakes.installation import refused
 from tests.fakes.secrets_bench import WORKSPACE, SecretsBench
 

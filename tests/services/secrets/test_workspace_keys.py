@@ -12,8 +12,8 @@ import pytest
 from spin_services.secrets import credentials as credentials_module
 from spin_services.secrets import keyring as keyring_module
 from spin_services.secrets.records import WorkspaceKey
-from spinapis.secrets.v1 import secrets_pb2 as pb
-from spinapis.secrets.v1.secrets_pb2_grpc import KeyServiceStub
+from spinapis.secrets.v1 import keys_pb2 as pb
+from spinapis.secrets.v1.keys_pb2_grpc import KeyServiceStub
 from tests.fakes.installation import refused
 from tests.fakes.runtimes import FakeRuntime
 from tests.fakes.secrets_bench import OTHER, PARENT, SECRET, WORKSPACE, SecretsBench

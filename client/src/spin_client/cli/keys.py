@@ -6,7 +6,7 @@ import typer
 
 from spin_client.cli.command_context import Command, all_of, run
 from spin_client.cli.messages import plain
-from spinapis.secrets.v1 import secrets_pb2
+from spinapis.secrets.v1 import keys_pb2
 
 group = typer.Typer(help="Keys of the workspace's credentials.", no_args_is_help=True)
 Version = Annotated[int, typer.Argument(metavar="VERSION", min=1)]
@@ -19,7 +19,7 @@ def list_versions(context: typer.Context) -> None:
     async def body(command: Command) -> None:
         async with command.platform() as platform:
             workspace = await command.workspace(platform)
-            found = await all_of(platform.keys.ListKeyVersions, secrets_pb2.ListKeyVersionsRequest(workspace_id=workspace.id), "versions")
+            found = await all_of(platform.keys.ListKeyVersions, keys_pb2.ListKeyVersionsRequest(workspace_id=workspace.id), "versions")
             columns = ["version", "current", "refused", "credentials", "created_at_ms", "destroyed_at_ms"]
             command.out.rows(columns, [plain(version) for version in found], empty="No keys yet: the first connection makes one.")
 
@@ -33,7 +33,7 @@ def rotate(context: typer.Context) -> None:
     async def body(command: Command) -> None:
         async with command.platform() as platform:
             workspace = await command.workspace(platform)
-            made = (await platform.keys.RotateKey(secrets_pb2.RotateKeyRequest(workspace_id=workspace.id))).version
+            made = (await platform.keys.RotateKey(keys_pb2.RotateKeyRequest(workspace_id=workspace.id))).version
             command.out.done(f"Version {made.version} is current.", plain(made))
 
     run(context, body)
@@ -46,7 +46,7 @@ def minimum(context: typer.Context, version: Version) -> None:
     async def body(command: Command) -> None:
         async with command.platform() as platform:
             workspace = await command.workspace(platform)
-            await platform.keys.SetMinimumKeyVersion(secrets_pb2.SetMinimumKeyVersionRequest(workspace_id=workspace.id, minimum_version=version))
+            await platform.keys.SetMinimumKeyVersion(keys_pb2.SetMinimumKeyVersionRequest(workspace_id=workspace.id, minimum_version=version))
             command.out.done(f"Versions below {version} open nothing any more.", {"minimum_version": version})
 
     run(context, body)
@@ -65,7 +65,7 @@ def destroy(
         async with command.platform() as platform:
             workspace = await command.workspace(platform)
             command.confirmed(f"Destroy version {version} of the key of {workspace.name}? Nobody can bring it back.", yes=yes)
-            request = secrets_pb2.DestroyKeyVersionRequest(workspace_id=workspace.id, version=version, erase_credentials=erase)
+            request = keys_pb2.DestroyKeyVersionRequest(workspace_id=workspace.id, version=version, erase_credentials=erase)
             erased = (await platform.keys.DestroyKeyVersion(request)).erased_credentials
             command.out.done(f"Destroyed version {version}; {erased} credentials went with it.", {"version": version, "erased_credentials": erased})
 

@@ -27,7 +27,8 @@ from spinapis.auth.v1.members_pb2_grpc import MemberServiceStub
 from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceStub
 from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceStub, GrantServiceStub
 from spinapis.compiler.v1.compiler_pb2_grpc import CompilerServiceStub
-from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub, KeyServiceStub
+from spinapis.secrets.v1.keys_pb2_grpc import KeyServiceStub
+from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub
 from spinapis.workspace.v1.notebooks_pb2_grpc import NotebookServiceStub, SessionServiceStub
 from spinapis.workspace.v1.workspaces_pb2_grpc import RuntimeServiceStub, WorkspaceServiceStub
 
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceAsyncStub
     from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceAsyncStub, GrantServiceAsyncStub
     from spinapis.compiler.v1.compiler_pb2_grpc import CompilerServiceAsyncStub
-    from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceAsyncStub, KeyServiceAsyncStub
+    from spinapis.secrets.v1.keys_pb2_grpc import KeyServiceAsyncStub
+    from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceAsyncStub
     from spinapis.workspace.v1.notebooks_pb2_grpc import NotebookServiceAsyncStub, SessionServiceAsyncStub
     from spinapis.workspace.v1.workspaces_pb2_grpc import RuntimeServiceAsyncStub, WorkspaceServiceAsyncStub
 

@@ -17,7 +17,8 @@ from spin_services.secrets.reminders import Reminders
 from spin_services.secrets.service import ConnectionService
 from spin_services.secrets.settings import from_environment
 from spin_services.secrets.store import ConnectionStore
-from spinapis.secrets.v1.secrets_pb2_grpc import add_ConnectionServiceServicer_to_server, add_KeyServiceServicer_to_server
+from spinapis.secrets.v1.keys_pb2_grpc import add_KeyServiceServicer_to_server
+from spinapis.secrets.v1.secrets_pb2_grpc import add_ConnectionServiceServicer_to_server
 
 
 async def build(wiring: Wiring, kinds: Mapping[str, ConnectionKind] | None = None) -> App:

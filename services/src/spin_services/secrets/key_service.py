@@ -14,8 +14,8 @@ from spin_services.secrets import wire
 from spin_services.secrets.credentials import Credentials
 from spin_services.secrets.key_store import KeyVersions, StillUsed, Version, VersionUnknown
 from spinapis.audit.v1.audit_pb2 import NewEntry
-from spinapis.secrets.v1 import secrets_pb2 as pb
-from spinapis.secrets.v1.secrets_pb2_grpc import KeyServiceServicer
+from spinapis.secrets.v1 import keys_pb2 as pb
+from spinapis.secrets.v1.keys_pb2_grpc import KeyServiceServicer
 
 MOST = 2**32
 

@@ -14,8 +14,8 @@ from spin_services.workspace.domain import Workspace, etag, new_id
 from spin_services.workspace.workspace_store import WorkspaceStore
 from spinapis.auth.v1.members_pb2 import FoundWorkspaceRequest, GetAccessRequest, ListAccessRequest, MemberRole
 from spinapis.auth.v1.members_pb2_grpc import AccessServiceStub
-from spinapis.secrets.v1.secrets_pb2 import EraseWorkspaceRequest
-from spinapis.secrets.v1.secrets_pb2_grpc import KeyServiceStub
+from spinapis.secrets.v1.keys_pb2 import EraseWorkspaceRequest
+from spinapis.secrets.v1.keys_pb2_grpc import KeyServiceStub
 from spinapis.workspace.v1 import workspaces_pb2 as pb
 from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceServicer
 
