@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spin_services.secrets.domain import Issued, least_version
 from spinapis.auth.v1.members_pb2 import MemberRole
-from spinapis.secrets.v1 import keys_pb2 as pb
+from spinapis.secrets.v1 import keys_pb2, secrets_pb2
 from spinapis.secrets.v1.keys_pb2_grpc import KeyServiceStub
 from tests.fakes.installation import refused
 from tests.fakes.secrets_bench import WORKSPACE, SecretsBench
@@ -83,7 +83,7 @@ async def test_a_workspace_that_is_erased_outdates_its_bundles(bench: SecretsBen
     runtime, _ = bench.enrolment.add(), await bench.create()
     held = (await bench.sync(runtime)).bundle_version
     keys, metadata = KeyServiceStub(bench.installation.channel("secrets")), bench.installation.as_service("workspace", "secrets", "owner")
-    await keys.EraseWorkspace(pb.EraseWorkspaceRequest(workspace_id=WORKSPACE), metadata=metadata)
+    await keys.EraseWorkspace(keys_pb2.EraseWorkspaceRequest(workspace_id=WORKSPACE), metadata=metadata)
     assert await bench.least(runtime) == held + 1
 
 
@@ -91,7 +91,7 @@ async def test_a_destroyed_key_outdates_the_credentials_under_it(bench: SecretsB
     runtime, _ = bench.enrolment.add(), await bench.create()
     held = (await bench.sync(runtime)).bundle_version
     keys = KeyServiceStub(bench.installation.channel("secrets"))
-    request = pb.DestroyKeyVersionRequest(workspace_id=WORKSPACE, version=1, erase_credentials=True)
+    request = keys_pb2.DestroyKeyVersionRequest(workspace_id=WORKSPACE, version=1, erase_credentials=True)
     await keys.DestroyKeyVersion(request, metadata=bench.by("owner"))
     assert await bench.least(runtime) == held + 1
 
@@ -121,7 +121,7 @@ async def test_another_workspaces_revocation_is_nothing_to_the_runtime(family: S
 
 async def test_nobody_but_auth_asks(bench: SecretsBench) -> None:
     runtime = bench.enrolment.add()
-    request = pb.GetLeastBundleVersionRequest(workspace_id=WORKSPACE, runtime_id=runtime.runtime_id)
+    request = secrets_pb2.GetLeastBundleVersionRequest(workspace_id=WORKSPACE, runtime_id=runtime.runtime_id)
     for metadata in (bench.by("owner"), bench.installation.as_service("compiler", "secrets", "owner")):
         with refused() as refusal:
             await bench.stub.GetLeastBundleVersion(request, metadata=metadata)
@@ -133,7 +133,7 @@ async def test_an_id_that_is_none_is_refused(bench: SecretsBench, field: str) ->
     ids = {"workspace_id": WORKSPACE, "runtime_id": "aa" * 16} | {field: "../etc"}
     with refused() as refusal:
         await bench.stub.GetLeastBundleVersion(
-            pb.GetLeastBundleVersionRequest(**ids), metadata=bench.installation.as_service("auth", "secrets", "owner")
+            secrets_pb2.GetLeastBundleVersionRequest(**ids), metadata=bench.installation.as_service("auth", "secrets", "owner")
         )
     assert refusal.reason == "INVALID_ARGUMENT"
 
