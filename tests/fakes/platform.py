@@ -18,7 +18,7 @@ from spin_envelope import sealing
 from spin_envelope.digests import body_commitment, sealed_digest, signed_digest
 from spin_envelope.signing import unverified
 from spinapis.audit.v1 import audit_pb2, audit_pb2_grpc
-from spinapis.auth.v1 import members_pb2, members_pb2_grpc, sign_in_pb2, sign_in_pb2_grpc, trust_pb2, trust_pb2_grpc
+from spinapis.auth.v1 import members_pb2, members_pb2_grpc, policy_pb2_grpc, sign_in_pb2, sign_in_pb2_grpc, trust_pb2, trust_pb2_grpc
 from spinapis.compiler.v1 import compiler_pb2, compiler_pb2_grpc
 from spinapis.envelope.v1 import attach_pb2, enrol_pb2, receipt_pb2, run_pb2
 from spinapis.envelope.v1 import trust_pb2 as documents_pb2
@@ -29,6 +29,7 @@ from tests.fakes.merkle_log import MerkleLog
 from tests.fakes.platform_audit import History, Log
 from tests.fakes.platform_connections import Connections
 from tests.fakes.platform_keys import Keys
+from tests.fakes.platform_policies import Policies
 from tests.fakes.platform_servicers import Context, Servicer, found, new_id, paged
 from tests.fakes.platform_workspace import Notebooks, Runtimes, Sessions, Workspaces
 from tests.fakes.rpc import Door, refuse
@@ -90,6 +91,7 @@ class FakePlatform:
         server = grpc.aio.server(interceptors=[self.door])
         sign_in_pb2_grpc.add_SignInServiceServicer_to_server(SignIn(self), server)
         members_pb2_grpc.add_MemberServiceServicer_to_server(Members(self), server)
+        policy_pb2_grpc.add_PolicyServiceServicer_to_server(Policies(), server)
         trust_pb2_grpc.add_EnrolmentServiceServicer_to_server(Enrolment(self), server)
         trust_pb2_grpc.add_GrantServiceServicer_to_server(Grants(self), server)
         workspaces_pb2_grpc.add_WorkspaceServiceServicer_to_server(Workspaces(self), server)

@@ -40,6 +40,13 @@ def is_refused(address: str) -> bool:
     return any(item in _METADATA or item.is_link_local or item.is_multicast or item.is_unspecified for item in candidates)
 
 
+def is_unreachable(address: str) -> bool:
+    """For code in kernels: the same, and the machine's own loopback."""
+    parsed = ipaddress.ip_address(address.split("%")[0])
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return is_refused(address) or parsed.is_loopback or (mapped is not None and mapped.is_loopback)
+
+
 async def resolve(host: str, port: int) -> str:
     """The address to connect to. Raises AddressRefused when any address of the host is refused, OSError when it has none."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)

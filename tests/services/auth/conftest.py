@@ -9,7 +9,16 @@ import pytest
 
 from spin_services.auth.app import build
 from spin_services.database import Database, upgrade
-from spinapis.auth.v1 import approvals_pb2_grpc, members_pb2, members_pb2_grpc, sign_in_pb2, sign_in_pb2_grpc, trust_pb2, trust_pb2_grpc
+from spinapis.auth.v1 import (
+    approvals_pb2_grpc,
+    members_pb2,
+    members_pb2_grpc,
+    policy_pb2_grpc,
+    sign_in_pb2,
+    sign_in_pb2_grpc,
+    trust_pb2,
+    trust_pb2_grpc,
+)
 from tests.fakes.installation import Installation, Metadata
 from tests.fakes.paired_runtime import PairedRuntime
 from tests.fakes.peer_services import FakeLeastBundles, FakeLog, FakeWorkspaces, add_least_bundles, add_log, add_workspaces
@@ -29,6 +38,7 @@ class Auth:
         self.enrolment = trust_pb2_grpc.EnrolmentServiceStub(channel)
         self.grants = trust_pb2_grpc.GrantServiceStub(channel)
         self.approvals = approvals_pb2_grpc.ApprovalServiceStub(channel)
+        self.policies = policy_pb2_grpc.PolicyServiceStub(channel)
 
     async def start(self, environment: Mapping[str, str] | None = None) -> None:
         await self.installation.start_fake("audit", add_log(self.log))

@@ -1,9 +1,10 @@
-"""workspace: list, create, delete, use."""
+"""workspace: list, create, delete, use, policy."""
 
 from typing import Annotated
 
 import typer
 
+from spin_client.cli import policies
 from spin_client.cli.command_context import Command, all_of, idempotency_key, only, run
 from spin_client.cli.messages import moment, plain
 from spin_client.cli.settings import remember
@@ -11,6 +12,7 @@ from spin_client.sdk.platform import Platform
 from spinapis.workspace.v1 import workspaces_pb2
 
 group = typer.Typer(help="Workspaces.", no_args_is_help=True)
+group.add_typer(policies.group, name="policy")
 Name = Annotated[str, typer.Argument(help="Name or id.")]
 
 

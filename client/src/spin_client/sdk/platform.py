@@ -24,6 +24,7 @@ from spinapis.audit.v1.audit_pb2_grpc import HistoryServiceStub, LogServiceStub
 from spinapis.auth.v1 import sign_in_pb2
 from spinapis.auth.v1.approvals_pb2_grpc import ApprovalServiceStub
 from spinapis.auth.v1.members_pb2_grpc import MemberServiceStub
+from spinapis.auth.v1.policy_pb2_grpc import PolicyServiceStub
 from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceStub
 from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceStub, GrantServiceStub
 from spinapis.compiler.v1.compiler_pb2_grpc import CompilerServiceStub
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from spinapis.audit.v1.audit_pb2_grpc import HistoryServiceAsyncStub, LogServiceAsyncStub
     from spinapis.auth.v1.approvals_pb2_grpc import ApprovalServiceAsyncStub
     from spinapis.auth.v1.members_pb2_grpc import MemberServiceAsyncStub
+    from spinapis.auth.v1.policy_pb2_grpc import PolicyServiceAsyncStub
     from spinapis.auth.v1.sign_in_pb2_grpc import SignInServiceAsyncStub
     from spinapis.auth.v1.trust_pb2_grpc import EnrolmentServiceAsyncStub, GrantServiceAsyncStub
     from spinapis.compiler.v1.compiler_pb2_grpc import CompilerServiceAsyncStub
@@ -53,6 +55,7 @@ class Platform:
 
     sign_in: SignInServiceAsyncStub
     members: MemberServiceAsyncStub
+    policies: PolicyServiceAsyncStub
     enrolment: EnrolmentServiceAsyncStub
     grants: GrantServiceAsyncStub
     approvals: ApprovalServiceAsyncStub
@@ -74,6 +77,7 @@ class Platform:
         self._channel = channel
         self.sign_in = SignInServiceStub(channel)
         self.members = MemberServiceStub(channel)
+        self.policies = PolicyServiceStub(channel)
         self.enrolment = EnrolmentServiceStub(channel)
         self.grants = GrantServiceStub(channel)
         self.approvals = ApprovalServiceStub(channel)

@@ -16,15 +16,16 @@ from spin_services.auth.member_service import MemberService
 from spin_services.auth.oidc import OidcClient
 from spin_services.auth.passwords import Passwords
 from spin_services.auth.places import Places
+from spin_services.auth.policy_service import PolicyService, WorkspacePolicies
 from spin_services.auth.settings import from_environment
 from spin_services.auth.sign_in import SignIn
 from spin_services.auth.sign_in_service import SignInService
-from spin_services.auth.store import Accounts, Approvals, Members, Runtimes
+from spin_services.auth.store import Accounts, Approvals, Members, Policies, Runtimes
 from spin_services.database import upgrade
 from spin_services.rpc.audit_log import AuditLog
 from spin_services.rpc.server import App
 from spin_services.rpc.wiring import Wiring
-from spinapis.auth.v1 import approvals_pb2_grpc, members_pb2_grpc, sign_in_pb2_grpc, trust_pb2_grpc
+from spinapis.auth.v1 import approvals_pb2_grpc, members_pb2_grpc, policy_pb2_grpc, sign_in_pb2_grpc, trust_pb2_grpc
 
 SWEEP_S = 3600
 
@@ -34,12 +35,13 @@ async def build(wiring: Wiring) -> App:
     settings = from_environment(wiring.environment, platform.public_url)
     await upgrade(wiring.database, MIGRATIONS)
     accounts, members, runtimes = Accounts(wiring.database), Members(wiring.database), Runtimes(wiring.database)
-    approvals = Approvals(wiring.database)
+    approvals, policies = Approvals(wiring.database), Policies(wiring.database)
     issuer = Issuer(accounts, keys, settings, platform.public_url, clock)
     await ensure_owner(accounts, issuer, settings, platform.data_dir, clock())
     access = LocalAccess(accounts, members, wiring.notifier, clock)
     log, documents = AuditLog(wiring.peers), Documents(keys, clock)
     places = Places(wiring.peers, runtimes, clock)
+    workspace_policies = WorkspacePolicies(policies, places)
     oidc = {provider.id: OidcClient(provider) for provider in settings.oidc}
     sign_in = SignIn(accounts, issuer, Passwords(), access, clock)
     enrolment = Enrolment(runtimes, documents, log, platform.allowed_origins, settings.min_suite, clock)
@@ -72,6 +74,11 @@ async def build(wiring: Wiring) -> App:
                 approvals_pb2_grpc.add_ApprovalServiceServicer_to_server,
                 ApprovalService(approvals, documents, log, clock),
                 "spinapis.auth.v1.ApprovalService",
+            ),
+            (
+                policy_pb2_grpc.add_PolicyServiceServicer_to_server,
+                PolicyService(policies, workspace_policies, log, clock),
+                "spinapis.auth.v1.PolicyService",
             ),
         ],
         background=[access.follow, sweep],

@@ -53,12 +53,13 @@ class Places:
         if own is not None:
             return own
         homes = await self._runtimes.homes(runtime_id)
-        for ancestor in await self._ancestors(workspace_id) if homes else ():
+        for ancestor in await self.line(workspace_id) if homes else ():
             if ancestor in homes and (row := await self._runtimes.runtime(ancestor, runtime_id)) is not None:
                 return row
         raise not_found("runtime", runtime_id)
 
-    async def _ancestors(self, workspace_id: str) -> list[str]:
+    async def line(self, workspace_id: str) -> list[str]:
+        """The workspace and all above it, nearest first. Raises NOT_FOUND."""
         known = self._kept_ancestors.get(workspace_id)
         if known is not None:
             return known

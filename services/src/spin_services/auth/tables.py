@@ -179,3 +179,18 @@ class ApprovalRow(Table, table=True):
     requested_at_ms: int = _time()
     decided_at_ms: int = _time()
     expires_at_ms: int = _time()
+
+
+class WorkspacePolicyRow(Table, table=True):
+    """What a workspace's owner decided; there is none where nobody ever did."""
+
+    __tablename__ = "workspace_policies"
+    workspace_id: str = Field(primary_key=True)
+    # EgressMode; 0 is the parent's.
+    egress_mode: int = 0
+    # JSON array of patterns.
+    egress_hosts: str = "[]"
+    trust_grace_ms: int = _time()
+    version: int = 0
+    updated_at_ms: int = _time()
+    updated_by: str = ""

@@ -1,8 +1,11 @@
 """Between auth's rows and its messages."""
 
+import json
+
 from spin_services.auth.store.members import Member
-from spin_services.auth.tables import ApiKeyRow, UserRow
-from spinapis.auth.v1 import members_pb2, sign_in_pb2
+from spin_services.auth.tables import ApiKeyRow, UserRow, WorkspacePolicyRow
+from spinapis.auth.v1 import members_pb2, policy_pb2, sign_in_pb2
+from spinapis.envelope.v1.attach_pb2 import EgressMode, EgressPolicy
 
 
 def user(row: UserRow) -> sign_in_pb2.User:
@@ -36,3 +39,23 @@ def api_key(row: ApiKeyRow) -> members_pb2.ApiKey:
         created_by=row.created_by,
         revoked=row.revoked_at_ms > 0,
     )
+
+
+def egress(row: WorkspacePolicyRow) -> EgressPolicy:
+    return EgressPolicy(mode=EgressMode.ValueType(row.egress_mode), hosts=json.loads(row.egress_hosts))
+
+
+def policy(row: WorkspacePolicyRow, effective: EgressPolicy) -> policy_pb2.WorkspacePolicy:
+    return policy_pb2.WorkspacePolicy(
+        workspace_id=row.workspace_id,
+        egress=egress(row),
+        effective_egress=effective,
+        trust_grace_ms=row.trust_grace_ms,
+        etag=policy_etag(row),
+        updated_at_ms=row.updated_at_ms,
+        updated_by=row.updated_by,
+    )
+
+
+def policy_etag(row: WorkspacePolicyRow) -> str:
+    return f"{row.version:x}"

@@ -135,6 +135,10 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
         "DecideApproval": InWorkspace("approval.decide"),
         "CancelApproval": InWorkspace("approval.request"),
     },
+    "auth.v1.PolicyService": {
+        "GetWorkspacePolicy": InWorkspace("workspace.read"),
+        "UpdateWorkspacePolicy": InWorkspace("workspace.manage"),
+    },
     "workspace.v1.WorkspaceService": {
         "CreateWorkspace": SignedIn(),
         "GetWorkspace": InWorkspace("workspace.read"),

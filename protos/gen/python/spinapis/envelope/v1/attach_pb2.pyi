@@ -41,6 +41,64 @@ SCOPE_RUN: Scope.ValueType  # 2
 """Run, interrupt, restart, answer input requests, complete, inspect."""
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
+class _EgressMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EgressModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EgressMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EGRESS_MODE_UNSPECIFIED: _EgressMode.ValueType  # 0
+    EGRESS_MODE_NONE: _EgressMode.ValueType  # 1
+    """No network at all."""
+    EGRESS_MODE_ALLOW_LIST: _EgressMode.ValueType  # 2
+    """The hosts of the list, and nothing else."""
+    EGRESS_MODE_OPEN: _EgressMode.ValueType  # 3
+    """Whatever the runtime itself reaches."""
+
+class EgressMode(_EgressMode, metaclass=_EgressModeEnumTypeWrapper): ...
+
+EGRESS_MODE_UNSPECIFIED: EgressMode.ValueType  # 0
+EGRESS_MODE_NONE: EgressMode.ValueType  # 1
+"""No network at all."""
+EGRESS_MODE_ALLOW_LIST: EgressMode.ValueType  # 2
+"""The hosts of the list, and nothing else."""
+EGRESS_MODE_OPEN: EgressMode.ValueType  # 3
+"""Whatever the runtime itself reaches."""
+Global___EgressMode: _TypeAlias = EgressMode  # noqa: Y015
+
+@_typing.final
+class EgressPolicy(_message.Message):
+    """Where code in a kernel may connect to. Connections of cells go through the broker and are not concerned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    HOSTS_FIELD_NUMBER: _builtins.int
+    WORKSPACE_IDS_FIELD_NUMBER: _builtins.int
+    mode: Global___EgressMode.ValueType
+    @_builtins.property
+    def hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With an allow-list: "name:port", "*.name:port" for every name below it, or an IP address with its port ("[2001:db8::1]:443"); in lower case."""
+
+    @_builtins.property
+    def workspace_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Whose choices it is made of, 16 bytes each, the nearest workspace first; empty where nobody chose."""
+
+    def __init__(
+        self,
+        *,
+        mode: Global___EgressMode.ValueType = ...,
+        hosts: _abc.Iterable[_builtins.str] | None = ...,
+        workspace_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hosts", b"hosts", "mode", b"mode", "workspace_ids", b"workspace_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EgressPolicy: _TypeAlias = EgressPolicy  # noqa: Y015
+
 @_typing.final
 class CapabilityToken(_message.Message):
     """Signed by auth; valid for at most 5 minutes."""
@@ -58,6 +116,7 @@ class CapabilityToken(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     ISSUED_AT_MS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    EGRESS_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     workspace_id: _builtins.bytes
     user_id: _builtins.str
@@ -72,6 +131,10 @@ class CapabilityToken(_message.Message):
     expires_at_ms: _builtins.int
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[Global___Scope.ValueType]: ...
+    @_builtins.property
+    def egress(self) -> Global___EgressPolicy:
+        """What a kernel that this attachment starts gets at most: the session's workspace's policy, narrowed by all above."""
+
     def __init__(
         self,
         *,
@@ -86,10 +149,11 @@ class CapabilityToken(_message.Message):
         scopes: _abc.Iterable[Global___Scope.ValueType] | None = ...,
         issued_at_ms: _builtins.int = ...,
         expires_at_ms: _builtins.int = ...,
+        egress: Global___EgressPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["egress", b"egress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnf", b"cnf", "expires_at_ms", b"expires_at_ms", "id", b"id", "issued_at_ms", b"issued_at_ms", "notebook_id", b"notebook_id", "origin", b"origin", "runtime_id", b"runtime_id", "scopes", b"scopes", "session_id", b"session_id", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnf", b"cnf", "egress", b"egress", "expires_at_ms", b"expires_at_ms", "id", b"id", "issued_at_ms", b"issued_at_ms", "notebook_id", b"notebook_id", "origin", b"origin", "runtime_id", b"runtime_id", "scopes", b"scopes", "session_id", b"session_id", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

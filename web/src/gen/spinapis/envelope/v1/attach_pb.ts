@@ -14,7 +14,40 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/envelope/v1/attach.proto.
  */
 export const file_spinapis_envelope_v1_attach: GenFile = /*@__PURE__*/
-  fileDesc("CiFzcGluYXBpcy9lbnZlbG9wZS92MS9hdHRhY2gucHJvdG8SFHNwaW5hcGlzLmVudmVsb3BlLnYxIvgBCg9DYXBhYmlsaXR5VG9rZW4SCgoCaWQYASABKAwSFAoMd29ya3NwYWNlX2lkGAIgASgMEg8KB3VzZXJfaWQYAyABKAkSEgoKc2Vzc2lvbl9pZBgEIAEoDBITCgtub3RlYm9va19pZBgFIAEoDBISCgpydW50aW1lX2lkGAYgASgMEg4KBm9yaWdpbhgHIAEoCRILCgNjbmYYCCABKAwSKwoGc2NvcGVzGAkgAygOMhsuc3BpbmFwaXMuZW52ZWxvcGUudjEuU2NvcGUSFAoMaXNzdWVkX2F0X21zGAogASgDEhUKDWV4cGlyZXNfYXRfbXMYCyABKAMifwoJQ2hhbGxlbmdlEg0KBW5vbmNlGAEgASgMEhQKDGlzc3VlZF9hdF9tcxgCIAEoAxIUCgx3b3Jrc3BhY2VfaWQYAyABKAwSEgoKcnVudGltZV9pZBgEIAEoDBISCgpzZXNzaW9uX2lkGAUgASgMEg8KB3VzZXJfaWQYBiABKAki3wIKBUhlbGxvEhQKDHdvcmtzcGFjZV9pZBgBIAEoDBISCgpydW50aW1lX2lkGAIgASgMEg8KB2Jvb3RfaWQYAyABKAwSNgoNYm9vdF9ocGtlX2tleRgEIAEoCzIfLnNwaW5hcGlzLmVudmVsb3BlLnYxLlB1YmxpY0tleRIYChBjaGFsbGVuZ2VfZGlnZXN0GAUgASgMEg8KB25vbmNlX2IYBiABKAwSDwoHbm9uY2VfchgHIAEoDBIOCgZvcmlnaW4YCCABKAkSEAoIY2xvY2tfbXMYCSABKAMSFgoOYnVuZGxlX3ZlcnNpb24YCiABKAQSFQoNdHJ1c3RfdmVyc2lvbhgLIAEoBBIUCgxyb290X3ZlcnNpb24YDCABKAQSGAoQbGFzdF9yZWNlaXB0X3NlcRgNIAEoBBISCgpjaGVja3BvaW50GA4gASgMEhIKCnNlc3Npb25faWQYDyABKAwiMgoKQ2xpZW50QXV0aBIUCgxoZWxsb19kaWdlc3QYASABKAwSDgoGb3JpZ2luGAIgASgJKj0KBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASDgoKU0NPUEVfVklFVxABEg0KCVNDT1BFX1JVThACYgZwcm90bzM", [file_spinapis_envelope_v1_signed]);
+  fileDesc("CiFzcGluYXBpcy9lbnZlbG9wZS92MS9hdHRhY2gucHJvdG8SFHNwaW5hcGlzLmVudmVsb3BlLnYxImQKDEVncmVzc1BvbGljeRIuCgRtb2RlGAEgASgOMiAuc3BpbmFwaXMuZW52ZWxvcGUudjEuRWdyZXNzTW9kZRINCgVob3N0cxgCIAMoCRIVCg13b3Jrc3BhY2VfaWRzGAMgAygMIqwCCg9DYXBhYmlsaXR5VG9rZW4SCgoCaWQYASABKAwSFAoMd29ya3NwYWNlX2lkGAIgASgMEg8KB3VzZXJfaWQYAyABKAkSEgoKc2Vzc2lvbl9pZBgEIAEoDBITCgtub3RlYm9va19pZBgFIAEoDBISCgpydW50aW1lX2lkGAYgASgMEg4KBm9yaWdpbhgHIAEoCRILCgNjbmYYCCABKAwSKwoGc2NvcGVzGAkgAygOMhsuc3BpbmFwaXMuZW52ZWxvcGUudjEuU2NvcGUSFAoMaXNzdWVkX2F0X21zGAogASgDEhUKDWV4cGlyZXNfYXRfbXMYCyABKAMSMgoGZWdyZXNzGAwgASgLMiIuc3BpbmFwaXMuZW52ZWxvcGUudjEuRWdyZXNzUG9saWN5In8KCUNoYWxsZW5nZRINCgVub25jZRgBIAEoDBIUCgxpc3N1ZWRfYXRfbXMYAiABKAMSFAoMd29ya3NwYWNlX2lkGAMgASgMEhIKCnJ1bnRpbWVfaWQYBCABKAwSEgoKc2Vzc2lvbl9pZBgFIAEoDBIPCgd1c2VyX2lkGAYgASgJIt8CCgVIZWxsbxIUCgx3b3Jrc3BhY2VfaWQYASABKAwSEgoKcnVudGltZV9pZBgCIAEoDBIPCgdib290X2lkGAMgASgMEjYKDWJvb3RfaHBrZV9rZXkYBCABKAsyHy5zcGluYXBpcy5lbnZlbG9wZS52MS5QdWJsaWNLZXkSGAoQY2hhbGxlbmdlX2RpZ2VzdBgFIAEoDBIPCgdub25jZV9iGAYgASgMEg8KB25vbmNlX3IYByABKAwSDgoGb3JpZ2luGAggASgJEhAKCGNsb2NrX21zGAkgASgDEhYKDmJ1bmRsZV92ZXJzaW9uGAogASgEEhUKDXRydXN0X3ZlcnNpb24YCyABKAQSFAoMcm9vdF92ZXJzaW9uGAwgASgEEhgKEGxhc3RfcmVjZWlwdF9zZXEYDSABKAQSEgoKY2hlY2twb2ludBgOIAEoDBISCgpzZXNzaW9uX2lkGA8gASgMIjIKCkNsaWVudEF1dGgSFAoMaGVsbG9fZGlnZXN0GAEgASgMEg4KBm9yaWdpbhgCIAEoCSo9CgVTY29wZRIVChFTQ09QRV9VTlNQRUNJRklFRBAAEg4KClNDT1BFX1ZJRVcQARINCglTQ09QRV9SVU4QAipxCgpFZ3Jlc3NNb2RlEhsKF0VHUkVTU19NT0RFX1VOU1BFQ0lGSUVEEAASFAoQRUdSRVNTX01PREVfTk9ORRABEhoKFkVHUkVTU19NT0RFX0FMTE9XX0xJU1QQAhIUChBFR1JFU1NfTU9ERV9PUEVOEANiBnByb3RvMw", [file_spinapis_envelope_v1_signed]);
+
+/**
+ * Where code in a kernel may connect to. Connections of cells go through the broker and are not concerned.
+ *
+ * @generated from message spinapis.envelope.v1.EgressPolicy
+ */
+export type EgressPolicy = Message<"spinapis.envelope.v1.EgressPolicy"> & {
+  /**
+   * @generated from field: spinapis.envelope.v1.EgressMode mode = 1;
+   */
+  mode: EgressMode;
+
+  /**
+   * With an allow-list: "name:port", "*.name:port" for every name below it, or an IP address with its port ("[2001:db8::1]:443"); in lower case.
+   *
+   * @generated from field: repeated string hosts = 2;
+   */
+  hosts: string[];
+
+  /**
+   * Whose choices it is made of, 16 bytes each, the nearest workspace first; empty where nobody chose.
+   *
+   * @generated from field: repeated bytes workspace_ids = 3;
+   */
+  workspaceIds: Uint8Array[];
+};
+
+/**
+ * Describes the message spinapis.envelope.v1.EgressPolicy.
+ * Use `create(EgressPolicySchema)` to create a new message.
+ */
+export const EgressPolicySchema: GenMessage<EgressPolicy> = /*@__PURE__*/
+  messageDesc(file_spinapis_envelope_v1_attach, 0);
 
 /**
  * Signed by auth; valid for at most 5 minutes.
@@ -80,6 +113,13 @@ export type CapabilityToken = Message<"spinapis.envelope.v1.CapabilityToken"> & 
    * @generated from field: int64 expires_at_ms = 11;
    */
   expiresAtMs: bigint;
+
+  /**
+   * What a kernel that this attachment starts gets at most: the session's workspace's policy, narrowed by all above.
+   *
+   * @generated from field: spinapis.envelope.v1.EgressPolicy egress = 12;
+   */
+  egress?: EgressPolicy | undefined;
 };
 
 /**
@@ -87,7 +127,7 @@ export type CapabilityToken = Message<"spinapis.envelope.v1.CapabilityToken"> & 
  * Use `create(CapabilityTokenSchema)` to create a new message.
  */
 export const CapabilityTokenSchema: GenMessage<CapabilityToken> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_attach, 0);
+  messageDesc(file_spinapis_envelope_v1_attach, 1);
 
 /**
  * Signed by auth; its digest comes back inside the runtime's Hello, which proves the Hello is newer.
@@ -131,7 +171,7 @@ export type Challenge = Message<"spinapis.envelope.v1.Challenge"> & {
  * Use `create(ChallengeSchema)` to create a new message.
  */
 export const ChallengeSchema: GenMessage<Challenge> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_attach, 1);
+  messageDesc(file_spinapis_envelope_v1_attach, 2);
 
 /**
  * Signed by the runtime's identity key.
@@ -229,7 +269,7 @@ export type Hello = Message<"spinapis.envelope.v1.Hello"> & {
  * Use `create(HelloSchema)` to create a new message.
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_attach, 2);
+  messageDesc(file_spinapis_envelope_v1_attach, 3);
 
 /**
  * Signed by the client's session key.
@@ -255,7 +295,7 @@ export type ClientAuth = Message<"spinapis.envelope.v1.ClientAuth"> & {
  * Use `create(ClientAuthSchema)` to create a new message.
  */
 export const ClientAuthSchema: GenMessage<ClientAuth> = /*@__PURE__*/
-  messageDesc(file_spinapis_envelope_v1_attach, 3);
+  messageDesc(file_spinapis_envelope_v1_attach, 4);
 
 /**
  * @generated from enum spinapis.envelope.v1.Scope
@@ -286,4 +326,41 @@ export enum Scope {
  */
 export const ScopeSchema: GenEnum<Scope> = /*@__PURE__*/
   enumDesc(file_spinapis_envelope_v1_attach, 0);
+
+/**
+ * @generated from enum spinapis.envelope.v1.EgressMode
+ */
+export enum EgressMode {
+  /**
+   * @generated from enum value: EGRESS_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * No network at all.
+   *
+   * @generated from enum value: EGRESS_MODE_NONE = 1;
+   */
+  NONE = 1,
+
+  /**
+   * The hosts of the list, and nothing else.
+   *
+   * @generated from enum value: EGRESS_MODE_ALLOW_LIST = 2;
+   */
+  ALLOW_LIST = 2,
+
+  /**
+   * Whatever the runtime itself reaches.
+   *
+   * @generated from enum value: EGRESS_MODE_OPEN = 3;
+   */
+  OPEN = 3,
+}
+
+/**
+ * Describes the enum spinapis.envelope.v1.EgressMode.
+ */
+export const EgressModeSchema: GenEnum<EgressMode> = /*@__PURE__*/
+  enumDesc(file_spinapis_envelope_v1_attach, 1);
 
