@@ -12,6 +12,7 @@ from typing import Any
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 
+from spin_services.rpc.certificates import dns_name
 from spin_services.rpc.policy import RULES, Public
 
 SERVICES = ("auth", "workspace", "compiler", "secrets", "audit")
@@ -33,10 +34,20 @@ class Profile:
     cors_origins: tuple[str, ...] = ()
     tls_certificate: str = ""
     tls_key: str = ""
+    # Files with which the gateway calls the services; empty where they are called without TLS.
+    service_certificate: str = ""
+    service_key: str = ""
+    service_authority: str = ""
     trusted_proxies: int = 0
     rate_per_second: int = 2000
     otlp_address: str = ""
     trace_percent: float = 1.0
+
+
+_AS_THEY_ARE = (
+    *("discovery", "tls_certificate", "tls_key", "service_certificate", "service_key", "service_authority"),
+    *("trusted_proxies", "otlp_address", "trace_percent"),
+)
 
 
 def _host(address: str) -> tuple[str, int]:
@@ -115,11 +126,11 @@ def template_values(profile: Profile) -> dict[str, Any]:
     services = []
     for name in SERVICES:
         host, port = _host(profile.service_addresses[name])
-        streams = _streams(profile.descriptors, name)
-        services.append({"name": name, "prefix": f"/spinapis.{name}.v1.", "host": host, "port": port, "stream_paths": streams})
+        place = {"host": host, "port": port, "dns_name": dns_name(name)}
+        services.append({"name": name, "prefix": f"/spinapis.{name}.v1.", "stream_paths": _streams(profile.descriptors, name), **place})
     scheme = "https" if profile.tls_certificate else "http"
     return {
-        **{key: getattr(profile, key) for key in ("discovery", "tls_certificate", "tls_key", "trusted_proxies", "otlp_address", "trace_percent")},
+        **{key: getattr(profile, key) for key in _AS_THEY_ARE},
         "listen_address": listen_address,
         "listen_port": listen_port,
         "admin_address": admin_address,

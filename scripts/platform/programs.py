@@ -10,11 +10,13 @@ import aiohttp
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from scripts.certificates.authority import Authority
 from scripts.gateway.render import render
 from scripts.gateway.values import SERVICES, Profile
 from scripts.platform.settings import ROOT, Settings
 from scripts.platform.supervisor import Program
 from spin_runtime import accounts
+from spin_services.rpc.certificates import dns_name
 
 POLL_S = 0.05
 QUICK_RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
@@ -22,6 +24,10 @@ BIN = Path(sys.executable).parent
 
 
 def services(settings: Settings) -> Program:
+    if settings.mutual_tls:
+        authority = Authority.opened(settings.certificates)
+        for name in ("all", "gateway"):
+            authority.issue(name)
     return Program("services", [str(BIN / "spin-service"), "all"], service_environment(settings), lambda: _services_ready(settings))
 
 
@@ -69,6 +75,9 @@ def service_environment(settings: Settings) -> dict[str, str]:
         environment["SPIN_DATABASE_URL"] = settings.database_url
     if settings.otlp_endpoint:
         environment["SPIN_OTLP_ENDPOINT"] = settings.otlp_endpoint
+    if settings.mutual_tls:
+        folder = settings.certificates
+        environment |= {"SPIN_TLS_CERT": str(folder / "all.pem"), "SPIN_TLS_KEY": str(folder / "all.key"), "SPIN_TLS_CA": str(folder / "ca.pem")}
     key_services = ("AWS_", "AZURE_", "GOOGLE_", "VAULT_") if "SPIN_KEK" in os.environ else ()
     return environment | _passed(("SPIN_OIDC_", "SPIN_OUTPUT_", "SPIN_AUDIT_", "SPIN_END_", "SPIN_TRACE_", "SPIN_LOG_", "SPIN_KEK", *key_services))
 
@@ -79,12 +88,16 @@ def _passed(documented: tuple[str, ...]) -> dict[str, str]:
 
 
 def _gateway_profile(settings: Settings) -> Profile:
+    files = [str(settings.certificates / name) if settings.mutual_tls else "" for name in ("gateway.pem", "gateway.key", "ca.pem")]
     return Profile(
         listen=f"127.0.0.1:{settings.gateway_port}",
         admin=settings.admin_address,
         public_url=settings.public_url,
         service_addresses={name: settings.service_address(name) for name in SERVICES},
         ui_address=settings.ui_address,
+        service_certificate=files[0],
+        service_key=files[1],
+        service_authority=files[2],
         descriptors=ROOT / "protos" / "gen" / "descriptors.binpb",
         otlp_address=settings.otlp_endpoint.rpartition("//")[2],
         trace_percent=settings.trace_ratio * 100,
@@ -99,11 +112,11 @@ def _base_environment() -> dict[str, str]:
 
 
 async def _services_ready(settings: Settings) -> None:
-    await asyncio.gather(*(_serving(settings.service_address(name)) for name in SERVICES))
+    await asyncio.gather(*(_serving(name, settings) for name in SERVICES))
 
 
-async def _serving(address: str) -> None:
-    async with grpc.aio.insecure_channel(address, options=QUICK_RECONNECT) as channel:
+async def _serving(name: str, settings: Settings) -> None:
+    async with _channel(name, settings) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         while True:
             try:
@@ -113,6 +126,15 @@ async def _serving(address: str) -> None:
             if reply.status == health_pb2.HealthCheckResponse.SERVING:
                 return
             await asyncio.sleep(POLL_S)
+
+
+def _channel(name: str, settings: Settings) -> grpc.aio.Channel:
+    address = settings.service_address(name)
+    if not settings.mutual_tls:
+        return grpc.aio.insecure_channel(address, options=QUICK_RECONNECT)
+    authority, key, certificate = ((settings.certificates / file).read_bytes() for file in ("ca.pem", "gateway.key", "gateway.pem"))
+    options = [*QUICK_RECONNECT, ("grpc.ssl_target_name_override", dns_name(name))]
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(authority, key, certificate), options=options)
 
 
 def _http_ready(url: str) -> Callable[[], Awaitable[None]]:

@@ -26,6 +26,8 @@ class Settings:
     otlp_endpoint: str
     # Of the calls that come through the gateway, how many are traced.
     trace_ratio: float
+    # Whether gateway and services show each other certificates.
+    mutual_tls: bool
 
     @property
     def public_url(self) -> str:
@@ -65,6 +67,10 @@ class Settings:
         return self.runtime_home.with_suffix(".token")
 
     @property
+    def certificates(self) -> Path:
+        return self.data / "certificates"
+
+    @property
     def logs(self) -> Path:
         return self.data / "log"
 
@@ -91,6 +97,12 @@ def from_environment(environment: Mapping[str, str], data: Path) -> Settings:
             return default
         return float(text)
 
+    def flag(name: str) -> bool:
+        text = environment.get(name, "false")
+        if text not in ("true", "false"):
+            faults.append(f"{name}={text!r} is neither true nor false")
+        return text == "true"
+
     settings = Settings(
         data=Path(environment.get("SPIN_DATA") or data).resolve(),
         gateway_port=port("SPIN_GATEWAY_PORT", GATEWAY_PORT),
@@ -99,6 +111,7 @@ def from_environment(environment: Mapping[str, str], data: Path) -> Settings:
         database_url=environment.get("SPIN_DATABASE_URL", ""),
         otlp_endpoint=environment.get("SPIN_OTLP_ENDPOINT", ""),
         trace_ratio=ratio("SPIN_TRACE_RATIO", 0.01),
+        mutual_tls=flag("SPIN_MTLS"),
     )
     if faults:
         raise SettingsInvalid("\n".join(faults))

@@ -32,7 +32,7 @@ class Runtime:
     def __init__(self, settings: Settings, broker: Broker, pool: JupyterPool, sessions: Sessions, endpoint: Endpoint, metrics: Metrics) -> None:
         self._settings, self._broker, self._pool = settings, broker, pool
         self.sessions, self._endpoint = sessions, endpoint
-        tls = tls_context(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
+        tls = tls_context(settings.tls_cert, settings.tls_key, settings.client_ca) if settings.tls_cert and settings.tls_key else None
         self._https = tls is not None
         self._server = HttpServer(public_app(endpoint, sessions), settings.listen, settings.port, tls)
         self._metrics_server = HttpServer(metrics_app(metrics.registry), "127.0.0.1", settings.metrics_port) if settings.metrics_port else None
@@ -76,7 +76,14 @@ def build(settings: Settings, environment: Mapping[str, str], broker: Broker) ->
     sessions = Sessions(Collaborators(pool, broker, wall_clock_ms, traces), limits, var, settings.stream_bytes, settings.session_keep_s * 1000)
     metrics.watch_sessions(lambda: len(sessions), lambda: sum(session.journal.memory_bytes for session in sessions))
     services = Services(broker, pool, wall_clock_ms, lambda: sessions.draining)
-    return Runtime(settings, broker, pool, sessions, Endpoint(services, sessions, metrics, settings.warnings), metrics)
+    return Runtime(
+        settings,
+        broker,
+        pool,
+        sessions,
+        Endpoint(services, sessions, metrics, settings.warnings, settings.client_certificates == "required"),
+        metrics,
+    )
 
 
 def _isolation(settings: Settings) -> Isolation:

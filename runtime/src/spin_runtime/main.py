@@ -55,7 +55,7 @@ def _faults(environment: Mapping[str, str]) -> list[str]:
         return error.faults
     if settings.accounts is None:
         return []
-    files = (settings.tls_cert, settings.tls_key, settings.ca_bundle)
+    files = (settings.tls_cert, settings.tls_key, settings.client_ca, settings.ca_bundle)
     return accounts.faults(settings.home, settings.accounts, [file for file in files if file is not None])
 
 

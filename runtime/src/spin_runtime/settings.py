@@ -39,6 +39,9 @@ class Settings:
     metrics_port: int
     tls_cert: Path | None
     tls_key: Path | None
+    # Whose certificates clients may show; with `client_certificates` required, must.
+    client_ca: Path | None
+    client_certificates: str
     ca_bundle: Path | None
     log_format: str
     log_level: str
@@ -121,6 +124,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     read.checked(lambda: _home_fault(settings.home))
     read.checked(lambda: _accounts_fault(settings.accounts, settings.isolation))
     read.checked(lambda: _tls_fault(settings.tls_cert, settings.tls_key))
+    read.checked(lambda: _client_ca_fault(settings))
     read.checked(lambda: _ca_fault(settings.ca_bundle))
     read.checked(lambda: _egress_fault(settings))
     if read.faults:
@@ -148,6 +152,8 @@ def _settings(read: _Reader) -> Settings:
         metrics_port=read.number("SPIN_RUNTIME_METRICS_PORT", 0, 0, 65535),
         tls_cert=cert,
         tls_key=key,
+        client_ca=Path(client_ca) if (client_ca := read.text("SPIN_CLIENT_CA")) else None,
+        client_certificates=read.choice("SPIN_CLIENT_CERTIFICATES", "optional", "optional", "required"),
         ca_bundle=Path(bundle) if (bundle := read.text("REQUESTS_CA_BUNDLE")) else None,
         log_format=read.choice("SPIN_LOG_FORMAT", "json", "json", "console"),
         log_level=read.choice("SPIN_LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR"),
@@ -243,12 +249,29 @@ def _tls_fault(cert: Path | None, key: Path | None) -> str | None:
     return None
 
 
-def tls_context(cert: Path, key: Path) -> ssl.SSLContext:
+def _client_ca_fault(settings: Settings) -> str | None:
+    if settings.client_ca is None:
+        required = settings.client_certificates == "required"
+        return "SPIN_CLIENT_CERTIFICATES is required, and SPIN_CLIENT_CA names no file of the CA that issues them" if required else None
+    if settings.tls_cert is None or settings.tls_key is None:
+        return "SPIN_CLIENT_CA is set, and clients show certificates over https alone: mount cert.pem and key.pem in SPIN_HOME, or leave it out"
+    try:
+        ssl.create_default_context(cafile=str(settings.client_ca))
+    except (OSError, ssl.SSLError) as error:
+        return f"SPIN_CLIENT_CA is {settings.client_ca}, which holds no readable CA certificates: {error.strerror or error}"
+    return None
+
+
+def tls_context(cert: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
+    """With `client_ca` clients are asked for a certificate. One that does not verify ends the connection; having none is for the gate to judge."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     # An encrypted key would make OpenSSL ask on the terminal.
     context.load_cert_chain(cert, key, password=lambda: "")
+    if client_ca is not None:
+        context.load_verify_locations(cafile=client_ca)
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

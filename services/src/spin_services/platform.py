@@ -4,22 +4,14 @@ Rules: one frozen object, made once per program from the environment; a service'
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from spin_services.environment import Environment, reading
+from spin_services.rpc.certificates import Tls
 
 SERVICES = ("auth", "workspace", "compiler", "secrets", "audit")
-
-
-@dataclass(frozen=True)
-class Tls:
-    """Certificates for calls between services; both sides show one and check the other's against the CA."""
-
-    certificate: bytes
-    key: bytes = field(repr=False)
-    authority: bytes
 
 
 @dataclass(frozen=True)
@@ -105,11 +97,16 @@ def _origin(env: Environment, name: str, value: str) -> str:
 
 def _tls(env: Environment) -> Tls | None:
     names = ("SPIN_TLS_CERT", "SPIN_TLS_KEY", "SPIN_TLS_CA")
-    texts = [env.secret(name) for name in names]
-    if not any(texts):
+    files = [env.path(name) for name in names]
+    if not any(files):
         return None
-    for name, text in zip(names, texts, strict=True):
-        if not text:
-            env.fault(name, "is missing: certificate, key and CA are needed together")
-    certificate, key, authority = (text.encode() for text in texts)
-    return Tls(certificate, key, authority)
+    found = [file for file in files if file is not None and file.is_file()]
+    for name, file in zip(names, files, strict=True):
+        if file not in found:
+            env.fault(name, "is missing: certificate, key and CA are needed together" if file is None else "names a file that is not there")
+    if len(found) < len(names):
+        return None
+    tls = Tls(*found)
+    if fault := tls.fault():
+        env.fault(names[0], f"cannot be used: {fault}")
+    return tls

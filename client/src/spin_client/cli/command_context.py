@@ -42,7 +42,9 @@ class Command:
     @asynccontextmanager
     async def platform(self) -> AsyncIterator[Platform]:
         s = self.settings
-        async with await Platform.connect(s.url, api_key=s.api_key, ca_file=s.ca_file) as platform:
+        async with await Platform.connect(
+            s.url, api_key=s.api_key, ca_file=s.ca_file, client_certificate=s.client_cert, client_key=s.client_key
+        ) as platform:
             yield platform
 
     async def workspace(self, platform: Platform) -> workspaces_pb2.Workspace:

@@ -1,7 +1,7 @@
 """What every command needs to know: options before environment before the configuration file.
 
-$XDG_CONFIG_HOME/spin/spinctl.toml holds `url`, `workspace` and `ca_file`. An API key comes from SPIN_API_KEY alone: it is a secret, and options and
-files of settings are no place for one.
+$XDG_CONFIG_HOME/spin/spinctl.toml holds `url`, `workspace`, `ca_file`, `client_cert` and `client_key`. An API key comes from SPIN_API_KEY alone: it
+is a secret, and options and files of settings are no place for one.
 """
 
 import json
@@ -14,7 +14,7 @@ from spin_client.sdk.endpoint import DEFAULT_URL
 from spin_client.sdk.errors import SpinError
 from spin_client.sdk.private_files import config_folder, write_private
 
-_KEYS = ("url", "workspace", "ca_file")
+_KEYS = ("url", "workspace", "ca_file", "client_cert", "client_key")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Settings:
     # Name or id; empty: the only workspace there is.
     workspace: str = ""
     ca_file: Path | None = None
+    # Shown to runtimes that ask for a certificate.
+    client_cert: Path | None = None
+    client_key: Path | None = None
     api_key: str = field(default="", repr=False)
     json: bool = False
     debug: bool = False
@@ -32,11 +35,17 @@ class Settings:
         cls, environment: Mapping[str, str], *, url: str | None, workspace: str | None, ca_file: Path | None, json_output: bool
     ) -> "Settings":
         kept = read_file()
-        authorities = ca_file or environment.get("SPIN_CA_FILE") or kept.get("ca_file")
+
+        def file(name: str) -> Path | None:
+            named = environment.get(f"SPIN_{name.upper()}") or kept.get(name)
+            return Path(named) if named else None
+
         return cls(
             url=url or environment.get("SPIN_URL") or kept.get("url") or DEFAULT_URL,
             workspace=workspace or environment.get("SPIN_WORKSPACE") or kept.get("workspace") or "",
-            ca_file=Path(authorities) if authorities else None,
+            ca_file=ca_file or file("ca_file"),
+            client_cert=file("client_cert"),
+            client_key=file("client_key"),
             api_key=environment.get("SPIN_API_KEY", ""),
             json=json_output,
             debug=environment.get("SPIN_DEBUG", "") not in ("", "0"),

@@ -78,7 +78,7 @@ async def enrol(platform: Platform, pairing: Pairing, *, wait_s: float = 0.0) ->
     give_up = time.monotonic() + wait_s
     while True:
         try:
-            wire = await dial(pairing.runtime.url, platform.ca_file)
+            wire = await dial(pairing.runtime.url, platform.tls)
             break
         except ConnectionLost as fault:
             if time.monotonic() + _LOOK_AGAIN_S > give_up:

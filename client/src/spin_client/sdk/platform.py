@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from spin_client.sdk import oidc
+from spin_client.sdk.client_tls import ClientTls
 from spin_client.sdk.endpoint import DEFAULT_URL, Endpoint, open_channel
 from spin_client.sdk.interceptors import StreamOutfit, UnaryOutfit
 from spin_client.sdk.token_stores import TokenStore, default_store
@@ -69,11 +70,11 @@ class Platform:
     log: LogServiceAsyncStub
     history: HistoryServiceAsyncStub
 
-    def __init__(self, endpoint: Endpoint, channel: grpc.aio.Channel, tokens: Tokens, trust: TrustAnchor, ca_file: Path | None) -> None:
+    def __init__(self, endpoint: Endpoint, channel: grpc.aio.Channel, tokens: Tokens, trust: TrustAnchor, tls: ClientTls) -> None:
         self.endpoint = endpoint
         self.tokens = tokens
         self.trust = trust
-        self.ca_file = ca_file
+        self.tls = tls
         self._channel = channel
         self.sign_in = SignInServiceStub(channel)
         self.members = MemberServiceStub(channel)
@@ -101,6 +102,8 @@ class Platform:
         store: TokenStore | None = None,
         api_key: str = "",
         ca_file: Path | None = None,
+        client_certificate: Path | None = None,
+        client_key: Path | None = None,
         root_digest: bytes | None = None,
         pins: Path | None = None,
     ) -> Platform:
@@ -109,6 +112,7 @@ class Platform:
         store: where the sign-in is kept; by default where `spinctl login` keeps it. A `MemoryStore` keeps it in this process.
         api_key: a machine's key, used instead of the store.
         ca_file: PEM file of the authorities that may vouch for the platform and for runtimes; SSL_CERT_FILE by default.
+        client_certificate, client_key: PEM files, shown to runtimes that ask for a certificate.
         root_digest: digest of the platform's first root document; without it, the one that is seen first is pinned in `pins`.
         """
         endpoint = Endpoint.parse(url)
@@ -116,7 +120,7 @@ class Platform:
         tokens = Tokens(endpoint.origin, store if store is not None else default_store(), api_key=api_key)
         outfits = [UnaryOutfit(tokens, endpoint.origin), StreamOutfit(tokens, endpoint.origin)]
         channel = open_channel(endpoint, authorities, outfits)
-        return cls(endpoint, channel, tokens, TrustAnchor(endpoint.origin, pins, root_digest), authorities)
+        return cls(endpoint, channel, tokens, TrustAnchor(endpoint.origin, pins, root_digest), ClientTls(authorities, client_certificate, client_key))
 
     async def sign_in_with_link(self, token: str) -> sign_in_pb2.User:
         """`token` is a sign-in link's, or the whole link."""

@@ -9,8 +9,8 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
+from spin_client.sdk.client_tls import ClientTls
 from spin_client.sdk.errors import NOT_REACHABLE, SpinError, from_frame
 from spin_client.sdk.handshake import Attachment, ClientKey, answer_hello, check_hello, open_with
 from spin_client.sdk.identifiers import id_bytes
@@ -30,7 +30,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 # Another client may prove a newer log between this one's fetching of a trust state and its arrival; that does not happen over and over.
 _LOG_ATTEMPTS = 3
 
-Dial = Callable[[str, Path | None], Awaitable[Wire]]
+Dial = Callable[[str, ClientTls], Awaitable[Wire]]
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class RuntimeSocket:
         runtime = await self._enrolled()
         session_id = id_bytes(self._address.session_id)
         opening = open_with(self._key, granted, documents, trust, session_id)
-        wire = await self._dial(self._address.runtime_url, self._platform.ca_file)
+        wire = await self._dial(self._address.runtime_url, self._platform.tls)
         try:
             await wire.send(opening.frame)
             attachment = check_hello(await _expect(wire, "hello"), opening, runtime)

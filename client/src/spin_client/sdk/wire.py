@@ -5,12 +5,12 @@ No compression (sealed bytes do not shrink, and mixing secrets with compression 
 
 import asyncio
 import ssl
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 from google.protobuf.message import DecodeError
 
+from spin_client.sdk.client_tls import SYSTEM, ClientTls
 from spin_client.sdk.errors import NOT_REACHABLE, SpinError
 from spinapis.runtime.v1 import frames_pb2
 
@@ -57,9 +57,9 @@ class Wire:
         await self._client.close()
 
 
-async def dial(url: str, ca_file: Path | None = None) -> Wire:
+async def dial(url: str, tls_files: ClientTls = SYSTEM) -> Wire:
     """`url` is the runtime's registered http(s) address. ConnectionLost when nobody answers, SpinError when somebody else does."""
-    target, tls = _target(url, ca_file)
+    target, tls = _target(url, tls_files)
     client = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
     try:
         async with asyncio.timeout(_CONNECT_S):
@@ -79,17 +79,12 @@ async def dial(url: str, ca_file: Path | None = None) -> Wire:
     return Wire(client, ws, url)
 
 
-def _target(url: str, ca_file: Path | None) -> tuple[str, ssl.SSLContext | bool]:
+def _target(url: str, tls_files: ClientTls) -> tuple[str, ssl.SSLContext | bool]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise SpinError("INVALID_ARGUMENT", f"{url!r} is not a runtime's address: expected http://host:8888 or https://host:8888")
     target = f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}{PATH}"
-    if parts.scheme == "http" or ca_file is None:
-        return target, True
-    try:
-        return target, ssl.create_default_context(cafile=str(ca_file))
-    except (OSError, ssl.SSLError) as fault:
-        raise SpinError("INVALID_ARGUMENT", f"cannot read the CA file {ca_file}: {fault}") from None
+    return target, True if parts.scheme == "http" else tls_files.context()
 
 
 def _explained(fault: BaseException, url: str) -> Exception | None:

@@ -35,6 +35,8 @@ class Caller:
     origins: Sequence[str]
     hosts: Sequence[str]
     peer: str
+    # It showed a certificate that the runtime's client CA vouches for.
+    certified: bool = False
 
     @property
     def origin(self) -> str:
@@ -42,8 +44,11 @@ class Caller:
 
 
 class Endpoint:
-    def __init__(self, services: Services, sessions: Sessions, metrics: Metrics, warnings: Sequence[str]) -> None:
+    def __init__(
+        self, services: Services, sessions: Sessions, metrics: Metrics, warnings: Sequence[str], certificates_required: bool = False
+    ) -> None:
         self._services, self._sessions, self._metrics, self._warnings = services, sessions, metrics, warnings
+        self._certificates_required = certificates_required
         self._strangers = 0
         self._sockets: set[web.WebSocketResponse] = set()
 
@@ -56,7 +61,8 @@ class Endpoint:
         offered = socket.can_prepare(request)
         if not offered.ok or offered.protocol != SUBPROTOCOL:
             raise web.HTTPBadRequest(text=f"This address takes WebSocket connections with the subprotocol {SUBPROTOCOL}.\n")
-        caller = Caller(request.headers.getall("Origin", ()), request.headers.getall("Host", ()), request.remote or "")
+        certified = request.transport is not None and bool(request.transport.get_extra_info("peercert"))
+        caller = Caller(request.headers.getall("Origin", ()), request.headers.getall("Host", ()), request.remote or "", certified)
         await socket.prepare(request)
         guard = ByteGuard(request, STRANGER_BYTES)
         self._sockets.add(socket)
@@ -97,7 +103,9 @@ class Endpoint:
             self._strangers -= 1
 
     async def _known(self, socket: FrameSocket, caller: Caller, status: Status) -> Attachment | None:
-        refusal = gate.refusal(caller.origins, caller.hosts, caller.peer, status)
+        if self._certificates_required and not caller.certified:
+            raise Fatal(reasons_pb2.ERROR_REASON_ORIGIN_REFUSED, gate.NO_CERTIFICATE)
+        refusal = gate.refusal(caller.origins, caller.hosts, caller.peer, status, caller.certified)
         if refusal is not None:
             raise Fatal(reasons_pb2.ERROR_REASON_ORIGIN_REFUSED, refusal)
         async with asyncio.timeout(STRANGER_S):

@@ -1,7 +1,8 @@
 """Who may open the socket at all: exact Origin and Host.
 
-A browser always sends Origin, so its absence means another kind of client; that is let in from loopback alone. An unpaired runtime
-has no list yet and answers pairing frames to anyone: what it says there is public, and what it accepts must be signed.
+A browser always sends Origin, so its absence means another kind of client; that is let in with a certificate of the runtime's client CA, or
+from loopback. An unpaired runtime has no list yet and answers pairing frames to anyone: what it says there is public, and what it accepts
+must be signed.
 """
 
 from collections.abc import Sequence
@@ -9,8 +10,13 @@ from ipaddress import ip_address
 
 from spin_runtime.broker.api import Status
 
+NO_CERTIFICATE = (
+    "This runtime wants a client certificate (SPIN_CLIENT_CERTIFICATES=required): import one into the browser, or give spinctl one with "
+    "SPIN_CLIENT_CERT and SPIN_CLIENT_KEY."
+)
 
-def refusal(origins: Sequence[str], hosts: Sequence[str], peer: str, status: Status) -> str | None:
+
+def refusal(origins: Sequence[str], hosts: Sequence[str], peer: str, status: Status, certified: bool) -> str | None:
     """Why the socket is refused, for the client's eyes; None when it is not. Both headers are given as often as they came."""
     if len(hosts) != 1 or len(origins) > 1:
         return "The request must have one Host and at most one Origin."
@@ -19,7 +25,8 @@ def refusal(origins: Sequence[str], hosts: Sequence[str], peer: str, status: Sta
     if hosts[0] not in status.allowed_hosts:
         return f"This runtime is not enrolled under the host {hosts[0][:100]}. Use the address in its settings, or pair it again with this one."
     if not origins:
-        return None if _is_loopback(peer) else "A client without an Origin may attach from the runtime's own machine only."
+        text = "A client without an Origin may attach from the runtime's own machine, or with a certificate of its client CA (SPIN_CLIENT_CA)."
+        return None if certified or _is_loopback(peer) else text
     if origins[0] not in status.allowed_origins:
         return f"This runtime does not accept pages from {origins[0][:100]}. Open the workspace under the address that the runtime was added from."
     return None

@@ -17,9 +17,11 @@ from sqlalchemy.exc import DBAPIError
 
 from spin_envelope.errors import Refused
 from spin_services.keys import KeysUnusable
+from spin_services.rpc.certificates import named_services
 from spin_services.rpc.errors import ErrorReason, ServiceError, abort, internal
 from spin_services.rpc.identity import SERVICE_METADATA, USER_METADATA, Caller, TokenVerifier, bearer, set_caller
 from spin_services.rpc.limits import DEFAULT_DEADLINE_S
+from spin_services.rpc.neighbours import NeighbourContext
 from spin_services.rpc.peers import deadline_at
 from spin_services.rpc.policy import INFRASTRUCTURE, RULES, AccessLookup, Public, Rule, enforce
 from spin_services.rpc.telemetry import CALLS, SECONDS, span
@@ -33,8 +35,12 @@ log = structlog.get_logger("spin.rpc")
 class Calls(grpc.aio.ServerInterceptor):
     """The one interceptor of a server. `admit` may refuse a caller whose token verifies (auth knows the revoked sign-ins)."""
 
-    def __init__(self, verifier: TokenVerifier, access: AccessLookup, trace_ratio: float, admit: Admission | None = None) -> None:
+    def __init__(
+        self, verifier: TokenVerifier, access: AccessLookup, trace_ratio: float, admit: Admission | None = None, *, certificates: bool = False
+    ) -> None:
         self._verifier = verifier
+        # Whether callers over the socket show certificates.
+        self._certificates = certificates
         self._access = access
         self._ratio = trace_ratio
         self._admit = admit
@@ -82,7 +88,7 @@ class Calls(grpc.aio.ServerInterceptor):
                     limit = DEFAULT_DEADLINE_S if remaining is None else remaining
                     deadline_at.set(asyncio.get_running_loop().time() + limit)
                     async with asyncio.timeout(limit):
-                        await self._enter(rule, metadata, request)
+                        await self._enter(rule, metadata, request, context)
                         answer = await behaviour(request, context)
                     ok.inc()
                     return answer
@@ -103,7 +109,7 @@ class Calls(grpc.aio.ServerInterceptor):
             self._streams.add(task)
             with span(method, continued(metadata.get(TRACEPARENT), self._ratio)):
                 try:
-                    caller = await self._enter(rule, metadata, request)
+                    caller = await self._enter(rule, metadata, request, context)
                     async with asyncio.timeout(_life(caller)) as life, aclosing(behaviour(request, context)) as answers:
                         async for answer in answers:
                             yield answer
@@ -141,22 +147,31 @@ class Calls(grpc.aio.ServerInterceptor):
 
         return call
 
-    async def _enter(self, rule: Rule | None, metadata: dict[str, Any], request: Any) -> Caller:
+    async def _enter(self, rule: Rule | None, metadata: dict[str, Any], request: Any, context: Any) -> Caller:
         """Identity, then policy. Raises what the caller lacks."""
         if rule is None:
             raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED)
         # A stale token in the way must not keep anyone from signing in again.
-        caller = Caller() if isinstance(rule, Public) else self._identify(metadata)
+        caller = Caller() if isinstance(rule, Public) else self._identify(metadata, context)
         if self._admit is not None and caller.user_id:
             await self._admit(caller)
         caller = await enforce(rule, caller, getattr(request, "workspace_id", ""), self._access)
         set_caller(caller)
         return caller
 
-    def _identify(self, metadata: dict[str, Any]) -> Caller:
+    def _identify(self, metadata: dict[str, Any], context: Any) -> Caller:
         user, service = metadata.get(USER_METADATA), metadata.get(SERVICE_METADATA)
         caller = self._verifier.user(bearer(user)) if user else Caller()
-        return replace(caller, service=self._verifier.service(bearer(service))) if service else caller
+        return replace(caller, service=self._service(bearer(service), context)) if service else caller
+
+    def _service(self, token: str, context: Any) -> str:
+        """A token that got away is of no use without its service's certificate. Neighbours need none: there is no wire between them."""
+        name = self._verifier.service(token)
+        over_socket = not isinstance(context, NeighbourContext)
+        if self._certificates and over_socket and name not in (named := named_services(context.auth_context())):
+            log.warning("service_token_without_its_certificate", service=name, certificate_names=sorted(named))
+            raise ServiceError(ErrorReason.ERROR_REASON_UNAUTHENTICATED)
+        return name
 
     async def _fail(self, method: str, error: Exception, context: Any) -> None:
         if isinstance(error, grpc.aio.AbortError):

@@ -51,7 +51,7 @@ class Door:
         if handler is None:
             raise _failed(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
         _check_size(request)
-        return await self._run(_served(handler, request, _Context(metadata, until)))
+        return await self._run(_served(handler, request, NeighbourContext(metadata, until)))
 
     async def _wait_until_open(self, timeout: float | None) -> None:
         if not self._opened.is_set():
@@ -115,7 +115,7 @@ class HandlerCollector:
         self.handlers |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
 
 
-class _Context:
+class NeighbourContext:
     """What the interceptor and servicers ask of gRPC's ServicerContext."""
 
     def __init__(self, metadata: Metadata, until: float | None) -> None:
@@ -134,7 +134,7 @@ class _Context:
         raise grpc.aio.AbortError("Locally aborted.")
 
 
-async def _served(handler: Any, request: bytes, context: _Context) -> bytes:
+async def _served(handler: Any, request: bytes, context: NeighbourContext) -> bytes:
     try:
         answer: bytes = handler.response_serializer(await handler.unary_unary(handler.request_deserializer(request), context))
     except grpc.aio.AbortError:

@@ -8,12 +8,14 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import grpc
 
 from spin_envelope.keys import SigningKey
 from spin_services.platform import Platform
+from spin_services.rpc.certificates import CertificateFiles, Certificates
 from spin_services.rpc.errors import from_rpc_error
 from spin_services.rpc.identity import SERVICE_METADATA, USER_METADATA, current_caller
 from spin_services.rpc.limits import CHANNEL_OPTIONS, DEFAULT_DEADLINE_S
@@ -27,6 +29,15 @@ Stub = TypeVar("Stub")
 deadline_at: ContextVar[float | None] = ContextVar("spin_deadline", default=None)
 
 
+@dataclass(frozen=True)
+class _Link:
+    # With which the socket was opened.
+    certificates: Certificates | None
+    socket: grpc.aio.Channel
+    # The socket, or the door in front of it.
+    channel: grpc.aio.Channel
+
+
 class Peers:
     """`key` gives the service's current role key, so that a rotation counts at once; `neighbours` are called without a socket."""
 
@@ -36,14 +47,13 @@ class Peers:
         self._platform = platform
         self._neighbours = neighbours or Neighbours(())
         self._tokens = ServiceTokens(service, key, clock)
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._certificates = CertificateFiles(platform.tls) if platform.tls else None
+        self._links: dict[str, _Link] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     def stub(self, stub_class: Callable[[grpc.aio.Channel], Stub]) -> Stub:
         """A stub of any service: `peers.stub(AccessServiceStub)`."""
-        callee = cast(Any, stub_class).__module__.split(".")[1]
-        socket, door = self._channel(callee), self._neighbours.door(callee)
-        channel = socket if door is None else cast(grpc.aio.Channel, DoorChannel(door, socket))
-        return cast(Stub, _PeerStub(self, callee, stub_class(channel)))
+        return cast(Stub, _PeerStub(self, cast(Any, stub_class).__module__.split(".")[1], stub_class))
 
     def metadata(self, callee: str) -> tuple[tuple[str, str], ...]:
         entries = [(SERVICE_METADATA, f"Bearer {self._tokens.for_callee(callee)}")]
@@ -54,50 +64,74 @@ class Peers:
             entries.append((TRACEPARENT, trace.traceparent()))
         return tuple(entries)
 
-    def _channel(self, callee: str) -> grpc.aio.Channel:
-        if callee not in self._channels:
-            self._channels[callee] = _open_channel(self._platform, callee)
-        return self._channels[callee]
+    def channel(self, callee: str) -> grpc.aio.Channel:
+        """The service's door, or its socket under the certificates of now; the same object while nothing changed."""
+        shown, known = self._certificates.look() if self._certificates else None, self._links.get(callee)
+        if known is not None and known.certificates is shown:
+            return known.channel
+        if known is not None:
+            self._let_go(known.socket)
+        address, door = self._platform.service_address(callee), self._neighbours.door(callee)
+        socket = shown.channel(callee, address) if shown else grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        link = self._links[callee] = _Link(shown, socket, cast(grpc.aio.Channel, DoorChannel(door, socket)) if door else socket)
+        return link.channel
+
+    def _let_go(self, channel: grpc.aio.Channel) -> None:
+        """Calls that run on it may end."""
+        task = asyncio.get_running_loop().create_task(channel.close(DEFAULT_DEADLINE_S))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        for channel in self._channels.values():
-            await channel.close()
-        self._channels.clear()
+        for link in self._links.values():
+            await link.socket.close()
+        for task in tuple(self._closing):
+            task.cancel()
+        self._links.clear()
 
 
 class _PeerStub:
-    """Stands for a generated stub; each method adds the metadata and translates errors."""
+    """Stands for a generated stub; each method adds the metadata and translates errors, over the channel of now."""
 
-    def __init__(self, peers: Peers, callee: str, stub: object) -> None:
-        for name, method in vars(stub).items():
+    def __init__(self, peers: Peers, callee: str, stub_class: Callable[[grpc.aio.Channel], Any]) -> None:
+        self._peers, self._callee, self._stub_class = peers, callee, stub_class
+        self._channel: grpc.aio.Channel | None = None
+        self._stub: Any = None
+        for name, method in vars(self._renewed()).items():
             wrapped = _stream if isinstance(method, grpc.aio.UnaryStreamMultiCallable) else _unary
-            setattr(self, name, functools.partial(wrapped, peers, callee, method))
+            setattr(self, name, functools.partial(wrapped, self, name))
+
+    def method(self, name: str) -> Any:
+        return getattr(self._renewed(), name)
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._peers.metadata(self._callee)
+
+    def failed(self, error: grpc.aio.AioRpcError) -> Exception:
+        return from_rpc_error(error, self._callee)
+
+    def _renewed(self) -> Any:
+        channel = self._peers.channel(self._callee)
+        if channel is not self._channel:
+            self._channel, self._stub = channel, self._stub_class(channel)
+        return self._stub
 
 
-async def _unary(peers: Peers, callee: str, method: Any, request: Any, timeout: float | None = None) -> Any:
+async def _unary(stub: _PeerStub, name: str, request: Any, timeout: float | None = None) -> Any:
     try:
-        return await method(request, metadata=peers.metadata(callee), timeout=_remaining(timeout), wait_for_ready=True)
+        return await stub.method(name)(request, metadata=stub.metadata(), timeout=_remaining(timeout), wait_for_ready=True)
     except grpc.aio.AioRpcError as error:
-        raise from_rpc_error(error, callee) from error
+        raise stub.failed(error) from error
 
 
-async def _stream(peers: Peers, callee: str, method: Any, request: Any, timeout: float | None = None) -> AsyncIterator[Any]:
+async def _stream(stub: _PeerStub, name: str, request: Any, timeout: float | None = None) -> AsyncIterator[Any]:
     try:
-        async for message in method(request, metadata=peers.metadata(callee), timeout=timeout, wait_for_ready=True):
+        async for message in stub.method(name)(request, metadata=stub.metadata(), timeout=timeout, wait_for_ready=True):
             yield message
     except grpc.aio.AioRpcError as error:
-        raise from_rpc_error(error, callee) from error
+        raise stub.failed(error) from error
 
 
 def _remaining(timeout: float | None) -> float:
     wanted, until = timeout or DEFAULT_DEADLINE_S, deadline_at.get()
     return wanted if until is None else max(0.001, min(wanted, until - asyncio.get_running_loop().time()))
-
-
-def _open_channel(platform: Platform, callee: str) -> grpc.aio.Channel:
-    address = platform.service_address(callee)
-    if platform.tls is None:
-        return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-    tls = platform.tls
-    credentials = grpc.ssl_channel_credentials(tls.authority, tls.key, tls.certificate)
-    return grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)

@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from spin_services.rpc.access import RemoteAccess
 from spin_services.rpc.calls import Admission, Calls
+from spin_services.rpc.certificates import CertificateFiles
 from spin_services.rpc.identity import TokenVerifier
 from spin_services.rpc.limits import SERVER_OPTIONS
 from spin_services.rpc.neighbours import HandlerCollector
@@ -60,7 +61,7 @@ class Server:
         platform, keys = wiring.platform, wiring.keys
         verifier = TokenVerifier(app.name, platform.public_url, keys.root, wiring.clock)
         access = app.access or RemoteAccess(wiring.peers, wiring.clock)
-        self._calls = Calls(verifier, access, platform.trace_ratio, app.admit)
+        self._calls = Calls(verifier, access, platform.trace_ratio, app.admit, certificates=platform.tls is not None)
         self._server = grpc.aio.server(interceptors=[self._calls], options=SERVER_OPTIONS)
         self._health = health.aio.HealthServicer()
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,8 +95,7 @@ class Server:
         try:
             if tls is None:
                 return self._server.add_insecure_port(address)
-            credentials = grpc.ssl_server_credentials([(tls.key, tls.certificate)], tls.authority, require_client_auth=True)
-            return self._server.add_secure_port(address, credentials)
+            return self._server.add_secure_port(address, CertificateFiles(tls).server_credentials())
         except RuntimeError:
             raise PortTaken(
                 f"{self._app.name}: cannot listen on {address}: is it in use? Another SPIN_SERVICE_PORT_BASE moves all services."
