@@ -39,6 +39,11 @@ up: setup web/dist/index.html ## Start the platform, run the sample notebook, st
 demo: setup web/dist/index.html ## The same without staying: exits 0 when the notebook ran and its history verified
 	@$(PY) -m scripts.platform demo
 
+CERTIFICATES ?= var/certificates
+.PHONY: certificates
+certificates: setup ## Make certificates for development in CERTIFICATES (var/certificates)
+	@$(PY) -m scripts.certificates $(CERTIFICATES)
+
 .PHONY: down
 down: setup ## Stop a platform that `make up` started elsewhere
 	@$(PY) -m scripts.platform down

@@ -23,14 +23,12 @@ def main() -> int:
             case "reset":
                 return lifetime.reset(settings)
             case "demo":
-                return asyncio.run(local.demo(settings))
+                return asyncio.run(local.until_stopped(local.demo(settings)))
             case _:
-                return asyncio.run(local.up(settings))
+                return asyncio.run(local.until_stopped(local.up(settings)))
     except (SettingsInvalid, StartFailed, lifetime.AlreadyRunning, local.SampleFailed, SpinError) as problem:
         print(f"{command}: {problem}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from scripts.platform.supervisor import Supervisor
 from spin_client.sdk import MemoryStore, Platform, SpinError, pairing
 from spin_envelope.export import ExportInvalid
 from spinapis.workspace.v1 import workspaces_pb2
+
+# As a shell reports a program that Ctrl-C ended.
+STOPPED = 130
 
 
 class SampleFailed(Exception):
@@ -75,15 +78,32 @@ async def started(settings: Settings) -> AsyncIterator[Started]:
             await supervisor.stop()
 
 
+async def until_stopped(work: Coroutine[None, None, int]) -> int:
+    """Its exit status. SIGINT or SIGTERM ends it early, also while it starts: what it started is stopped first."""
+    task, asked = asyncio.ensure_future(work), asyncio.Event()
+
+    def stop() -> None:
+        if not asked.is_set():
+            asked.set()
+            say("\nstopping")
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return STOPPED
+
+
 async def up(settings: Settings) -> int:
-    stop = _stop_event()
     say("SPIN is starting. Data: " + str(settings.data))
     async with started(settings) as running:
         await _run_sample(running)
         say(f"\nOpen {settings.public_url}/sign-in#token={await sign_in_token(settings)}")
         say("This link signs you in once. Ctrl-C stops everything.")
-        await stop.wait()
-        say("\nstopping")
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
     return 0
 
 
@@ -143,13 +163,6 @@ async def _run_sample(running: Started) -> sample.Verdict:
         raise SampleFailed("\n".join([*verdict.failed, *(f"outputs of {cell} are not verified" for cell in verdict.unverified)]))
     say(f"\nThe log of {verdict.entries} entries verifies: {verdict.receipts} receipts signed by the runtime, every output accounted for.")
     return verdict
-
-
-def _stop_event() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 def _empty(folder: Path, keep: Path) -> None:

@@ -106,3 +106,20 @@ def test_reset_deletes_what_was_made(data: Path) -> None:
     assert gone.returncode == 0
     assert not data.exists()
     assert command("reset", data).returncode == 0
+
+
+def test_a_start_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
+    ports = free_ports()
+    environment = {**os.environ, "SPIN_DATA": str(tmp_path / "var"), "PYTHONUNBUFFERED": "1", **ports}
+    arguments = [sys.executable, "-m", "scripts.platform", "demo"]
+    with subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as starting:
+        assert starting.stdout is not None
+        for line in starting.stdout:
+            # The services are up and the gateway is not.
+            if "starting the five services" in line:
+                starting.terminate()
+        assert starting.wait(60) == 130
+    for name, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", int(port) + (name == "SPIN_SERVICE_PORT_BASE")))
