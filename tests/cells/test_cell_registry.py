@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 import spin_cells
 from spin_cells.api import Cell, CellInvalid, ConnectionKind, Context
 from spin_cells.definition import form
-from spin_cells.registry import BUILT_IN, connection_kinds, installed, load
+from spin_cells.registry import BUILT_IN, BUILT_IN_KINDS, connection_kinds, installed, load, load_kinds
 
 FOLDER = Path(spin_cells.__file__).parent
 TESTS = Path(__file__).parent
@@ -22,7 +22,7 @@ TESTS = Path(__file__).parent
 
 def theirs(point: str, **members) -> SimpleNamespace:
     """A point whose type is complete unless members say otherwise."""
-    complete = {"name": point, "display_name": point, "description": "", "language": "", "executable": True, "connection_kind": None}
+    complete = {"name": point, "display_name": point, "description": "", "language": "", "executable": True, "connection_kind": ""}
     methods = {"form_schema": {}, "references": lambda cell: (), "validate": lambda cell, context: (), "compile": lambda cell, context: None}
     return SimpleNamespace(name=point, value=f"{point}_package:TYPE", load=lambda: SimpleNamespace(**{**complete, **methods, **members}))
 
@@ -65,8 +65,7 @@ def test_ours_come_first_and_others_by_name() -> None:
         raising("broken", SystemError("worse")),
         theirs("broken", compile=None),
         theirs("broken", name="other"),
-        theirs("broken", connection_kind="rest"),
-        theirs("broken", connection_kind=ConnectionKind("k", {"type": "nonsense"}, form({}), frozenset())),
+        theirs("broken", connection_kind=None),
         theirs("broken", form_schema={"type": "nonsense"}),
         SimpleNamespace(name="broken", value="broken_package:TYPE", load=lambda: None),
     ],
@@ -140,8 +139,29 @@ def test_fields_that_do_not_fit_are_problems_and_never_reach_the_compiler(name: 
         installed()[name].compile(cell, Context())
 
 
-def test_of_two_kinds_of_connection_with_one_name_the_first_stands(caplog: pytest.LogCaptureFixture) -> None:
-    mine, other = (ConnectionKind("queue", form({}), form({}), frozenset({name})) for name in ("queue.put", "queue.steal"))
-    types = load([theirs("ant", connection_kind=mine), theirs("bee", connection_kind=other), theirs("cow", connection_kind=mine)])
-    assert connection_kinds(types) == {"queue": mine}
-    assert [record.getMessage() for record in caplog.records if "bee" in record.getMessage()]
+def kind(point: str, value: object, package: str = "their_package") -> SimpleNamespace:
+    return SimpleNamespace(name=point, value=f"{package}:KIND", load=lambda: value)
+
+
+def test_a_kind_of_connection_needs_no_cell_type() -> None:
+    queue = ConnectionKind("queue", form({}), form({}), frozenset({"queue.put"}))
+    assert load_kinds([kind("queue", queue)]) == {"queue": queue}
+    assert list(connection_kinds())[: len(BUILT_IN_KINDS)] == list(BUILT_IN_KINDS)
+    assert {cell_type.connection_kind for cell_type in installed().values()} - {""} <= set(connection_kinds())
+
+
+def test_nobody_takes_the_name_of_a_kind_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    theirs_, ours = (ConnectionKind("secret", form({}), form({}), frozenset({name})) for name in ("secret.steal", "secret.read"))
+    found = load_kinds([kind("secret", theirs_, "a_package"), kind("secret", ours, "spin_cells.secret.kind")])
+    assert found == {"secret": ours}
+    assert "name is taken" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["rest", None, ConnectionKind("broken", {"type": "nonsense"}, form({}), frozenset()), ConnectionKind("other", form({}), form({}), frozenset())],
+)
+def test_a_broken_kind_of_connection_costs_one_line_in_the_log(broken: object, caplog: pytest.LogCaptureFixture) -> None:
+    assert load_kinds([kind("broken", broken)]) == {}
+    (record,) = caplog.records
+    assert "connection kind broken" in record.getMessage()

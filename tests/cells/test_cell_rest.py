@@ -136,5 +136,5 @@ def test_json_that_is_none_is_warned_of_and_sent_as_text(bench) -> None:
 
 def test_the_connection_is_resolved_before_compiling(bench) -> None:
     assert bench.type.references(bench.cell(url="/", connection="tickets")) == ("tickets",)
-    assert bench.type.connection_kind.name == "rest"
+    assert bench.type.connection_kind == "rest"
     assert json.dumps(bench.type.form_schema)

@@ -7,7 +7,7 @@ import orjson
 
 from spin_cells.api import ConnectionKind
 from spin_cells.definition import form
-from spin_cells.registry import connection_kinds, installed
+from spin_cells.registry import connection_kinds
 from spin_envelope.sealing import open_sealed
 from spin_envelope.signing import Verified, sign
 from spin_services.keys.providers import KekProvider, open_provider
@@ -26,7 +26,7 @@ from tests.fakes.runtimes import FakeEnrolment, FakeRuntime
 QUEUE = ConnectionKind(
     "queue", form({"address": {"type": "string", "description": "The queue's address."}}), form({}), frozenset({"queue.put", "queue.get"})
 )
-KINDS = {**connection_kinds(installed()), QUEUE.name: QUEUE}
+KINDS = {**connection_kinds(), QUEUE.name: QUEUE}
 PARENT, WORKSPACE, OTHER = "aa" * 16, "ab" * 16, "ac" * 16
 SECRET = "correct-horse-battery-staple"
 

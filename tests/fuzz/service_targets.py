@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
 
-from spin_cells.registry import connection_kinds, installed
+from spin_cells.registry import connection_kinds
 from spin_envelope.digests import signed_digest
 from spin_envelope.errors import Refused
 from spin_envelope.hpke_keys import RecipientKey, Suite
@@ -81,7 +81,7 @@ def notebook_content(data: bytes) -> None:
 
 @cache
 def kinds() -> Kinds:
-    return Kinds(connection_kinds(installed()))
+    return Kinds(connection_kinds())
 
 
 def connection(data: bytes) -> None:

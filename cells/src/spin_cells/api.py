@@ -84,6 +84,7 @@ class Compiled:
 class ConnectionKind:
     """What cells connect to: which fields a connection of this kind has, and for which operations it may be used.
 
+    Registered under the entry point group `spin.connections` by its name, whether a cell type takes such connections or not.
     Both schemas are of objects and list every field with a description, which is what a person is told of a wrong value.
     """
 
@@ -101,7 +102,8 @@ class CellType(Protocol):
     description: str
     language: str
     executable: bool
-    connection_kind: ConnectionKind | None
+    # The kind of connections that it takes; empty for none.
+    connection_kind: str
     form_schema: Mapping[str, Any]
 
     def references(self, cell: Cell) -> Sequence[str]:
@@ -136,7 +138,7 @@ class Credential:
     allowed_operations: frozenset[str] = frozenset()
     # Those that somebody else has to approve for each run.
     approval_operations: frozenset[str] = frozenset()
-    # Whether programs may read `secret`.
+    # Whether programs may read the credential's value, where the kind has an operation for that.
     exposable: bool = False
     # By field: what is here is not in `secret`.
     references: Mapping[str, SecretReference] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from spin_cells.api import Cell, CellInvalid, Compiled, ConnectionKind, Context, Problem
+from spin_cells.api import Cell, CellInvalid, Compiled, Context, Problem
 
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 ID_PATTERN = r"^[^\s\x00-\x1f](?:[^\x00-\x1f]{0,198}[^\s\x00-\x1f])?$"
@@ -44,7 +44,7 @@ class Definition:
     check: Callable[[Cell, Context], Sequence[Problem]] = no_problems
     refer: Callable[[Cell], Sequence[str]] = no_references
     executable: bool = True
-    connection_kind: ConnectionKind | None = None
+    connection_kind: str = ""
 
     @cached_property
     def _validator(self) -> Draft202012Validator:

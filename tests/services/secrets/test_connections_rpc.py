@@ -20,8 +20,9 @@ async def test_the_kinds_come_with_the_forms_that_connections_are_checked_by(ben
         request = pb.ListConnectionKindsRequest(page_size=1, page_token=token)
         answer = await bench.stub.ListConnectionKinds(request, metadata=bench.by("viewer"))
         token, found = answer.next_page_token, [*found, *answer.kinds]
-    queue, rest = found
+    queue, rest, secret = found
     assert (queue.name, list(queue.operations), rest.name, list(rest.operations)) == ("queue", ["queue.get", "queue.put"], "rest", ["rest.request"])
+    assert (secret.name, list(secret.operations)) == ("secret", ["secret.read"])
     assert "base_url" in orjson.loads(rest.config_schema_json)["properties"] and "token" in orjson.loads(rest.credential_schema_json)["properties"]
 
 

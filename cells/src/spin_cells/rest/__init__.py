@@ -14,5 +14,5 @@ CELL_TYPE = Definition(
     build=build,
     check=check,
     refer=refer,
-    connection_kind=KIND,
+    connection_kind=KIND.name,
 )

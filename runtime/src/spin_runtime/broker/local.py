@@ -30,7 +30,7 @@ from spin_runtime.broker.refusals import Denial, log, reason_name, refusing
 from spin_runtime.broker.runs import OpenRuns
 from spin_runtime.broker.socket import UseSockets
 from spin_runtime.broker.state import StateStore
-from spin_runtime.broker.tickets import TicketBook
+from spin_runtime.broker.tickets import Ticket, TicketBook
 from spin_runtime.broker.trust import Trust, with_documents, with_log_proof, with_state
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
@@ -88,7 +88,7 @@ class LocalBroker:
         self._upkeep: asyncio.Task[None] | None = None
 
     def serve_operations(self, environment: Mapping[str, str], processors: Processors) -> None:
-        self._operations = Operations(self._credentials, environment, self._clock, processors)
+        self._operations = Operations(self._credentials, environment, self._clock, processors, self._testify)
 
     def remember(self) -> None:
         """Takes up what an earlier boot left on disk. Raises DiskError."""
@@ -286,7 +286,13 @@ class LocalBroker:
         run.ticket.valid = True
 
     async def run_progress(self, nonce: run_pb2.RunNonce, frames: int, output_digest: bytes) -> None:
-        await self._chain().write(self._runs.find(nonce).progress(frames, output_digest))
+        run = self._runs.find(nonce)
+        run.frames, run.output_digest = frames, output_digest
+        await self._chain().write(run.progress())
+
+    async def _testify(self, ticket: Ticket) -> None:
+        """Raises BrokerError when the disk refuses: then the run must not go on with what it asked for."""
+        await self._chain().write(self._runs.find(ticket.nonce).progress())
 
     async def run_ended(self, end: RunEnd) -> None:
         run = self._runs.close(end.nonce)

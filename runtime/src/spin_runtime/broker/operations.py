@@ -3,20 +3,24 @@
 - Decided first, without I/O: the run was granted this operation with these parameters; trust and bundle are good now, not only when the
   run was admitted; the connection allows the operation, and the host where the parameters name one.
 - Then done by the process half of the cell type, which gets the credential; the kernel gets results alone.
+- A credential's value is given out by one operation, of connections of one kind, and only where the entry that secrets signed says so. That it
+  was is on disk, signed, before the value leaves.
 - An exception of a processor may quote a credential. Only `OperationFailed` has a text that is fit for the kernel; others are logged by type.
 """
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from spin_cells.api import Arrow, Credential, OperationFailed, Processor, Progress, Result
+from spin_cells.secret import kind as secret
 from spin_envelope.digests import canonical_json, params_digest, read_json
 from spin_envelope.errors import Refused
+from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.credentials import Credentials
 from spin_runtime.broker.redaction import Redaction
 from spin_runtime.broker.refusals import Denial, log, reason_name
@@ -33,6 +37,8 @@ CHUNK = 1 << 20
 BUNDLE_PATIENCE_S = 5.0
 
 Processors = Callable[[str], Processor | None]
+# Has the runtime testify to what a run has done so far: on disk when it returns.
+Testify = Callable[[Ticket], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,19 @@ def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Crede
         raise _denied(f"The connection {credential.name!r} does not allow {request.operation}.", "not an operation of the connection")
     if request.operation in credential.approval_operations and not ticket.approved:
         raise _denied(f"{credential.name!r} needs the approval of a second person for {request.operation}.", "guarded, and not approved")
+    check_exposure(request.operation, credential)
     check_host(params, credential)
     return Order(request.operation, params, credential)
+
+
+def check_exposure(operation: str, credential: Credential) -> None:
+    """A value leaves the broker only where who manages the connection said so, whatever was granted. Raises Denial."""
+    if operation == secret.OPERATION and not (credential.kind == secret.KIND.name and credential.exposable):
+        text = (
+            f"The value of {credential.name!r} is not for code: who manages the connection has not marked it exposable. "
+            "Use a connection that does the work with it, so that code needs no secret, or have it marked."
+        )
+        raise _denied(text, "a credential that is not exposable")
 
 
 def check_host(params: Mapping[str, Any], credential: Credential) -> None:
@@ -103,8 +120,10 @@ def hosts_of(url: str) -> set[str]:
 
 
 class Operations:
-    def __init__(self, credentials: Credentials, environment: Mapping[str, str], clock: Callable[[], int], processors: Processors) -> None:
-        self._credentials, self._clock, self._processors = credentials, clock, processors
+    def __init__(
+        self, credentials: Credentials, environment: Mapping[str, str], clock: Callable[[], int], processors: Processors, testify: Testify
+    ) -> None:
+        self._credentials, self._clock, self._processors, self._testify = credentials, clock, processors, testify
         self._environment = {name: value for name, value in environment.items() if not name.upper().startswith(RESERVED)}
 
     async def perform(self, ticket: Ticket, request: broker_pb2.UseRequest, trust: Callable[[], Trust]) -> AsyncIterator[broker_pb2.UseReply]:
@@ -121,16 +140,23 @@ class Operations:
         if processor is None or order.credential is None:
             yield self._runtime_env(order.params)
             return
+        exposes = order.operation == secret.OPERATION
         redaction = Redaction(order.credential)
         try:
+            if exposes and request.connection_id not in ticket.testified:
+                await self._testify(ticket)
+                ticket.testified.add(request.connection_id)
             async for item in processor.run(order.operation, order.params, order.credential):
-                for shown in redaction.item(item):
+                for shown in [item] if exposes else redaction.item(item):
                     for reply in replies(shown):
                         yield reply
             for held in redaction.rest():
                 yield broker_pb2.UseReply(arrow=held.data)
         except OperationFailed as failed:
             yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, redaction.text(str(failed)))
+        except BrokerError as error:
+            log.error("exposure_not_testified", reason=reason_name(error.reason))
+            yield failure(error.reason, error.text)
         except Exception as error:  # a processor is a third party's code: whatever it raises must not reach the kernel
             log.error("processor_failed", operation=order.operation, error=type(error).__name__)
             yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, f"The connection {order.credential.name!r} failed: {type(error).__name__}")

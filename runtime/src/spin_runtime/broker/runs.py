@@ -19,6 +19,9 @@ class OpenRun:
     grant_digest: bytes
     secret: bytes = field(repr=False)
     ticket: Ticket = field(repr=False)
+    # Outputs that receipts have spoken of.
+    frames: int = 0
+    output_digest: bytes = bytes(32)
 
     def receipt(self, kind: receipt_pb2.ReceiptType.ValueType) -> receipt_pb2.Receipt:
         return receipt_pb2.Receipt(
@@ -35,9 +38,10 @@ class OpenRun:
         receipt.output_digest = bytes(32)
         return receipt
 
-    def progress(self, frames: int, output_digest: bytes) -> receipt_pb2.Receipt:
+    def progress(self) -> receipt_pb2.Receipt:
         receipt = self.receipt(receipt_pb2.RECEIPT_TYPE_PROGRESS)
-        receipt.frames, receipt.output_digest = frames, output_digest
+        receipt.frames, receipt.output_digest = self.frames, self.output_digest
+        receipt.operations.extend(self.ticket.operations())
         return receipt
 
     def end(self, end: RunEnd) -> receipt_pb2.Receipt:

@@ -29,6 +29,8 @@ class Ticket:
     approved: bool = False
     valid: bool = False
     counts: dict[tuple[bytes, str], Count] = field(default_factory=dict)
+    # The connections whose value this run may have read: a receipt on disk says so.
+    testified: set[bytes] = field(default_factory=set)
     _users: set["asyncio.Task[object]"] = field(default_factory=set)
 
     def allows(self, connection_id: bytes, operation: str, digest: bytes) -> bool:

@@ -64,7 +64,7 @@ def cell_type_to(cell_type: CellType) -> compiler_pb2.CellType:
         form_schema_json=orjson.dumps(cell_type.form_schema).decode(),
         executable=cell_type.executable,
         language=cell_type.language,
-        connection_kind=cell_type.connection_kind.name if cell_type.connection_kind else "",
+        connection_kind=cell_type.connection_kind,
     )
 
 

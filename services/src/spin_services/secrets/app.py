@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from spin_cells.api import ConnectionKind
-from spin_cells.registry import connection_kinds, installed
+from spin_cells.registry import connection_kinds
 from spin_services.database import upgrade
 from spin_services.rpc.server import App
 from spin_services.rpc.wiring import Wiring
@@ -22,14 +22,14 @@ from spinapis.secrets.v1.secrets_pb2_grpc import add_ConnectionServiceServicer_t
 
 
 async def build(wiring: Wiring, kinds: Mapping[str, ConnectionKind] | None = None) -> App:
-    """`kinds` stand in for those of the installed cell types. Raises SettingsInvalid."""
+    """`kinds` stand in for the installed ones. Raises SettingsInvalid."""
     settings = from_environment(wiring.environment)
     await upgrade(wiring.database, "spin_services.secrets.migrations")
     keyring = Keyring(wiring.kek)
     versions = KeyVersions(wiring.database, keyring, wiring.clock)
     credentials = Credentials(wiring.database, keyring, versions)
     store = ConnectionStore(wiring.database, credentials)
-    known = Kinds(connection_kinds(installed()) if kinds is None else kinds)
+    known = Kinds(connection_kinds() if kinds is None else kinds)
     service = ConnectionService(store, BundleStore(wiring.database), known, wiring.peers, wiring.keys, settings, wiring.clock)
     return App(
         name="secrets",

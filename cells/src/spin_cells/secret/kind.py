@@ -1,0 +1,16 @@
+"""Connections of the kind `secret`: one value, and the operation that gives it to code."""
+
+from spin_cells.api import ConnectionKind
+from spin_cells.definition import form
+
+OPERATION = "secret.read"
+
+KIND = ConnectionKind(
+    name="secret",
+    config_schema=form({}),
+    credential_schema=form(
+        {"value": {"type": "string", "minLength": 1, "maxLength": 65_536, "description": "The secret itself: a text of at most 65,536 characters."}},
+        required=["value"],
+    ),
+    operations=frozenset({OPERATION}),
+)
