@@ -71,6 +71,22 @@ class FakeLog(audit_pb2_grpc.LogServiceServicer):
         return [entry.type for entry in self.entries.get(workspace_id, [])]
 
 
+class FakeHistory(audit_pb2_grpc.HistoryServiceServicer):
+    """Knows when connections were last used, and counts who asks; `broken` makes it fail."""
+
+    def __init__(self) -> None:
+        self.used: dict[tuple[str, str], int] = {}
+        self.asked = 0
+        self.broken = False
+
+    async def GetLastUses(self, request: Any, context: Any) -> Any:
+        self.asked += 1
+        if self.broken:
+            await abort(context, unavailable("audit"))
+        found = [(name, self.used.get((request.workspace_id, name), 0)) for name in request.connection_ids]
+        return audit_pb2.GetLastUsesResponse(last_uses=[audit_pb2.LastUse(connection_id=name, used_at_ms=at) for name, at in found if at])
+
+
 class FakeKeys(keys_pb2_grpc.KeyServiceServicer):
     """Remembers which workspaces were erased; `broken` makes it fail."""
 
@@ -103,9 +119,13 @@ class FakeWorkspaces(workspaces_pb2_grpc.WorkspaceServiceServicer, notebooks_pb2
 
     def __init__(self) -> None:
         self.parents: dict[str, str] = {}
+        # Deleted ones.
+        self.gone: set[str] = set()
         self.sessions: dict[str, notebooks_pb2.Session] = {}
 
     async def ListAncestors(self, request: Any, context: Any) -> Any:
+        if request.workspace_id in self.gone:
+            await abort(context, not_found("workspace", request.workspace_id))
         line, place = [request.workspace_id], self.parents.get(request.workspace_id)
         while place:
             line.append(place)
@@ -125,6 +145,10 @@ def add_access(access: FakeAccess) -> tuple[Any, FakeAccess]:
 
 def add_log(log: FakeLog) -> tuple[Any, FakeLog]:
     return audit_pb2_grpc.add_LogServiceServicer_to_server, log
+
+
+def add_history(history: FakeHistory) -> tuple[Any, FakeHistory]:
+    return audit_pb2_grpc.add_HistoryServiceServicer_to_server, history
 
 
 def add_keys(keys: FakeKeys) -> tuple[Any, FakeKeys]:

@@ -53,8 +53,7 @@ class FakeRuntime:
             prev_digest=self.prev_digest,
             boot_id=self.boot_id,
             type=kind,
-            time_ms=time.time_ns() // 1_000_000,
-            **fields,
+            **({"time_ms": time.time_ns() // 1_000_000} | fields),
         )
         signed = sign(receipt, self.identity)
         self.prev_digest = signed_digest(signed)
@@ -68,10 +67,10 @@ class FakeRuntime:
     def start(self, run: "FakeRun") -> bytes:
         return self.receipt(ReceiptType.RECEIPT_TYPE_START, run)
 
-    def end(self, run: "FakeRun", status: RunStatus.ValueType = RunStatus.RUN_STATUS_OK) -> bytes:
+    def end(self, run: "FakeRun", status: RunStatus.ValueType = RunStatus.RUN_STATUS_OK, **fields: Any) -> bytes:
         chain = OutputChain()
         chain.extend((1, body) for body in run.outputs)
-        return self.receipt(ReceiptType.RECEIPT_TYPE_END, run, status=status, frames=chain.frames, output_digest=chain.digest)
+        return self.receipt(ReceiptType.RECEIPT_TYPE_END, run, status=status, frames=chain.frames, output_digest=chain.digest, **fields)
 
     def hello(self, challenge: bytes, asked: Challenge, **fields: Any) -> bytes:
         values: dict[str, Any] = {

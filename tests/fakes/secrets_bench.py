@@ -19,7 +19,7 @@ from spinapis.envelope.v1.trust_pb2 import Role
 from spinapis.secrets.v1 import secrets_pb2 as pb
 from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub
 from tests.fakes.installation import Installation
-from tests.fakes.peer_services import FakeAccess, FakeLog, FakeWorkspaces, add_access, add_log, add_workspaces
+from tests.fakes.peer_services import FakeAccess, FakeHistory, FakeLog, FakeWorkspaces, add_access, add_history, add_log, add_workspaces
 from tests.fakes.runtimes import FakeEnrolment, FakeRuntime
 
 # Another package's kind, beside ours.
@@ -38,6 +38,7 @@ class SecretsBench:
         self.wiring: Any = None
         self.kek: KekProvider = open_provider(installation.platform.kek, {})
         self.access, self.log, self.workspaces = FakeAccess(), FakeLog(), FakeWorkspaces()
+        self.history = FakeHistory()
         self.enrolment = FakeEnrolment(installation.keys, WORKSPACE)
         self.stub = ConnectionServiceStub(installation.channel("secrets"))
         self.workspaces.parents[WORKSPACE] = PARENT
@@ -48,7 +49,7 @@ class SecretsBench:
                 self.access.roles[role.lower(), workspace_id] = MemberRole.Value(f"MEMBER_ROLE_{role}")
         await self.installation.start_fake("auth", add_access(self.access), (add_EnrolmentServiceServicer_to_server, self.enrolment))
         await self.installation.start_fake("workspace", *add_workspaces(self.workspaces))
-        await self.installation.start_fake("audit", add_log(self.log))
+        await self.installation.start_fake("audit", add_log(self.log), add_history(self.history))
 
     def by(self, user: str) -> Any:
         return self.installation.as_user(user)

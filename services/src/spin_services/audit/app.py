@@ -16,6 +16,7 @@ from spin_services.audit.session_logs import SessionLogs
 from spin_services.audit.settings import from_environment
 from spin_services.audit.sweeps import Sweeps
 from spin_services.audit.transactions import transactions_for
+from spin_services.audit.uses import Uses
 from spin_services.audit.watching import Growth
 from spin_services.database import upgrade
 from spin_services.rpc.server import App
@@ -43,6 +44,7 @@ async def build(wiring: Wiring) -> App:
         OutputStore(store),
         sessions,
         history,
+        Uses(transactions, lines),
         identities,
         lambda: keys.role_key(Role.ROLE_AUDIT),
         clock,

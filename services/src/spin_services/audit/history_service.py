@@ -14,8 +14,9 @@ from spin_services.audit.identities import Identities, Identity
 from spin_services.audit.output_store import OutputStore, Verdict
 from spin_services.audit.receipts import SignedReceipt
 from spin_services.audit.session_logs import SessionLogs
+from spin_services.audit.uses import Uses
 from spin_services.database import pages
-from spin_services.rpc.errors import ErrorReason, ServiceError, not_found
+from spin_services.rpc.errors import ErrorReason, ServiceError, invalid, not_found
 from spin_services.rpc.identity import current_caller
 from spin_services.rpc.policy import has_permission
 from spinapis.audit.v1 import audit_pb2 as pb
@@ -25,6 +26,7 @@ from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptAck
 # Verifying that many takes a tenth of a second; more would starve the event loop even from a thread.
 MAX_RECEIPTS = 1000
 VERIFY_IN_THREAD = 8
+MAX_USES = 500
 MAX_OUTPUT_PAGE = 1000
 MAX_PAGE_BYTES = 4 * 1024 * 1024 - 64 * 1024
 
@@ -36,6 +38,7 @@ class HistoryService(HistoryServiceServicer):
         outputs: OutputStore,
         sessions: SessionLogs,
         history: HistoryReader,
+        uses: Uses,
         identities: Identities,
         key: Callable[[], SigningKey],
         clock: Callable[[], int],
@@ -44,6 +47,7 @@ class HistoryService(HistoryServiceServicer):
         self._outputs = outputs
         self._sessions = sessions
         self._history = history
+        self._uses = uses
         self._identities = identities
         self._key = key
         self._clock = clock
@@ -54,8 +58,8 @@ class HistoryService(HistoryServiceServicer):
             raise ServiceError(ErrorReason.ERROR_REASON_TOO_LARGE, limit=f"{MAX_RECEIPTS} receipts")
         identity = await self._identities.of(request.workspace_id, runtime_id)
         receipts = await _verified(request.receipts, identity, runtime_id)
-        now_ms = self._clock()
-        taken = await self._receipts.take(identity.home, runtime_id, receipts, now_ms)
+        lines, now_ms = await self._uses.lines(identity.home, receipts), self._clock()
+        taken = await self._receipts.take(identity.home, runtime_id, receipts, lines, now_ms)
         if taken.fork_seq:
             raise ServiceError(ErrorReason.ERROR_REASON_RECEIPT_CONFLICT, receipt_seq=str(taken.fork_seq))
         ack = ReceiptAck(
@@ -119,6 +123,12 @@ class HistoryService(HistoryServiceServicer):
         rows = await self._history.alarms(own, above, request.workspace_id, before, request.open_only, limit + 1)
         token = pages.encode(listing, rows[limit - 1]["id"]) if len(rows) > limit else ""
         return pb.ListAlarmsResponse(alarms=wire.to_alarms(rows[:limit]), next_page_token=token)
+
+    async def GetLastUses(self, request: pb.GetLastUsesRequest, context: Any) -> pb.GetLastUsesResponse:
+        if len(request.connection_ids) > MAX_USES:
+            raise invalid("connection_ids", f"At most {MAX_USES} connections.")
+        found = await self._uses.last(request.workspace_id, request.connection_ids)
+        return pb.GetLastUsesResponse(last_uses=[pb.LastUse(connection_id=name, used_at_ms=at) for name, at in sorted(found.items())])
 
 
 async def _verified(data: Sequence[bytes], identity: Identity, runtime_id: str) -> list[SignedReceipt]:

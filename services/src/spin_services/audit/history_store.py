@@ -6,7 +6,7 @@
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ from spin_services.audit.run_store import (
     workspace_of,
 )
 from spin_services.audit.tables import CHAINS, RECEIPTS
+from spin_services.audit.uses import Place, gather, keep
 from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptType, RunStatus
 
 # Bounds what one upload holds in memory; the rest of a long held stretch follows with the next upload.
@@ -49,20 +50,24 @@ class ReceiptStore:
     def __init__(self, store: LogStore) -> None:
         self._store = store
 
-    async def take(self, workspace_id: str, runtime_id: str, uploaded: Sequence[SignedReceipt], now_ms: int) -> ReceiptsTaken:
-        """Store an upload; the answer's chain is durable."""
-        return await self._store.run(lambda tx: _Upload(tx, tx.lock(workspace_id), runtime_id, now_ms).take(uploaded))
+    async def take(
+        self, workspace_id: str, runtime_id: str, uploaded: Sequence[SignedReceipt], lines: Mapping[str, Sequence[str]], now_ms: int
+    ) -> ReceiptsTaken:
+        """Store an upload; the answer's chain is durable. `lines` are those of the workspaces whose runs used connections."""
+        return await self._store.run(lambda tx: _Upload(tx, tx.lock(workspace_id), runtime_id, lines, now_ms).take(uploaded))
 
 
 class _Upload:
     """One upload of one runtime's receipts."""
 
-    def __init__(self, transaction: LogTransaction, head: Head, runtime_id: str, now_ms: int) -> None:
+    def __init__(self, transaction: LogTransaction, head: Head, runtime_id: str, lines: Mapping[str, Sequence[str]], now_ms: int) -> None:
         self._transaction = transaction
         self._connection = transaction.connection
         self._head = head
         self._runtime_id = runtime_id
         self._now_ms = now_ms
+        self._lines = lines
+        self._uses: dict[Place, int] = {}
         self._raised: list[Alarm] = []
         self._cleared: set[str] = set()
 
@@ -74,6 +79,7 @@ class _Upload:
         self._keep(plan, known)
         self._raise_for_chain(plan)
         self._settle_alarms(plan)
+        keep(self._connection, self._uses)
         return ReceiptsTaken(plan.chain, plan.forks[0].seq if plan.forks else 0)
 
     def _chain(self) -> Chain:
@@ -122,6 +128,8 @@ class _Upload:
                 return
         if not concerns(one.receipt, run):
             return
+        if known:
+            gather(self._uses, one.receipt, self._line(run["workspace_id"]), self._now_ms)
         run.update(run_changes(one.receipt, index, run), heard_at_ms=self._now_ms, alarmed=False)
         if one.receipt.type == ReceiptType.RECEIPT_TYPE_START:
             kernel = {"boot_id": run["boot_id"], "kernel_epoch": run["kernel_epoch"]}
@@ -129,6 +137,11 @@ class _Upload:
         if run["ended_index"] is not None:
             self._cleared.add(key)
             self._judge(run)
+
+    def _line(self, workspace_id: str) -> Sequence[str]:
+        """What is between the workspace and the runtime's home may be missing: of one that was deleted, and of a receipt held back until now."""
+        home = self._head.workspace_id
+        return self._lines.get(workspace_id) or list(dict.fromkeys([workspace_id, *self._lines.get(home, [home])]))
 
     def _unlogged(self, one: SignedReceipt, index: int) -> Row:
         run_id = run_id_of(one.receipt)

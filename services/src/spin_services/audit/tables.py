@@ -1,7 +1,7 @@
 """Rows of the audit service.
 
 - `entries` and `tiles` are append-only; an entry's body and salt may be erased, its leaf never.
-- Every table hangs on `logs.id`, a small number, so that the indexes of a big log stay small. Logs are never deleted, so the tables
+- Every table but one hangs on `logs.id`, a small number, so that the indexes of a big log stay small. Logs are never deleted, so the tables
   that grow fast do without foreign keys, which PostgreSQL would look up for every row.
 - Who a pseudonym stands for is in `people` alone: deleting that row forgets the person and changes no leaf.
 """
@@ -174,6 +174,17 @@ class AlarmRow(AuditRow, table=True):
     cleared_at_ms: int = Field(default=0, sa_type=BigInteger)
 
 
+class ConnectionUseRow(AuditRow, table=True):
+    """When a connection was last used in a workspace or below. Its key is no log's: a child's runs use its parents' connections."""
+
+    __tablename__ = "connection_uses"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    workspace_id: str = Field(primary_key=True, max_length=32)
+    connection_id: str = Field(primary_key=True, max_length=32)
+    used_at_ms: int = Field(sa_type=BigInteger)
+
+
 def _table(row: type[AuditRow]) -> Table:
     return cast("Table", row.__table__)  # type: ignore[attr-defined]  # SQLModel adds it to table classes
 
@@ -189,3 +200,4 @@ RECEIPTS = _table(ReceiptRow)
 RUNS = _table(RunRow)
 OUTPUTS = _table(OutputRow)
 ALARMS = _table(AlarmRow)
+CONNECTION_USES = _table(ConnectionUseRow)

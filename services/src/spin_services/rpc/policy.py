@@ -216,6 +216,7 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
         "ListRuns": InWorkspace("session.view", "log.read"),
         "ListRunOutputs": InWorkspace("session.view", "log.read"),
         "ListAlarms": InWorkspace("log.read"),
+        "GetLastUses": ForService({"secrets"}, "connection.read"),
     },
 }
 

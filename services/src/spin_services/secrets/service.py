@@ -24,6 +24,7 @@ from spin_services.secrets.domain import Connection, NewConnection, holds_all, n
 from spin_services.secrets.grant_wire import role_name
 from spin_services.secrets.grants import Person, may_manage
 from spin_services.secrets.kinds import Kinds
+from spin_services.secrets.last_uses import LastUses
 from spin_services.secrets.people import People
 from spin_services.secrets.places import Places
 from spin_services.secrets.settings import Settings
@@ -46,6 +47,7 @@ class ConnectionService(ConnectionServiceServicer):
         self._store = store
         self._kinds = kinds
         self._log = AuditLog(peers)
+        self._last_uses = LastUses(peers)
         self._bundles = bundles
         self._places = Places(peers, bundles, settings.bundle_life_ms)
         self._auth = peers.stub(EnrolmentServiceStub)
@@ -102,7 +104,10 @@ class ConnectionService(ConnectionServiceServicer):
         except ConnectionUnknown:
             raise not_found("connection", request.connection_id) from None
         whole = has_permission(current_caller(), "connection.read")
-        return pb.GetConnectionResponse(connection=wire.to_connection(found, request.workspace_id, whole=whole))
+        shown = wire.to_connection(found, request.workspace_id, whole=whole)
+        if whole:
+            await self._last_uses.fill_in(request.workspace_id, [shown])
+        return pb.GetConnectionResponse(connection=shown)
 
     async def ListConnections(self, request: pb.ListConnectionsRequest, context: Any) -> pb.ListConnectionsResponse:
         listing = f"connections:{request.workspace_id}:{request.kind}:{request.expires_before_ms}"
@@ -114,6 +119,8 @@ class ConnectionService(ConnectionServiceServicer):
         token = pages.encode(listing, found[limit - 1].name, found[limit - 1].id) if len(found) > limit else ""
         whole = has_permission(current_caller(), "connection.read")
         shown = [wire.to_connection(one, request.workspace_id, whole=whole) for one in found[:limit]]
+        if whole:
+            await self._last_uses.fill_in(request.workspace_id, shown)
         return pb.ListConnectionsResponse(connections=shown, next_page_token=token)
 
     async def UpdateConnection(self, request: pb.UpdateConnectionRequest, context: Any) -> pb.UpdateConnectionResponse:

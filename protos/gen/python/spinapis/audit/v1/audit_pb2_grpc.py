@@ -394,6 +394,11 @@ class HistoryServiceStub:
                 request_serializer=spinapis_dot_audit_dot_v1_dot_audit__pb2.ListAlarmsRequest.SerializeToString,
                 response_deserializer=spinapis_dot_audit_dot_v1_dot_audit__pb2.ListAlarmsResponse.FromString,
                 _registered_method=True)
+        self.GetLastUses = channel.unary_unary(
+                '/spinapis.audit.v1.HistoryService/GetLastUses',
+                request_serializer=spinapis_dot_audit_dot_v1_dot_audit__pb2.GetLastUsesRequest.SerializeToString,
+                response_deserializer=spinapis_dot_audit_dot_v1_dot_audit__pb2.GetLastUsesResponse.FromString,
+                _registered_method=True)
 
 
 class HistoryServiceServicer:
@@ -434,6 +439,13 @@ class HistoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLastUses(self, request, context):
+        """When programs last used connections of the workspace, as end receipts tell: in the workspace and in those below. For services.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HistoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -461,6 +473,11 @@ def add_HistoryServiceServicer_to_server(servicer, server):
                     servicer.ListAlarms,
                     request_deserializer=spinapis_dot_audit_dot_v1_dot_audit__pb2.ListAlarmsRequest.FromString,
                     response_serializer=spinapis_dot_audit_dot_v1_dot_audit__pb2.ListAlarmsResponse.SerializeToString,
+            ),
+            'GetLastUses': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLastUses,
+                    request_deserializer=spinapis_dot_audit_dot_v1_dot_audit__pb2.GetLastUsesRequest.FromString,
+                    response_serializer=spinapis_dot_audit_dot_v1_dot_audit__pb2.GetLastUsesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -598,6 +615,33 @@ class HistoryService:
             '/spinapis.audit.v1.HistoryService/ListAlarms',
             spinapis_dot_audit_dot_v1_dot_audit__pb2.ListAlarmsRequest.SerializeToString,
             spinapis_dot_audit_dot_v1_dot_audit__pb2.ListAlarmsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLastUses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.audit.v1.HistoryService/GetLastUses',
+            spinapis_dot_audit_dot_v1_dot_audit__pb2.GetLastUsesRequest.SerializeToString,
+            spinapis_dot_audit_dot_v1_dot_audit__pb2.GetLastUsesResponse.FromString,
             options,
             channel_credentials,
             insecure,

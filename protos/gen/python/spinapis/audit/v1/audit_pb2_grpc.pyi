@@ -139,6 +139,8 @@ class HistoryServiceStub:
     ListRunOutputs: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListRunOutputsRequest, _audit_pb2.ListRunOutputsResponse]
     ListAlarms: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListAlarmsRequest, _audit_pb2.ListAlarmsResponse]
     """Gaps, forks, late or missing ends, hidden outputs: of the workspace's log, and of its own runs wherever they are logged."""
+    GetLastUses: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetLastUsesRequest, _audit_pb2.GetLastUsesResponse]
+    """When programs last used connections of the workspace, as end receipts tell: in the workspace and in those below. For services."""
 
 @_typing.type_check_only
 class HistoryServiceAsyncStub(HistoryServiceStub):
@@ -154,6 +156,8 @@ class HistoryServiceAsyncStub(HistoryServiceStub):
     ListRunOutputs: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListRunOutputsRequest, _audit_pb2.ListRunOutputsResponse]  # type: ignore[assignment]
     ListAlarms: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListAlarmsRequest, _audit_pb2.ListAlarmsResponse]  # type: ignore[assignment]
     """Gaps, forks, late or missing ends, hidden outputs: of the workspace's log, and of its own runs wherever they are logged."""
+    GetLastUses: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetLastUsesRequest, _audit_pb2.GetLastUsesResponse]  # type: ignore[assignment]
+    """When programs last used connections of the workspace, as end receipts tell: in the workspace and in those below. For services."""
 
 class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -196,5 +200,13 @@ class HistoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListAlarmsResponse, _abc.Awaitable[_audit_pb2.ListAlarmsResponse]]:
         """Gaps, forks, late or missing ends, hidden outputs: of the workspace's log, and of its own runs wherever they are logged."""
+
+    @_abc_1.abstractmethod
+    def GetLastUses(
+        self,
+        request: _audit_pb2.GetLastUsesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.GetLastUsesResponse, _abc.Awaitable[_audit_pb2.GetLastUsesResponse]]:
+        """When programs last used connections of the workspace, as end receipts tell: in the workspace and in those below. For services."""
 
 def add_HistoryServiceServicer_to_server(servicer: HistoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

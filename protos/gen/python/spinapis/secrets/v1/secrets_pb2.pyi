@@ -143,6 +143,7 @@ class Connection(_message.Message):
     GRANTS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     APPROVAL_OPERATIONS_FIELD_NUMBER: _builtins.int
+    LAST_USED_AT_MS_FIELD_NUMBER: _builtins.int
     EXPOSABLE_FIELD_NUMBER: _builtins.int
     REFERENCES_JSON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -164,6 +165,10 @@ class Connection(_message.Message):
     """
     expires_at_ms: _builtins.int
     """When the credential expires, as whoever entered it said; 0 for never. The workspace's log has `connection.expiring` two weeks before."""
+    last_used_at_ms: _builtins.int
+    """When the last run that used it ended, here or in a workspace below; 0 for never. Absent where audit does not say, and where `config_json` is not
+    shown.
+    """
     exposable: _builtins.bool
     """Programs that may use it may read the credential's value. A change of it to true needs the credential sent again."""
     references_json: _builtins.str
@@ -206,14 +211,17 @@ class Connection(_message.Message):
         grants: _abc.Iterable[Global___ConnectionGrant] | None = ...,
         expires_at_ms: _builtins.int = ...,
         approval_operations: _abc.Iterable[_builtins.str] | None = ...,
+        last_used_at_ms: _builtins.int | None = ...,
         exposable: _builtins.bool = ...,
         references_json: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_used_at_ms", b"_last_used_at_ms", "last_used_at_ms", b"last_used_at_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "created_at_ms", b"created_at_ms", "credential_fields", b"credential_fields", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "exposable", b"exposable", "grants", b"grants", "id", b"id", "inherited", b"inherited", "is_default", b"is_default", "kind", b"kind", "name", b"name", "references_json", b"references_json", "updated_at_ms", b"updated_at_ms", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_used_at_ms", b"_last_used_at_ms", "allowed_hosts", b"allowed_hosts", "allowed_operations", b"allowed_operations", "approval_operations", b"approval_operations", "config_json", b"config_json", "created_at_ms", b"created_at_ms", "credential_fields", b"credential_fields", "etag", b"etag", "expires_at_ms", b"expires_at_ms", "exposable", b"exposable", "grants", b"grants", "id", b"id", "inherited", b"inherited", "is_default", b"is_default", "kind", b"kind", "last_used_at_ms", b"last_used_at_ms", "name", b"name", "references_json", b"references_json", "updated_at_ms", b"updated_at_ms", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__last_used_at_ms: _TypeAlias = _typing.Literal["last_used_at_ms"]  # noqa: Y015
+    _WhichOneofArgType__last_used_at_ms: _TypeAlias = _typing.Literal["_last_used_at_ms", b"_last_used_at_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_used_at_ms) -> _WhichOneofReturnType__last_used_at_ms | None: ...
 
 Global___Connection: _TypeAlias = Connection  # noqa: Y015
 
