@@ -11,15 +11,15 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from scripts.bench import appends, calls, cells, footprint, output, postgresql
+from scripts.bench import appends, calls, cells, connections, footprint, kernels, output, postgresql
 from scripts.bench.figures import Figure, alone, table, write
 from scripts.platform.apart import RunningPlatform, start_apart
 from scripts.platform.settings import ROOT
 from spin_client.sdk import MemoryStore, Platform, RuntimeSession, every_page
 from spinapis.workspace.v1 import workspaces_pb2
 
-PARTS = ("start", "memory", "first", "calls", "cells", "output", "crowd", "audit")
-OF_A_PLATFORM = frozenset(PARTS) - {"audit"}
+PARTS = ("start", "memory", "first", "calls", "cells", "output", "crowd", "sync", "kernels", "broker", "audit")
+OF_A_PLATFORM = frozenset(PARTS) - {"kernels", "broker", "audit"}
 
 
 def main() -> int:
@@ -31,6 +31,11 @@ def main() -> int:
     if OF_A_PLATFORM & set(parts):
         with tempfile.TemporaryDirectory(prefix="spin-bench-") as folder:
             figures |= of_a_platform(Path(folder), parts)
+    if "kernels" in parts:
+        say("kernels of each isolation")
+        figures |= asyncio.run(kernels.measure())
+    if "broker" in parts:
+        figures |= of_the_broker()
     if "audit" in parts:
         figures |= of_the_log()
     figures |= conditions("after")
@@ -82,6 +87,11 @@ async def through_the_door(running: RunningPlatform, parts: Collection[str]) -> 
         if "crowd" in parts:
             say("eight kernels at once")
             figures |= await cells.crowd(platform, workspace.id)
+        # Last: its connections stay.
+        if "sync" in parts:
+            say("a thousand connections")
+            async with cells.many_sessions(platform, workspace.id, 1) as (session,):
+                figures |= await connections.sync(platform, workspace.id, session)
         return figures
 
 
@@ -98,6 +108,15 @@ async def of_a_session(platform: Platform, session: RuntimeSession, parts: Colle
         say("output")
         figures |= await output.measure(session)
     return figures
+
+
+def of_the_broker() -> dict[str, Figure]:
+    with postgresql.server() as address:
+        if address is None:
+            say("operations through the broker: no PostgreSQL is installed")
+            return {}
+        say("operations through the broker")
+        return asyncio.run(connections.through_the_broker(address))
 
 
 def of_the_log() -> dict[str, Figure]:

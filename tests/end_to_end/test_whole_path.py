@@ -17,6 +17,7 @@ from spin_client.sdk import NotebookRun, Output, Platform, RunState, RuntimeSess
 from spin_envelope.export import verify_export
 from spinapis.audit.v1 import audit_pb2
 from spinapis.runtime.v1 import frames_pb2
+from spinapis.secrets.v1 import secrets_pb2
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
 from tests.fakes.hand_client import FINAL, HandClient, new_session
 from tests.fakes.history import proved, runs_of
@@ -241,3 +242,20 @@ async def test_buf_curl_at_a_service_by_reflection(running: RunningPlatform, own
     base = f"http://{running.settings.service_address('auth')}"
     answer = await buf_curl("--protocol", "grpc", "--http2-prior-knowledge", "-H", header, f"{base}/spinapis.auth.v1.SignInService/GetCurrentUser")
     assert answer["user"]["id"]
+
+
+# -- credentials
+
+
+async def test_a_session_brings_the_runtime_the_credentials_of_now(
+    owner: Platform, workspace: workspaces_pb2.Workspace, session: notebooks_pb2.Session
+) -> None:
+    entry = {"name": "synchronised", "kind": "rest", "config_json": '{"base_url": "https://api.example.org"}'}
+    async with await RuntimeSession.of(owner, session) as attached:
+        before = await attached.synchronise()
+        made = await owner.connections.CreateConnection(
+            secrets_pb2.CreateConnectionRequest(workspace_id=workspace.id, idempotency_key="synchronised", **entry)
+        )
+        assert await attached.synchronise() > before
+        gone = secrets_pb2.DeleteConnectionRequest(workspace_id=workspace.id, connection_id=made.connection.id, etag=made.connection.etag)
+        await owner.connections.DeleteConnection(gone)

@@ -168,7 +168,8 @@ class ControlPlane:
             issued_at_ms=self.clock(),
             expires_at_ms=self.clock() + 5 * MINUTE_MS,
         )
-        return changed(grant, changes)
+        made: run_pb2.RunGrant = changed(grant, changes)
+        return made
 
     def approval(self, grant: run_pb2.RunGrant, **changes: Any) -> bytes:
         """A second person's approval of just what the grant says."""

@@ -253,6 +253,8 @@ class RuntimeSession:
                 await self._on_resumed()
             case "trust_accepted":
                 self._standing.trusted_until(frame.trust_accepted.expires_at_ms)
+            case "bundle_accepted":
+                await self._standing.bundle_accepted(frame.bundle_accepted.bundle_version)
             case "error":
                 await self._on_error(frame.error)
 
@@ -309,6 +311,11 @@ class RuntimeSession:
         """Ends a run whose end this client will not hear of; its receipt comes with the runtime's next start."""
         self._started.remove(run.key)
         await self._on_event(run.nonce, state)
+
+    async def synchronise(self, timeout_s: float = 30.0) -> int:
+        """Brings the runtime the credentials of now, which a session does by itself when it attaches. The version of the bundle; 0 for none."""
+        async with asyncio.timeout(timeout_s):
+            return await self._standing.synchronise()
 
     # -- sending
 

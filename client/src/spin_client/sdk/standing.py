@@ -41,6 +41,8 @@ class Standing:
         self._attached: asyncio.Future[Attachment] = asyncio.get_running_loop().create_future()
         self._synced: asyncio.Task[None] | None = None
         self._expires_at_ms = 0
+        self._bundle_version = 0
+        self._bundle_came = asyncio.Condition()
 
     async def attachment(self) -> Attachment:
         """The current one, or the next where there is none. Raises what ended the session."""
@@ -64,6 +66,20 @@ class Standing:
         """Returns when the attachment's credentials have been sent, or could not be."""
         if self._synced is not None:
             await asyncio.shield(self._synced)
+
+    async def bundle_accepted(self, version: int) -> None:
+        async with self._bundle_came:
+            self._bundle_version = max(self._bundle_version, version)
+            self._bundle_came.notify_all()
+
+    async def synchronise(self) -> int:
+        """Brings the runtime the credentials of now; the version of the bundle that it holds then. Raises SpinError and ConnectionLost."""
+        answer = await self._platform.connections.SyncCredentials(self._sync_request(await self.attachment()))
+        if answer.sealed:
+            await self._send(frames_pb2.ClientFrame(sealed=answer.sealed))
+            async with self._bundle_came:
+                await self._bundle_came.wait_for(lambda: self._bundle_version >= answer.bundle_version)
+        return answer.bundle_version
 
     async def mend(self, reason: str) -> None:
         """Renews what the refusal names; returns when a program may be sent again."""
@@ -100,15 +116,17 @@ class Standing:
 
     async def _sync_credentials(self, attachment: Attachment) -> None:
         """Without them, cells that use connections are refused with a reason of their own; so nothing is raised here."""
-        request = secrets_pb2.SyncCredentialsRequest(
-            workspace_id=self._session.workspace_id, runtime_id=self._session.runtime_id, hello=attachment.hello, challenge=attachment.challenge
-        )
         try:
-            answer = await self._platform.connections.SyncCredentials(request)
+            answer = await self._platform.connections.SyncCredentials(self._sync_request(attachment))
             if answer.sealed:
                 await self._send(frames_pb2.ClientFrame(sealed=answer.sealed))
         except (SpinError, ConnectionLost) as error:
             log.info("credentials were not synchronised: %s", error)
+
+    def _sync_request(self, attachment: Attachment) -> secrets_pb2.SyncCredentialsRequest:
+        return secrets_pb2.SyncCredentialsRequest(
+            workspace_id=self._session.workspace_id, runtime_id=self._session.runtime_id, hello=attachment.hello, challenge=attachment.challenge
+        )
 
 
 def mendable(event: Event) -> bool:

@@ -1,0 +1,77 @@
+"""Starting kernels, by their isolation: from nothing, and handed out as the spare that waits. The peer is jupyter_client, which starts them bare."""
+
+import asyncio
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from jupyter_client.manager import AsyncKernelManager
+
+from scripts.bench.figures import Figure, alone, beside, median
+from spin_runtime.kernels.launch import Isolation
+from spin_runtime.kernels.pool import JupyterPool
+from spin_runtime.launcher.client import IsolationUnavailable
+
+KINDS = (("process", "open"), ("sandbox", "open"), ("sandbox", "none"))
+ROUNDS = 5
+MS = 1000
+
+
+async def measure() -> dict[str, Figure]:
+    bare = median([await _bare() for _ in range(ROUNDS)])
+    figures: dict[str, Figure] = {}
+    for kind, egress in KINDS:
+        name = f"{kind}_{egress}" if kind == "sandbox" else kind
+        try:
+            cold, warm = await _of(Isolation(kind=kind, egress=egress))
+        except IsolationUnavailable as error:
+            # What this machine cannot do is told, and has no figure.
+            print(f"bench: no figures for {name}: {error}")
+            continue
+        figures[f"kernel_cold_{name}"] = beside(cold * MS, bare * MS, "ms, a kernel from nothing / jupyter_client's wait_for_ready")
+        figures[f"kernel_spare_{name}"] = alone(warm * MS, "ms, a spare handed out", "≤ 6")
+    return figures
+
+
+async def _of(isolation: Isolation) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory(prefix="spin-bench-kernels-") as folder:
+        work = Path(folder) / "work"
+        cold = await _median_of(JupyterPool(os.environ, work / "cold", 0, isolation), work / "sessions", wait_for_spare=False)
+        warm = await _median_of(JupyterPool(os.environ, work / "warm", 1, isolation), work / "sessions", wait_for_spare=True)
+        return cold, warm
+
+
+async def _median_of(pool: JupyterPool, sessions: Path, *, wait_for_spare: bool) -> float:
+    try:
+        await pool.begin()
+        pool.start()
+        return median([await _taken(pool, sessions / f"{wait_for_spare}-{number}", wait_for_spare) for number in range(ROUNDS)])
+    finally:
+        await pool.close()
+
+
+async def _taken(pool: JupyterPool, work: Path, wait_for_spare: bool) -> float:
+    async with asyncio.timeout(60):
+        while wait_for_spare and not pool.spares:  # noqa: ASYNC110 - the pool tells nobody, and here nothing hangs on the moment
+            await asyncio.sleep(0.05)
+    begin = time.perf_counter()
+    kernel = await pool.take("", work)
+    seconds = time.perf_counter() - begin
+    await kernel.kill()
+    await kernel.stop()
+    return seconds
+
+
+async def _bare() -> float:
+    manager = AsyncKernelManager(kernel_name="python3")
+    begin = time.perf_counter()
+    await manager.start_kernel(stderr=asyncio.subprocess.DEVNULL)
+    client = manager.client()
+    client.start_channels()
+    try:
+        await client.wait_for_ready(timeout=60)
+        return time.perf_counter() - begin
+    finally:
+        client.stop_channels()
+        await manager.shutdown_kernel(now=True)
