@@ -40,6 +40,17 @@ async def test_each_form_of_a_file(signed_in: Spinctl, control_plane: FakePlatfo
     assert [line.split("\t")[0] for line in made.out.splitlines()] == (["api"] if name == "one.json" else ["api", "bare"])
 
 
+async def test_people_references_and_what_may_be_exposed(signed_in: Spinctl, control_plane: FakePlatform) -> None:
+    control_plane.add_workspace()
+    reference = {"manager": "vault", "path": "kv/app"}
+    said = {"name": "a", "kind": "rest", "references": {"token": reference}, "use": ["agent"], "manage": ["0a1b"], "exposable": True}
+    table = f"""name,kind,references.token,use,exposable\nb,rest,"{json.dumps(reference).replace('"', '""')}",agent 0a1b,yes\n"""
+    for text in (json.dumps([said]), table):
+        assert (await signed_in("connection", "import", "-", stdin=text)).status == 0
+    a, b = control_plane.connections.values()
+    assert all(json.loads(one.references_json) == {"token": reference} and one.exposable and len(one.grants) == 2 for one in (a, b))
+
+
 async def test_from_standard_input(signed_in: Spinctl, control_plane: FakePlatform) -> None:
     control_plane.add_workspace()
     assert (await signed_in("connection", "import", "-", stdin=CSV)).status == 0

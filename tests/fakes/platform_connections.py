@@ -10,10 +10,9 @@ from tests.fakes.platform_servicers import Context, Servicer, found, new_id, pag
 class Connections(Servicer, secrets_pb2_grpc.ConnectionServiceServicer):
     async def CreateConnection(self, request: Any, context: Context) -> Any:
         credential = json.loads(request.credential_json or "{}")
-        connection = secrets_pb2.Connection(
-            id=new_id(), workspace_id=request.workspace_id, name=request.name, kind=request.kind, config_json=request.config_json,
-            allowed_hosts=request.allowed_hosts, credential_fields=sorted(credential), version=1, etag="1",
-        )  # fmt: skip
+        shared = [field.name for field in request.DESCRIPTOR.fields if field.name in secrets_pb2.Connection.DESCRIPTOR.fields_by_name]
+        said = {name: getattr(request, name) for name in shared}
+        connection = secrets_pb2.Connection(id=new_id(), version=1, etag="1", credential_fields=sorted(credential), **said)
         self.p.connections[connection.id] = connection
         self.p.credentials[connection.id] = credential
         return secrets_pb2.CreateConnectionResponse(connection=connection)
@@ -39,6 +38,14 @@ class Connections(Servicer, secrets_pb2_grpc.ConnectionServiceServicer):
         if request.replace_grants:
             del connection.grants[:]
             connection.grants.extend(request.grants)
+        for name in ("name", "config_json", "exposable", "references_json", "is_default", "expires_at_ms"):
+            if request.HasField(name):
+                setattr(connection, name, getattr(request, name))
+        if request.HasField("credential_json"):
+            self.p.credentials[connection.id] = json.loads(request.credential_json)
+            connection.credential_fields[:] = sorted(self.p.credentials[connection.id])
+        if request.replace_allowed:
+            connection.allowed_hosts[:], connection.allowed_operations[:] = request.allowed_hosts, request.allowed_operations
         return secrets_pb2.UpdateConnectionResponse(connection=connection)
 
     async def GetConnection(self, request: Any, context: Context) -> Any:

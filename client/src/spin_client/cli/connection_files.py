@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from spin_client.cli.connection_options import grants_of
 from spin_client.sdk.errors import SpinError
 from spinapis.secrets.v1 import secrets_pb2 as pb
 
@@ -23,13 +24,17 @@ FIELDS = {
     "kind": "kind",
     "config": "config_json",
     "credential": "credential_json",
+    "references": "references_json",
     "hosts": "allowed_hosts",
     "operations": "allowed_operations",
     "approve": "approval_operations",
+    "exposable": "exposable",
     "default": "is_default",
     "expires": "expires_at_ms",
 }
-_OBJECTS, _LISTS = ("config", "credential"), ("hosts", "operations", "approve")
+# Both are grants in the request.
+_PEOPLE = ("use", "manage")
+_OBJECTS, _LISTS, _FLAGS = ("config", "credential", "references"), ("hosts", "operations", "approve", *_PEOPLE), ("exposable", "default")
 _PLACE = re.compile(r"entries\[(\d+)\]")
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
@@ -135,12 +140,12 @@ def _unflattened(cells: Mapping[str, Any]) -> dict[str, Any]:
         if not cell:
             continue
         if dot and head in _OBJECTS:
-            # As with --set, a number is a number; what is secret is text.
-            number = _json(cell) if head == "config" else None
+            # As with --set, a number is a number, and a reference an object; what is secret is text.
+            number = _json(cell) if head != "credential" else None
             said.setdefault(head, {})[name] = cell if number is None else number
         elif column in _LISTS:
             said[column] = re.split(r"[\s,;]+", cell.strip())
-        elif column == "default":
+        elif column in _FLAGS:
             said[column] = cell.lower() in _YES if cell.lower() in (*_YES, *_NO) else cell
         else:
             said[column] = cell
@@ -149,15 +154,15 @@ def _unflattened(cells: Mapping[str, Any]) -> dict[str, Any]:
 
 def _wrong(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for field, value in said.items():
-        if field not in FIELDS:
-            yield field[:100], f"There is no such field. The fields are: {', '.join(FIELDS)}."
+        if field not in FIELDS and field not in _PEOPLE:
+            yield field[:100], f"There is no such field. The fields are: {', '.join([*FIELDS, *_PEOPLE])}."
         elif field in _OBJECTS:
             if not isinstance(value, dict):
                 yield field, "This is not an object."
         elif field in _LISTS:
             if not isinstance(value, list) or not all(map(_is_text, value)):
                 yield field, "This is not a list of texts."
-        elif field == "default":
+        elif field in _FLAGS:
             if not isinstance(value, bool):
                 yield field, "Say true or false."
         elif not _is_text(value):
@@ -167,15 +172,18 @@ def _wrong(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _entry(said: Mapping[str, Any]) -> pb.ConnectionEntry:
-    credential = said.get("credential")
+    credential, references = said.get("credential"), said.get("references")
     return pb.ConnectionEntry(
         name=said.get("name", ""),
         kind=said.get("kind", ""),
         config_json=json.dumps(said.get("config", {})),
         credential_json=json.dumps(credential) if credential else "",
+        references_json=json.dumps(references) if references else "",
         allowed_hosts=said.get("hosts", []),
         allowed_operations=said.get("operations", []),
         approval_operations=said.get("approve", []),
+        grants=grants_of(said.get("use"), said.get("manage")),
+        exposable=said.get("exposable", False),
         is_default=said.get("default", False),
         expires_at_ms=_day(said["expires"]) or 0 if "expires" in said else 0,
     )

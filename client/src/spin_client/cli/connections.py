@@ -1,25 +1,24 @@
-"""connection: list, create, import, show, grant, delete. Credentials go in by a file, standard input or a hidden prompt, and never come out."""
+"""connection: list, import, show, guard, grant, delete; create and update are in connection_writing. No credential ever comes out."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from spin_client.cli import connection_files
 from spin_client.cli.command_context import OK, REFUSED, Command, all_of, idempotency_key, run, secret_text
-from spin_client.cli.members import RoleName
+from spin_client.cli.connection_options import Manage, Name, Use, grants_of, last_used
+from spin_client.cli.connection_writing import create, update
 from spin_client.cli.messages import plain
-from spin_client.sdk.errors import SpinError
 from spinapis.secrets.v1 import secrets_pb2
 
 group = typer.Typer(help="Connections to other systems.", no_args_is_help=True)
 DAY_MS = 86_400_000
-Name = Annotated[str, typer.Argument(metavar="CONNECTION", help="Name or id.")]
+group.command("create")(create)
+group.command("update")(update)
 
 
 @group.command("list")
@@ -36,53 +35,9 @@ def list_connections(
             before = 0 if expiring is None else int(time.time() * 1000) + expiring * DAY_MS
             request = secrets_pb2.ListConnectionsRequest(workspace_id=workspace.id, kind=kind, expires_before_ms=before)
             found = await all_of(platform.connections.ListConnections, request, "connections")
-            columns = ["id", "name", "kind", "allowed_hosts", "credential_fields", "is_default"]
-            command.out.rows(columns, [plain(c) for c in found], empty="No connections yet: spinctl connection create NAME --kind KIND")
-
-    run(context, body)
-
-
-@group.command("create")
-def create(
-    context: typer.Context,
-    name: str,
-    kind: Annotated[str, typer.Option(help="What it connects to, such as rest.")],
-    set_field: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Public configuration; repeat for more.")] = None,
-    config_file: Annotated[Path | None, typer.Option(help="Public configuration as a JSON object.")] = None,
-    credential: Annotated[
-        Path | None, typer.Option("--credential-from", help="The credential as a JSON object; - is standard input. Without it: a hidden prompt.")
-    ] = None,
-    no_credential: Annotated[bool, typer.Option("--no-credential", help="It needs none.")] = False,
-    host: Annotated[list[str] | None, typer.Option(help="Host that the credential may be sent to; repeat for more.")] = None,
-    operation: Annotated[list[str] | None, typer.Option(help="Operation that cells may use; repeat for more. None: all of its kind.")] = None,
-    expires: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day that the credential expires; the log reminds.")] = None,
-    guarded: Annotated[
-        list[str] | None, typer.Option("--approve", metavar="OPERATION", help="Needs a second person's approval for each run; repeat for more.")
-    ] = None,
-    default: Annotated[bool, typer.Option("--default", help="The first choice of its kind.")] = False,
-) -> None:
-    """Make a connection. Its credential is encrypted at once and can be replaced, but not read."""
-
-    async def body(command: Command) -> None:
-        config = {**(_object(config_file.read_text(), str(config_file)) if config_file else {}), **_pairs(set_field or [])}
-        secret = {} if no_credential else _object(secret_text(credential, "Credential (a JSON object)"), "the credential")
-        async with command.platform() as platform:
-            workspace = await command.workspace(platform)
-            request = secrets_pb2.CreateConnectionRequest(
-                workspace_id=workspace.id,
-                idempotency_key=idempotency_key(),
-                name=name,
-                kind=kind,
-                config_json=json.dumps(config),
-                credential_json=json.dumps(secret) if secret else "",
-                allowed_hosts=host or [],
-                allowed_operations=operation or [],
-                approval_operations=guarded or [],
-                is_default=default,
-                expires_at_ms=int(expires.replace(tzinfo=UTC).timestamp() * 1000) if expires else 0,
-            )
-            made = (await platform.connections.CreateConnection(request)).connection
-            command.out.done(f"Made the connection {made.name} ({made.id}).", plain(made))
+            columns = ["id", "name", "kind", "allowed_hosts", "credential_fields", "is_default", "last_used"]
+            shown = [plain(connection) | {"last_used": last_used(connection, time.time_ns() // 1_000_000)} for connection in found]
+            command.out.rows(columns, shown, empty="No connections yet: spinctl connection create NAME --kind KIND")
 
     run(context, body)
 
@@ -93,8 +48,9 @@ def import_connections(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A list of objects in JSON, JSON Lines, or CSV with a heading; - is standard input.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, make nothing.")] = False,
 ) -> None:
-    """Make all connections of a file, or none. An object or a heading has: name, kind, config, credential, hosts, operations, approve, default,
-    expires; in CSV config.NAME and credential.NAME for each field, and spaces between several hosts or operations."""
+    """Make all connections of a file, or none. An object or a heading has: name, kind, config, credential, references, hosts, operations, approve,
+    use, manage, exposable, default, expires; in CSV config.NAME, credential.NAME and references.NAME for each field, and spaces between several
+    hosts, operations or people."""
 
     async def body(command: Command) -> int:
         read = connection_files.read(secret_text(file, "Connections"))
@@ -162,8 +118,8 @@ def guard(
 def grant(
     context: typer.Context,
     name: Name,
-    use: Annotated[list[str] | None, typer.Option(metavar="WHO", help="May use it: a role, or a person's id; repeat for more.")] = None,
-    manage: Annotated[list[str] | None, typer.Option(metavar="WHO", help="May change it, and use it; repeat for more.")] = None,
+    use: Use = None,
+    manage: Manage = None,
 ) -> None:
     """Say who may use and who may manage a connection, instead of who may now. Without options: everyone whose role may."""
 
@@ -171,24 +127,17 @@ def grant(
         async with command.platform() as platform:
             workspace = await command.workspace(platform)
             connection = await command.connection(platform, workspace.id, name)
-            levels = ((secrets_pb2.CONNECTION_LEVEL_USE, use), (secrets_pb2.CONNECTION_LEVEL_MANAGE, manage))
             request = secrets_pb2.UpdateConnectionRequest(
                 workspace_id=workspace.id,
                 connection_id=connection.id,
                 etag=connection.etag,
-                grants=[_grant(level, who) for level, named in levels for who in named or []],
+                grants=grants_of(use, manage),
                 replace_grants=True,
             )
             changed = (await platform.connections.UpdateConnection(request)).connection
             command.out.done(f"The connection {changed.name} has {len(changed.grants)} grants.", plain(changed))
 
     run(context, body)
-
-
-def _grant(level: secrets_pb2.ConnectionLevel.ValueType, who: str) -> secrets_pb2.ConnectionGrant:
-    if who in list(RoleName):
-        return secrets_pb2.ConnectionGrant(level=level, role=RoleName(who).value_in_proto)
-    return secrets_pb2.ConnectionGrant(level=level, user_id=who)
 
 
 @group.command("delete")
@@ -205,27 +154,3 @@ def delete(context: typer.Context, name: Name, yes: Annotated[bool, typer.Option
             command.out.done(f"Deleted the connection {connection.name}.", {"id": connection.id, "deleted": True})
 
     run(context, body)
-
-
-def _object(text: str, where: str) -> dict[str, Any]:
-    """The error never repeats the text: it may be a credential."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise SpinError("INVALID_ARGUMENT", f'{where} must be a JSON object, such as {{"token": "…"}}')
-    return value
-
-
-def _pairs(texts: list[str]) -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise SpinError("INVALID_ARGUMENT", f"{text!r} must have the form name=value")
-        try:
-            pairs[name] = json.loads(value)
-        except ValueError:
-            pairs[name] = value
-    return pairs
