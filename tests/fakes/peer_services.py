@@ -1,5 +1,7 @@
 """Services that answer their peers from memory: roles, the log, workspaces and sessions."""
 
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
@@ -101,17 +103,51 @@ class FakeKeys(keys_pb2_grpc.KeyServiceServicer):
         return keys_pb2.EraseWorkspaceResponse()
 
 
-class FakeLeastBundles(secrets_pb2_grpc.ConnectionServiceServicer):
-    """The least bundle version by (home, runtime); `broken` makes it fail."""
+@dataclass
+class FakeConnection:
+    """`only` names who may use it; None for everyone. `roles` does the same by their roles in its workspace."""
+
+    workspace_id: str
+    name: str = "tickets"
+    version: int = 1
+    approval_operations: Sequence[str] = ()
+    only: Container[str] | None = None
+
+
+class FakeSecrets(secrets_pb2_grpc.ConnectionServiceServicer):
+    """The least bundle version by (home, runtime), and connections by their id; `broken` makes it fail."""
 
     def __init__(self) -> None:
         self.least: dict[tuple[str, str], int] = {}
+        self.connections: dict[str, FakeConnection] = {}
+        # Each CheckUses that came.
+        self.asked: list[Any] = []
         self.broken = False
 
     async def GetLeastBundleVersion(self, request: Any, context: Any) -> Any:
         if self.broken:
             await abort(context, unavailable("secrets"))
         return secrets_pb2.GetLeastBundleVersionResponse(bundle_version=self.least.get((request.workspace_id, request.runtime_id), 0))
+
+    async def CheckUses(self, request: Any, context: Any) -> Any:
+        self.asked.append(request)
+        if self.broken:
+            await abort(context, unavailable("secrets"))
+        named = {one: self.connections[one] for one in request.connection_ids if one in self.connections}
+        return secrets_pb2.CheckUsesResponse(
+            connections=[
+                secrets_pb2.CheckedConnection(
+                    id=connection_id,
+                    workspace_id=connection.workspace_id,
+                    name=connection.name,
+                    version=connection.version,
+                    approval_operations=connection.approval_operations,
+                    refused=[at for at, one in enumerate(request.persons) if connection.only is not None and one.user_id not in connection.only],
+                )
+                for connection_id, connection in named.items()
+                if connection.workspace_id in request.line
+            ]
+        )
 
 
 class FakeWorkspaces(workspaces_pb2_grpc.WorkspaceServiceServicer, notebooks_pb2_grpc.SessionServiceServicer):
@@ -155,8 +191,8 @@ def add_keys(keys: FakeKeys) -> tuple[Any, FakeKeys]:
     return keys_pb2_grpc.add_KeyServiceServicer_to_server, keys
 
 
-def add_least_bundles(bundles: FakeLeastBundles) -> tuple[Any, FakeLeastBundles]:
-    return secrets_pb2_grpc.add_ConnectionServiceServicer_to_server, bundles
+def add_secrets(secrets: FakeSecrets) -> tuple[Any, FakeSecrets]:
+    return secrets_pb2_grpc.add_ConnectionServiceServicer_to_server, secrets
 
 
 def add_workspaces(workspaces: FakeWorkspaces) -> list[tuple[Any, FakeWorkspaces]]:

@@ -21,7 +21,7 @@ from spinapis.auth.v1 import (
 )
 from tests.fakes.installation import Installation, Metadata
 from tests.fakes.paired_runtime import PairedRuntime
-from tests.fakes.peer_services import FakeLeastBundles, FakeLog, FakeWorkspaces, add_least_bundles, add_log, add_workspaces
+from tests.fakes.peer_services import FakeLog, FakeSecrets, FakeWorkspaces, add_log, add_secrets, add_workspaces
 
 PASSWORD = "correct horse battery"
 
@@ -30,7 +30,7 @@ class Auth:
     """The service's stubs, and shortcuts for what most tests need first."""
 
     def __init__(self, installation: Installation) -> None:
-        self.installation, self.log, self.workspaces, self.bundles = installation, FakeLog(), FakeWorkspaces(), FakeLeastBundles()
+        self.installation, self.log, self.workspaces, self.secrets = installation, FakeLog(), FakeWorkspaces(), FakeSecrets()
         channel = installation.channel("auth")
         self.sign_in = sign_in_pb2_grpc.SignInServiceStub(channel)
         self.members = members_pb2_grpc.MemberServiceStub(channel)
@@ -43,7 +43,7 @@ class Auth:
     async def start(self, environment: Mapping[str, str] | None = None) -> None:
         await self.installation.start_fake("audit", add_log(self.log))
         await self.installation.start_fake("workspace", *add_workspaces(self.workspaces))
-        await self.installation.start_fake("secrets", add_least_bundles(self.bundles))
+        await self.installation.start_fake("secrets", add_secrets(self.secrets))
         wiring = self.installation.wiring("auth", environment)
         await self.installation.start(await build(wiring), wiring)
 

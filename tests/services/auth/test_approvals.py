@@ -11,6 +11,7 @@ from spinapis.auth.v1 import approvals_pb2 as pb
 from spinapis.auth.v1 import members_pb2, sign_in_pb2
 from spinapis.envelope.v1.run_pb2 import Approval, ConnectionUse, RunGrant
 from tests.fakes.installation import refused
+from tests.fakes.peer_services import FakeConnection
 from tests.services.auth.test_grants import Attached, attached_to
 
 SOURCE = "DELETE everything"
@@ -41,14 +42,17 @@ class Desk:
         return (await self.auth.approvals.GetApproval(request, metadata=self.owner.metadata)).approval
 
     async def run(self, by: Any, **fields: Any) -> RunGrant:
-        values = {"source_digest": self.digest, "connections": [USE], "needs_approval": True}
+        values = {"source_digest": self.digest, "connections": [USE]}
         return await self.attached.grant(by, **(values | fields))
 
 
 @pytest.fixture
 async def desk(auth_on: Any) -> Desk:
-    """On each database engine."""
-    return Desk(await attached_to(auth_on))
+    """On each database engine, with two connections whose requests are guarded."""
+    made = Desk(await attached_to(auth_on))
+    for letter in (b"c", b"d"):
+        made.auth.secrets.connections[(letter * 16).hex()] = FakeConnection(made.workspace, approval_operations=["rest.request"])
+    return made
 
 
 @pytest.fixture
@@ -76,7 +80,8 @@ async def test_a_run_is_granted_once_when_somebody_else_approved(desk: Desk, edi
     (document,) = grant.approvals
     approval = desk.attached.signed(document, Approval)
     assert (approval.approver_id, approval.user_id, approval.source_digest) == (desk.owner.id, editor.id, desk.digest)
-    assert list(approval.uses) == [USE]
+    assert [(use.connection_id, use.connection_version) for use in approval.uses] == [(USE.connection_id, 1)]
+    assert approval.uses == grant.connections
     assert (await desk.get(asked)).state == pb.APPROVAL_STATE_USED
     with refused() as refusal:
         await desk.run(editor)
@@ -108,6 +113,22 @@ async def test_what_changed_after_the_approval_needs_another(desk: Desk, editor:
     assert (await desk.get(asked)).state == pb.APPROVAL_STATE_APPROVED
 
 
+async def test_a_connection_that_was_edited_after_the_approval_needs_another(desk: Desk, editor: Any) -> None:
+    asked = await desk.decide(desk.owner, await desk.ask(editor))
+    desk.auth.secrets.connections[USE.connection_id.hex()].version = 2
+    with refused() as refusal:
+        await desk.run(editor)
+    assert refusal.reason == "APPROVAL_REQUIRED"
+    again = await desk.ask(editor)
+    assert again.id != asked.id and again.uses[0].connection_version == 2
+
+
+async def test_a_compiler_that_says_nothing_of_the_guard_gets_no_grant(desk: Desk, editor: Any) -> None:
+    with refused() as refusal:
+        await desk.run(editor, needs_approval=False)
+    assert refusal.reason == "APPROVAL_REQUIRED"
+
+
 async def test_an_approval_is_no_one_elses(desk: Desk, editor: Any) -> None:
     await desk.decide(desk.owner, await desk.ask(editor))
     await desk.attached.attach(desk.owner)
@@ -125,7 +146,10 @@ async def test_nobody_approves_their_own_request(desk: Desk) -> None:
 
 async def test_who_owns_a_child_workspace_alone_lifts_no_guard_of_its_parents(desk: Desk, editor: Any) -> None:
     parents = await desk.auth.found(parents_owner := await desk.auth.invite(desk.workspace, desk.owner, "editor"))
-    asked = await desk.ask(editor, guarding_workspace_ids=[parents])
+    desk.auth.workspaces.parents[desk.workspace] = parents
+    desk.auth.secrets.connections[USE.connection_id.hex()].workspace_id = parents
+    # Whatever the compiler says: who guards is told by secrets.
+    asked = await desk.ask(editor, guarding_workspace_ids=[])
     assert list(asked.approver_ids) == [parents_owner.id]
     listing = pb.ListApprovalsRequest(workspace_id=desk.workspace)
     (listed,) = (await desk.auth.approvals.ListApprovals(listing, metadata=editor.metadata)).approvals

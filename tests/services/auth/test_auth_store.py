@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import secrets
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, inspect
 
 from spin_services.auth import domain
+from spin_services.auth.principals import Principal
 from spin_services.auth.store import Accounts, Members, Runtimes
 from spin_services.auth.store.accounts import Rotation
+from spin_services.auth.store.runtimes import COUNTER_LIFE_MS, KernelStart
 from spin_services.auth.tables import METADATA_REGISTRY, ApiKeyRow, MemberRow, OidcStateRow, PairingRow, RuntimeRow, SignInRow, UserRow
 from spin_services.database import Database, upgrade
 from spin_services.rpc.errors import ServiceError
@@ -17,6 +20,7 @@ from spinapis.envelope.v1.trust_pb2 import RuntimeStatus
 
 NOW = 1_800_000_000_000
 WORKSPACE = "a1" * 16
+ANN = Principal("ann")
 CONFIRMED = RuntimeStatus.RUNTIME_STATUS_CONFIRMED
 
 
@@ -231,22 +235,43 @@ async def runtime(database: Database, status: int = CONFIRMED) -> RuntimeRow:
 
 async def test_seq_rises_without_gaps_or_repeats_under_concurrency(database: Database) -> None:
     runtimes, row = Runtimes(database), await runtime(database)
-    numbers = await asyncio.gather(*(runtimes.allocate_seq(WORKSPACE, row.runtime_id, "digest", "boot", 1, NOW) for _ in range(40)))
+    numbers = await asyncio.gather(*(runtimes.allocate_seq(KernelStart(WORKSPACE, row.runtime_id, "boot", 1), "digest", ANN, NOW) for _ in range(40)))
     assert sorted(number for number in numbers if number) == list(range(1, 41))
-    assert await runtimes.allocate_seq(WORKSPACE, row.runtime_id, "digest", "boot", 2, NOW) == 1
-    assert await runtimes.allocate_seq(WORKSPACE, row.runtime_id, "digest", "boot2", 2**63 - 1, NOW) == 1
+    assert await runtimes.allocate_seq(KernelStart(WORKSPACE, row.runtime_id, "boot", 2), "digest", ANN, NOW) == 1
+    assert await runtimes.allocate_seq(KernelStart(WORKSPACE, row.runtime_id, "boot2", 2**63 - 1), "digest", ANN, NOW) == 1
 
 
 @pytest.mark.parametrize("status", [RuntimeStatus.RUNTIME_STATUS_PAIRED, RuntimeStatus.RUNTIME_STATUS_REVOKED])
 async def test_no_seq_for_a_runtime_that_is_not_confirmed(database: Database, status: int) -> None:
     row = await runtime(database, status)
-    assert await Runtimes(database).allocate_seq(WORKSPACE, row.runtime_id, "digest", "boot", 1, NOW) is None
+    assert await Runtimes(database).allocate_seq(KernelStart(WORKSPACE, row.runtime_id, "boot", 1), "digest", ANN, NOW) is None
 
 
 async def test_no_seq_for_another_enrolment_or_workspace(database: Database) -> None:
     runtimes, row = Runtimes(database), await runtime(database)
-    assert await runtimes.allocate_seq(WORKSPACE, row.runtime_id, "earlier digest", "boot", 1, NOW) is None
-    assert await runtimes.allocate_seq("b2" * 16, row.runtime_id, "digest", "boot", 1, NOW) is None
+    assert await runtimes.allocate_seq(KernelStart(WORKSPACE, row.runtime_id, "boot", 1), "earlier digest", ANN, NOW) is None
+    assert await runtimes.allocate_seq(KernelStart("b2" * 16, row.runtime_id, "boot", 1), "digest", ANN, NOW) is None
+
+
+async def test_whoever_gets_a_number_is_remembered_for_that_start_of_the_kernel_alone(database: Database) -> None:
+    runtimes, row = Runtimes(database), await runtime(database)
+    first, second = (KernelStart(WORKSPACE, row.runtime_id, "boot", epoch) for epoch in (1, 2))
+    agent = Principal("ann", ("api_key:1",))
+    for principal in (ANN, agent, ANN):
+        await runtimes.allocate_seq(first, "digest", principal, NOW)
+    assert await runtimes.allocate_seq(second, "another digest", ANN, NOW) is None
+    assert await runtimes.principals(first) == [ANN, agent]
+    assert await runtimes.principals(second) == await runtimes.principals(replace(first, boot_id="next")) == []
+
+
+async def test_who_ran_in_a_kernel_is_forgotten_with_its_counter(database: Database) -> None:
+    runtimes, row = Runtimes(database), await runtime(database)
+    old, living = (KernelStart(WORKSPACE, row.runtime_id, boot, 1) for boot in ("old", "living"))
+    await runtimes.allocate_seq(old, "digest", ANN, NOW)
+    await runtimes.allocate_seq(living, "digest", ANN, NOW)
+    await runtimes.allocate_seq(living, "digest", Principal("ben"), NOW + COUNTER_LIFE_MS)
+    await runtimes.sweep(NOW + COUNTER_LIFE_MS + 1)
+    assert (await runtimes.principals(old), await runtimes.principals(living)) == ([], [ANN, Principal("ben")])
 
 
 async def test_trust_versions_rise(database: Database) -> None:

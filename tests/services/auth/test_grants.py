@@ -18,6 +18,7 @@ from spinapis.envelope.v1.run_pb2 import ConnectionUse, RunGrant
 from spinapis.envelope.v1.trust_pb2 import ROLE_AUTH
 from spinapis.workspace.v1.notebooks_pb2 import Session
 from tests.fakes.installation import ORIGIN, refused
+from tests.fakes.peer_services import FakeConnection
 
 DIGEST = bytes(range(32))
 
@@ -138,12 +139,14 @@ async def test_nothing_for_a_runtime_that_nobody_confirmed(auth: Any) -> None:
 async def test_a_grant_repeats_what_was_asked_and_numbers_it(auth_on: Any) -> None:
     attached = await attached_to(auth_on)
     connection = ConnectionUse(connection_id=bytes(16), operations=["rest.request"])
+    auth_on.secrets.connections[bytes(16).hex()] = FakeConnection(attached.workspace, version=3)
     grants = [await attached.grant(connections=[connection]) for _ in range(3)]
     grant = grants[0]
     assert [one.nonce.seq for one in grants] == [1, 2, 3]
     assert (grant.nonce.boot_id, grant.nonce.kernel_epoch) == (attached.runtime.boot_id, 1)
     assert (grant.user_id, list(grant.actor_chain), grant.cell_id) == (attached.owner.id, [], "cell-1")
     assert (grant.hello_digest, grant.source_digest) == (signed_digest(attached.hello), DIGEST)
+    connection.connection_version = 3
     assert list(grant.connections) == [connection]
     assert grant.expires_at_ms - grant.issued_at_ms <= 300_000
     assert (await attached.grant(kernel_epoch=2)).nonce.seq == 1

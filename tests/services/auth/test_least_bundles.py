@@ -19,7 +19,7 @@ async def test_a_trust_state_says_which_bundles_will_do_and_never_fewer_than_bef
     runtime = await auth_on.confirmed(workspace, owner)
     said = []
     for least in (0, 4, 3, 0, 9):
-        auth_on.bundles.least[workspace, runtime.runtime_id] = least
+        auth_on.secrets.least[workspace, runtime.runtime_id] = least
         said.append((await trust_state(auth_on, workspace, runtime, owner)).min_bundle_version)
     assert said == [0, 4, 4, 4, 9]
 
@@ -28,9 +28,9 @@ async def test_trust_does_not_wait_for_secrets_and_keeps_what_was_said(auth: Any
     owner = await auth.owner()
     workspace = await auth.found(owner)
     runtime = await auth.confirmed(workspace, owner)
-    auth.bundles.least[workspace, runtime.runtime_id] = 6
+    auth.secrets.least[workspace, runtime.runtime_id] = 6
     assert (await trust_state(auth, workspace, runtime, owner)).min_bundle_version == 6
-    auth.bundles.broken = True
+    auth.secrets.broken = True
     assert (await trust_state(auth, workspace, runtime, owner)).min_bundle_version == 6
 
 
@@ -39,5 +39,5 @@ async def test_a_child_workspace_learns_of_its_parents_runtime(auth: Any) -> Non
     parent, child = await auth.found(owner), await auth.found(owner)
     auth.workspaces.parents[child] = parent
     runtime = await auth.confirmed(parent, owner)
-    auth.bundles.least[parent, runtime.runtime_id] = 5
+    auth.secrets.least[parent, runtime.runtime_id] = 5
     assert (await trust_state(auth, child, runtime, owner)).min_bundle_version == 5

@@ -39,8 +39,7 @@ class FakeGrants(trust_pb2_grpc.GrantServiceServicer):
         self.key = installation.keys.role_key(Role.ROLE_AUTH)
         self.runtime: FakeRuntime | None = None
         self.seq = 0
-        # How many grants were asked for with an approval, and what they carry.
-        self.guarded = 0
+        # What each grant carries.
         self.approvals: list[bytes] = []
 
     async def GrantRun(self, request: Any, context: Any) -> Any:
@@ -60,9 +59,9 @@ class FakeGrants(trust_pb2_grpc.GrantServiceServicer):
             issued_at_ms=now,
             expires_at_ms=now + 600_000,
         )
-        if request.needs_approval:
-            self.guarded += 1
-            grant.approvals.extend(self.approvals)
+        for use in grant.connections:
+            use.connection_version = 5 if use.connection_id else 0
+        grant.approvals.extend(self.approvals)
         self.spoil(grant)
         return trust_pb2.GrantRunResponse(grant=sign(grant, self.key))
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from spin_services.auth import domain
+from spin_services.auth.principals import key_lives
 from spin_services.auth.store import Accounts, Members
-from spin_services.auth.store.members import key_lives
 from spin_services.database import Notifier
 from spin_services.rpc.errors import ErrorReason, ServiceError
 from spin_services.rpc.identity import Caller

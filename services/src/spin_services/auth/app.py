@@ -5,6 +5,7 @@ import asyncio
 from spin_services.auth.access import LocalAccess
 from spin_services.auth.access_service import AccessService
 from spin_services.auth.approval_service import ApprovalService
+from spin_services.auth.checked_uses import CheckedUses
 from spin_services.auth.documents import Documents
 from spin_services.auth.enrolment import Enrolment
 from spin_services.auth.enrolment_service import EnrolmentService
@@ -45,7 +46,8 @@ async def build(wiring: Wiring) -> App:
     oidc = {provider.id: OidcClient(provider) for provider in settings.oidc}
     sign_in = SignIn(accounts, issuer, Passwords(), access, clock)
     enrolment = Enrolment(runtimes, documents, log, platform.allowed_origins, settings.min_suite, clock)
-    grants = Grants(runtimes, approvals, places, documents, keys, platform.allowed_origins, clock)
+    uses = CheckedUses(members, places, wiring.peers, clock)
+    grants = Grants(runtimes, approvals, places, uses, documents, keys, platform.allowed_origins, clock)
 
     async def sweep() -> None:
         while True:
@@ -72,7 +74,7 @@ async def build(wiring: Wiring) -> App:
             (trust_pb2_grpc.add_GrantServiceServicer_to_server, GrantService(grants), "spinapis.auth.v1.GrantService"),
             (
                 approvals_pb2_grpc.add_ApprovalServiceServicer_to_server,
-                ApprovalService(approvals, documents, log, clock),
+                ApprovalService(approvals, uses, documents, log, clock),
                 "spinapis.auth.v1.ApprovalService",
             ),
             (

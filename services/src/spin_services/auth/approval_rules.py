@@ -1,8 +1,8 @@
 """What an approval is bound to, who may give it, and when it counts. Pure; time is an argument.
 
-Rules: an approval is of one run by one caller, of one cell as it was written, with exactly its uses of connections; it counts once and for a
-while; nobody approves what was asked in their own name, whoever acted for them; who decides may do so in the workspace of the run and in those
-whose connections ask for the approval, so that owning a child workspace lifts no guard of its parent's.
+Rules: an approval is of one run by one caller, of one cell as it was written, with exactly its uses of connections, as these were when it was
+asked for; it counts once and for a while; nobody approves what was asked in their own name, whoever acted for them; who decides may do so in the
+workspace of the run and in those whose connections ask for the approval, so that owning a child workspace lifts no guard of its parent's.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _OPEN = (PENDING, APPROVED)
 
 def subject(user_id: str, actor_chain: Sequence[str], notebook_id: str, cell_id: str, source_digest: bytes, uses: Sequence[ConnectionUse]) -> str:
     """Names what is approved: two runs have the same subject when one approval would do for either."""
-    listed = [[use.connection_id.hex(), sorted(use.operations), use.params_digest.hex()] for use in uses]
+    listed = [[use.connection_id.hex(), sorted(use.operations), use.params_digest.hex(), use.connection_version] for use in uses]
     parts = [user_id, list(actor_chain), notebook_id, cell_id, source_digest.hex(), sorted(listed)]
     return hashlib.sha256(b"spin/approval/v1\0" + json.dumps(parts).encode()).hexdigest()
 

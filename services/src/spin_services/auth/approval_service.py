@@ -8,7 +8,9 @@ from spin_envelope.digests import source_digest
 from spin_envelope.errors import Refused
 from spin_services.auth import approval_rules as rules
 from spin_services.auth import domain
+from spin_services.auth.checked_uses import Checked, CheckedUses
 from spin_services.auth.documents import Documents
+from spin_services.auth.principals import Principal
 from spin_services.auth.store import Approvals
 from spin_services.auth.tables import ApprovalRow
 from spin_services.database import pages
@@ -22,12 +24,13 @@ from spinapis.envelope.v1 import run_pb2
 
 
 class ApprovalService(ApprovalServiceServicer):
-    def __init__(self, approvals: Approvals, documents: Documents, log: AuditLog, clock: Callable[[], int]) -> None:
-        self._approvals, self._documents, self._log, self._clock = approvals, documents, log, clock
+    def __init__(self, approvals: Approvals, uses: CheckedUses, documents: Documents, log: AuditLog, clock: Callable[[], int]) -> None:
+        self._approvals, self._uses, self._documents, self._log, self._clock = approvals, uses, documents, log, clock
 
     async def RequestApproval(self, request: pb.RequestApprovalRequest, context: Any) -> pb.RequestApprovalResponse:
         caller, now = current_caller(), self._clock()
-        row = _asked(request, caller, now)
+        checked = await self._uses.check(request.workspace_id, Principal(caller.user_id, tuple(caller.actor_chain)), request.uses)
+        row = _asked(_as_checked(request, checked), caller, now)
         known = await self._approvals.open_one(row.workspace_id, row.subject, now)
         if known is None:
             async with self._approvals.changing() as change:
@@ -98,6 +101,16 @@ class ApprovalService(ApprovalServiceServicer):
         entry = NewEntry(idempotency_key=domain.new_id(), type=kind, user_id=current_caller().user_id, subjects=subjects)
         entry.body_json = json.dumps(facts | {"connections": uses})
         await self._log.append(row.workspace_id, entry)
+
+
+def _as_checked(request: pb.RequestApprovalRequest, checked: Checked) -> pb.RequestApprovalRequest:
+    """The request with what secrets says: the versions of the connections, and whose they are."""
+    said = pb.RequestApprovalRequest()
+    said.CopyFrom(request)
+    del said.uses[:], said.guarding_workspace_ids[:]
+    said.uses.extend(checked.uses)
+    said.guarding_workspace_ids.extend(sorted(checked.guarding - {request.workspace_id}))
+    return said
 
 
 def _asked(request: pb.RequestApprovalRequest, caller: Caller, now_ms: int) -> ApprovalRow:

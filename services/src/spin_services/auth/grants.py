@@ -2,7 +2,8 @@
 
 Rules: both are for a session that the workspace service knows, with its own notebook and runtime; the documents name the workspace that the runtime
 was enrolled in, the permission is checked in the session's; a runtime's documents are verified before they are believed, and once for each
-root document; a run's number is allocated only while the runtime is still confirmed.
+root document; a run's number is allocated only while the runtime is still confirmed; what connections may be used for, and which uses want an
+approval, is what secrets says now and not what the compiler thinks.
 """
 
 import secrets
@@ -11,9 +12,12 @@ from dataclasses import dataclass
 
 from spin_services.auth import approval_rules
 from spin_services.auth.access import Kept
+from spin_services.auth.checked_uses import Checked, CheckedUses
 from spin_services.auth.documents import Documents
 from spin_services.auth.places import Places
+from spin_services.auth.principals import Principal
 from spin_services.auth.store import Approvals, Runtimes
+from spin_services.auth.store.runtimes import KernelStart
 from spin_services.auth.tables import RuntimeRow
 from spin_services.keys import KeyStore
 from spin_services.rpc.errors import ErrorReason, ServiceError, invalid
@@ -23,7 +27,7 @@ from spin_services.runtime_trust import VerifiedHello, VerifiedRuntime, verified
 from spinapis.auth.v1.trust_pb2 import GetRuntimeTrustResponse, GrantRunRequest, IssueCapabilityRequest
 from spinapis.envelope.v1.attach_pb2 import CapabilityToken, Challenge, Scope
 from spinapis.envelope.v1.enrol_pb2 import EnrolGrant, RuntimeConfirmation
-from spinapis.envelope.v1.run_pb2 import Approval, RunGrant, RunNonce
+from spinapis.envelope.v1.run_pb2 import Approval, ConnectionUse, RunGrant, RunNonce
 from spinapis.envelope.v1.trust_pb2 import RuntimeStatus
 
 CAPABILITY_LIFE_MS = 5 * 60 * 1000
@@ -47,6 +51,7 @@ class Grants:
         runtimes: Runtimes,
         approvals: Approvals,
         places: Places,
+        uses: CheckedUses,
         documents: Documents,
         keys: KeyStore,
         served_origins: Sequence[str],
@@ -55,6 +60,7 @@ class Grants:
         self._runtimes = runtimes
         self._approvals = approvals
         self._places = places
+        self._uses = uses
         self._documents = documents
         self._keys = keys
         self._served_origins = served_origins
@@ -114,22 +120,28 @@ class Grants:
             now_ms=now,
             revoked=self._keys.revoked_key_ids(),
         )
-        approval_id = await self._approval(caller, request, now) if request.needs_approval else ""
-        row, boot_id = runtime.row, hello.hello.boot_id.hex()
-        seq = await self._runtimes.allocate_seq(row.workspace_id, row.runtime_id, row.grant_digest, boot_id, request.kernel_epoch, now)
+        row, principal = runtime.row, Principal(caller.user_id, tuple(caller.actor_chain))
+        kernel = KernelStart(row.workspace_id, row.runtime_id, hello.hello.boot_id.hex(), request.kernel_epoch)
+        checked = await self._checked(principal, request, kernel)
+        approval_id = await self._approval(caller, request, checked.uses, now) if checked.guarding else ""
+        seq = await self._runtimes.allocate_seq(kernel, row.grant_digest, principal, now)
         if seq is None:
             self._kept.clear()
             await self._runtime(request.workspace_id, request.runtime_id)
             raise ServiceError(ErrorReason.ERROR_REASON_HELLO_STALE)
         # Last, so that nothing that can still fail uses an approval up.
         approvals = [await self._used(approval_id, now)] if approval_id else []
-        return self._documents.sign(_grant(caller, request, runtime.verified, hello, seq, approvals, now))
+        return self._documents.sign(_grant(caller, request, runtime.verified, hello, seq, checked, approvals, now))
 
-    async def _approval(self, caller: Caller, request: GrantRunRequest, now_ms: int) -> str:
+    async def _checked(self, principal: Principal, request: GrantRunRequest, kernel: KernelStart) -> Checked:
+        """Whose code comes into the kernel from now on, the runtime looks after."""
+        named = any(use.connection_id for use in request.connections)
+        present = await self._runtimes.principals(kernel) if named else []
+        return await self._uses.check(request.workspace_id, principal, request.connections, present)
+
+    async def _approval(self, caller: Caller, request: GrantRunRequest, uses: Sequence[ConnectionUse], now_ms: int) -> str:
         """The id of an unused approval of just this run. Raises APPROVAL_REQUIRED, with the id of one that nobody has decided yet."""
-        subject = approval_rules.subject(
-            caller.user_id, caller.actor_chain, request.notebook_id, request.cell_id, request.source_digest, request.connections
-        )
+        subject = approval_rules.subject(caller.user_id, caller.actor_chain, request.notebook_id, request.cell_id, request.source_digest, uses)
         row = await self._approvals.open_one(request.workspace_id, subject, now_ms)
         if row is None or row.state != approval_rules.APPROVED:
             raise ServiceError(ErrorReason.ERROR_REASON_APPROVAL_REQUIRED, approval_id="" if row is None else row.id)
@@ -159,7 +171,14 @@ class Grants:
 
 
 def _grant(
-    caller: Caller, request: GrantRunRequest, runtime: VerifiedRuntime, hello: VerifiedHello, seq: int, approvals: list[bytes], now_ms: int
+    caller: Caller,
+    request: GrantRunRequest,
+    runtime: VerifiedRuntime,
+    hello: VerifiedHello,
+    seq: int,
+    checked: Checked,
+    approvals: list[bytes],
+    now_ms: int,
 ) -> RunGrant:
     return RunGrant(
         workspace_id=runtime.workspace_id,
@@ -172,8 +191,9 @@ def _grant(
         nonce=RunNonce(boot_id=hello.hello.boot_id, kernel_epoch=request.kernel_epoch, seq=seq),
         hello_digest=hello.digest,
         source_digest=request.source_digest,
-        connections=request.connections,
+        connections=checked.uses,
         issued_at_ms=now_ms,
         expires_at_ms=now_ms + GRANT_LIFE_MS,
         approvals=approvals,
+        principals=checked.principals,
     )

@@ -17,7 +17,7 @@ from spinapis.workspace.v1.notebooks_pb2_grpc import SessionServiceStub
 from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceStub
 
 SESSION_KEPT_MS = 30_000
-ANCESTORS_KEPT_MS = 60_000
+LINE_KEPT_MS = 60_000
 
 
 class Places:
@@ -26,7 +26,7 @@ class Places:
         self._workspaces = peers.stub(WorkspaceServiceStub)
         self._runtimes = runtimes
         self._kept_sessions: Kept[tuple[str, str], Session] = Kept(SESSION_KEPT_MS, clock)
-        self._kept_ancestors: Kept[str, list[str]] = Kept(ANCESTORS_KEPT_MS, clock)
+        self._kept_lines: Kept[str, list[str]] = Kept(LINE_KEPT_MS, clock)
 
     async def session(self, workspace_id: str, session_id: str) -> Session:
         """The open session of that workspace. Raises NOT_FOUND."""
@@ -60,11 +60,11 @@ class Places:
 
     async def line(self, workspace_id: str) -> list[str]:
         """The workspace and all above it, nearest first. Raises NOT_FOUND."""
-        known = self._kept_ancestors.get(workspace_id)
+        known = self._kept_lines.get(workspace_id)
         if known is not None:
             return known
         found = await workspace_line(self._workspaces, workspace_id)
         if found[:1] != [workspace_id]:
             raise not_found("workspace", workspace_id)
-        self._kept_ancestors.put(workspace_id, found)
+        self._kept_lines.put(workspace_id, found)
         return found

@@ -156,6 +156,19 @@ class RunCounterRow(Table, table=True):
     used_at_ms: int = _time()
 
 
+class KernelPrincipalRow(Table, table=True):
+    """Somebody whose run was granted for one start of one kernel: their code may be in it until it ends."""
+
+    __tablename__ = "kernel_principals"
+    workspace_id: str = Field(primary_key=True)
+    runtime_id: str = Field(primary_key=True)
+    boot_id: str = Field(primary_key=True)
+    kernel_epoch: int = Field(primary_key=True, sa_type=BigInteger)
+    user_id: str = Field(primary_key=True)
+    # JSON array.
+    actor_chain: str = Field(primary_key=True)
+
+
 class ApprovalRow(Table, table=True):
     """A request for the approval of one run, and what became of it."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from spin_cells.api import CellType
 from spin_services.compiler import wire
-from spin_services.compiler.compilation import Connections, compiled_code, executable, guarding, labels_of
+from spin_services.compiler.compilation import Connections, compiled_code, executable, is_guarded, labels_of
 from spin_services.rpc.errors import ErrorReason, ServiceError
 from spin_services.rpc.identity import Caller
 from spin_services.rpc.peers import Peers
@@ -25,8 +25,7 @@ class ApprovalRequests:
         cell_type, language = executable(self._types, cell), wire.language_of(request.kernel_language)
         resolved = await self._connections.resolve(request.workspace_id, cell_type, cell, language, labels_of(request, caller))
         uses = compiled_code(cell_type, cell, resolved).uses
-        guards = guarding(uses, resolved.context)
-        if not guards:
+        if not is_guarded(uses, resolved.context):
             raise ServiceError(ErrorReason.ERROR_REASON_CELL_INVALID, "This cell uses no guarded operation: it runs without an approval.")
         asked = approvals_pb2.RequestApprovalRequest(
             workspace_id=request.workspace_id,
@@ -37,6 +36,5 @@ class ApprovalRequests:
             fields_json=request.cell.fields_json,
             uses=uses,
             note=request.note,
-            guarding_workspace_ids=sorted({resolved.workspaces[connection_id] for connection_id in guards} - {request.workspace_id}),
         )
         return (await self._approvals.RequestApproval(asked)).approval

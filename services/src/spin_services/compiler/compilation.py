@@ -6,7 +6,7 @@ in the log; agents run cells as they were saved.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
@@ -46,8 +46,6 @@ class Resolved:
 
     context: Context
     bundle_version: int = 0
-    # The workspace of each, by the connection's id.
-    workspaces: Mapping[bytes, str] = field(default_factory=dict)
 
 
 class Connections:
@@ -66,8 +64,7 @@ class Connections:
         request = ResolveConnectionsRequest(workspace_id=workspace_id, references=references, runtime_id=runtime_id)
         answer = await self._connections.ResolveConnections(request)
         found = wire.by_reference(wire.connection_of(connection) for connection in answer.connections)
-        workspaces = {bytes.fromhex(connection.id): connection.workspace_id for connection in answer.connections}
-        return Resolved(Context(language, found, labels), answer.bundle_version, workspaces)
+        return Resolved(Context(language, found, labels), answer.bundle_version)
 
 
 class Compilation:
@@ -98,6 +95,9 @@ class Compilation:
         run, guarded = _run(request, caller, runtime, hello, digest), is_guarded(code.uses, resolved.context)
         if guarded and request.user_expressions:
             raise ServiceError(ErrorReason.ERROR_REASON_CELL_INVALID, "Nobody approved expressions beside this cell: run it without them.")
+        if guarded and request.bundle_version < resolved.bundle_version:
+            # The runtime would refuse the program for its old credentials, and the approval would be used up for nothing.
+            raise ServiceError(ErrorReason.ERROR_REASON_BUNDLE_STALE)
         grant, signed_grant = await self._granted(request, run, code.uses, guarded)
         program = build_program(grant, signed_grant, code, _behaviour(request), self._version, self._clock())
         return await self._issued(request.workspace_id, program, grant, hello, runtime)
@@ -141,7 +141,6 @@ class Compilation:
                 kernel_epoch=request.kernel_epoch,
                 source_digest=run.source_digest,
                 connections=uses,
-                needs_approval=guarded,
             )
         )
         now = self._clock()
@@ -252,14 +251,9 @@ def compiled_code(cell_type: CellType, cell: Cell, resolved: Resolved) -> Code:
 
 
 def is_guarded(uses: Sequence[ConnectionUse], context: Context) -> bool:
-    """Whether a second person must approve the run."""
-    return bool(guarding(uses, context))
-
-
-def guarding(uses: Sequence[ConnectionUse], context: Context) -> set[bytes]:
-    """The ids of the connections that ask for it."""
+    """Whether a second person must approve the run, so that the cell is told in time; auth decides, by what secrets says."""
     guarded = {connection.id: connection.approval_operations for connection in context.connections.values()}
-    return {use.connection_id for use in uses if guarded.get(use.connection_id, frozenset()).intersection(use.operations)}
+    return any(guarded.get(use.connection_id, frozenset()).intersection(use.operations) for use in uses)
 
 
 def _check_operations(compiled: Compiled, context: Context) -> None:

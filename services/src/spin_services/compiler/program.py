@@ -68,7 +68,7 @@ def check_grant(grant: RunGrant, run: Run, uses: Sequence[ConnectionUse], guarde
         "seq": grant.nonce.seq > 0,
         "hello_digest": grant.hello_digest == run.hello_digest,
         "source_digest": grant.source_digest == run.source_digest,
-        "connections": list(grant.connections) == list(uses),
+        "connections": [_asked_for(use) for use in grant.connections] == list(uses),
         "approvals": bool(grant.approvals) or not guarded,
         "issued_at_ms": grant.issued_at_ms <= now_ms + SKEW_MS,
         "expires_at_ms": now_ms < grant.expires_at_ms,
@@ -76,6 +76,11 @@ def check_grant(grant: RunGrant, run: Run, uses: Sequence[ConnectionUse], guarde
     wrong = next((field for field, equal in found.items() if not equal), "")
     if wrong:
         raise ServiceError(ErrorReason.ERROR_REASON_GRANT_MISMATCH, field=wrong)
+
+
+def _asked_for(use: ConnectionUse) -> ConnectionUse:
+    """As it was asked for: the version is auth's to add."""
+    return ConnectionUse(connection_id=use.connection_id, operations=use.operations, params_digest=use.params_digest)
 
 
 def build_program(grant: RunGrant, signed_grant: bytes, code: Code, behaviour: Behaviour, version: str, now_ms: int) -> Program:
@@ -97,7 +102,7 @@ def build_program(grant: RunGrant, signed_grant: bytes, code: Code, behaviour: B
         not_before_ms=now_ms,
         expires_at_ms=min(now_ms + LIFE_MS, grant.expires_at_ms),
         cell_type=code.cell_type,
-        connections=code.uses,
+        connections=grant.connections,
         user_expressions=behaviour.user_expressions,
         silent=behaviour.silent,
         store_history=behaviour.store_history,

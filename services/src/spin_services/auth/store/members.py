@@ -4,7 +4,7 @@ Rules: a change happens in a block (`async with changing() as change`) that comm
 inside, before the commit; the owners of a workspace are locked while one of them goes.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -119,6 +119,22 @@ class Members:
         async with self._database.reading() as session:
             return list(await session.scalars(query.order_by(col(ApiKeyRow.created_at_ms), col(ApiKeyRow.id)).limit(limit)))
 
+    async def who_may_run(self, line: Sequence[str]) -> tuple[list[MemberRow], list[ApiKeyRow]]:
+        """The members of the first workspace with their roles in all of them, in order of joining it, and its API keys that are not revoked."""
+        own = select(col(MemberRow.user_id)).where(col(MemberRow.workspace_id) == line[0])
+        roles = select(MemberRow).where(col(MemberRow.workspace_id).in_(line), col(MemberRow.user_id).in_(own))
+        keys = select(ApiKeyRow).where(col(ApiKeyRow.workspace_id) == line[0], col(ApiKeyRow.revoked_at_ms) == 0)
+        async with self._database.reading() as session:
+            members = await session.scalars(roles.order_by(col(MemberRow.added_at_ms), col(MemberRow.user_id)))
+            return list(members), list(await session.scalars(keys.order_by(col(ApiKeyRow.created_at_ms))))
+
+    async def names(self, workspace_id: str, user_ids: Sequence[str]) -> dict[str, str]:
+        """How members of the workspace are called; nothing of others."""
+        query = select(UserRow).join(MemberRow, col(UserRow.id) == col(MemberRow.user_id))
+        query = query.where(col(MemberRow.workspace_id) == workspace_id, col(MemberRow.user_id).in_(user_ids))
+        async with self._database.reading() as session:
+            return {row.id: row.display_name or row.email for row in await session.scalars(query)}
+
     async def repeated_api_key(self, workspace_id: str, created_by: str, idempotency_key: str) -> ApiKeyRow | None:
         query = select(ApiKeyRow).where(col(ApiKeyRow.workspace_id) == workspace_id, col(ApiKeyRow.created_by) == created_by)
         async with self._database.reading() as session:
@@ -143,10 +159,6 @@ class Members:
             )
             await session.commit()
             return row
-
-
-def key_lives(row: ApiKeyRow, now_ms: int) -> bool:
-    return row.revoked_at_ms == 0 and (row.expires_at_ms == 0 or row.expires_at_ms > now_ms)
 
 
 async def _anyone(session: AsyncSession, workspace_id: str) -> bool:

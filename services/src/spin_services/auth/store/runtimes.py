@@ -1,19 +1,22 @@
 """Pairings, enrolled runtimes and the counters of their runs.
 
 Rules: a pairing is taken by one UPDATE that only one caller can win; seq is allocated by one statement that also demands that the runtime is
-still confirmed with the grant that was verified, so that no check and no number can come apart.
+still confirmed with the grant that was verified, so that no check and no number can come apart; whoever gets a number is remembered with it, for as
+long as the kernel's counter is.
 """
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 
-from sqlalchemy import case, delete, select, text, update
+from sqlalchemy import Connection, case, delete, exists, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from spin_services.auth.tables import PairingRow, RunCounterRow, RuntimeRow
+from spin_services.auth.principals import Principal
+from spin_services.auth.tables import KernelPrincipalRow, PairingRow, RunCounterRow, RuntimeRow
 from spin_services.database import Database
 from spin_services.rpc.errors import already_exists
 from spinapis.envelope.v1.trust_pb2 import RuntimeStatus
@@ -30,6 +33,23 @@ _ALLOCATE = text(
     RETURNING last_seq
     """
 )
+_REMEMBER = text(
+    """
+    INSERT INTO kernel_principals (workspace_id, runtime_id, boot_id, kernel_epoch, user_id, actor_chain)
+    VALUES (:workspace_id, :runtime_id, :boot_id, :kernel_epoch, :user_id, :actor_chain)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelStart:
+    """One start of one kernel of a boot."""
+
+    workspace_id: str
+    runtime_id: str
+    boot_id: str
+    kernel_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,14 @@ class NextTrust:
 
     version: int
     min_bundle_version: int
+
+
+_SAME_KERNEL = (
+    col(RunCounterRow.workspace_id) == col(KernelPrincipalRow.workspace_id),
+    col(RunCounterRow.runtime_id) == col(KernelPrincipalRow.runtime_id),
+    col(RunCounterRow.boot_id) == col(KernelPrincipalRow.boot_id),
+    col(RunCounterRow.kernel_epoch) == col(KernelPrincipalRow.kernel_epoch),
+)
 
 
 class RuntimeChange:
@@ -120,23 +148,40 @@ class Runtimes:
             await session.commit()
             return NextTrust(*found) if found is not None else None
 
-    async def allocate_seq(self, workspace_id: str, runtime_id: str, grant_digest: str, boot_id: str, kernel_epoch: int, now_ms: int) -> int | None:
+    async def allocate_seq(self, kernel: KernelStart, grant_digest: str, principal: Principal, now_ms: int) -> int | None:
         """The next number of a kernel's runs, from 1; None when the runtime is not confirmed with this grant any more."""
-        values = {
-            "workspace_id": workspace_id,
-            "runtime_id": runtime_id,
+        values = asdict(kernel) | {
             "grant_digest": grant_digest,
-            "boot_id": boot_id,
-            "kernel_epoch": kernel_epoch,
             "now_ms": now_ms,
             "confirmed": RuntimeStatus.RUNTIME_STATUS_CONFIRMED,
         }
-        seq = await self._database.in_one_go(lambda connection: connection.execute(_ALLOCATE, values).scalar_one_or_none())
-        return int(seq) if seq is not None else None
+        whose = asdict(kernel) | {"user_id": principal.user_id, "actor_chain": json.dumps(principal.actor_chain)}
+
+        def allocate(connection: Connection) -> int | None:
+            seq = connection.execute(_ALLOCATE, values).scalar_one_or_none()
+            if seq is not None:
+                connection.execute(_REMEMBER, whose)
+            return None if seq is None else int(seq)
+
+        return await self._database.in_one_go(allocate)
+
+    async def principals(self, kernel: KernelStart) -> list[Principal]:
+        """Those whose runs were granted for it."""
+        row = KernelPrincipalRow
+        query = select(col(row.user_id), col(row.actor_chain)).where(
+            col(row.workspace_id) == kernel.workspace_id,
+            col(row.runtime_id) == kernel.runtime_id,
+            col(row.boot_id) == kernel.boot_id,
+            col(row.kernel_epoch) == kernel.kernel_epoch,
+        )
+        async with self._database.reading() as session:
+            found = (await session.execute(query)).all()
+        return sorted((Principal(user_id, tuple(json.loads(chain))) for user_id, chain in found), key=astuple)
 
     async def sweep(self, now_ms: int) -> None:
-        """Forgets counters of kernels that are long gone, and pairings that expired unused a day ago or more."""
+        """Forgets counters of kernels that are long gone with whoever ran there, and pairings that expired unused a day ago or more."""
         async with self._database.session() as session:
             await session.execute(delete(RunCounterRow).where(col(RunCounterRow.used_at_ms) < now_ms - COUNTER_LIFE_MS))
+            await session.execute(delete(KernelPrincipalRow).where(~exists().where(*_SAME_KERNEL)))
             await session.execute(delete(PairingRow).where(col(PairingRow.expires_at_ms) < now_ms - 24 * 3600 * 1000))
             await session.commit()

@@ -1,0 +1,98 @@
+"""What a run may do with connections, as secrets says at this moment: nobody else is believed. docs/protocol.md, sections 5 and 6.
+
+Rules: every use gets its connection's version; guarded is what secrets calls so; the caller, and all whose code the kernel was given, must be
+able to run cells here and to use each of the connections. Runs without connections ask nobody.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from spin_services.auth.places import Places
+from spin_services.auth.principals import Principal, Standing, named, standings
+from spin_services.auth.store import Members
+from spin_services.rpc.errors import ErrorReason, ServiceError, invalid
+from spin_services.rpc.peers import Peers
+from spinapis.envelope.v1 import run_pb2
+from spinapis.envelope.v1.run_pb2 import ConnectionUse
+from spinapis.secrets.v1.secrets_pb2 import CheckedConnection, CheckUsesRequest, UsingPerson
+from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub
+
+CONNECTION_ID_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Checked:
+    # As asked for, with the connections' versions.
+    uses: Sequence[ConnectionUse]
+    # The workspaces of the connections that want an approval of these uses.
+    guarding: frozenset[str] = frozenset()
+    # Everyone who may use each of the connections, as far as they were looked at.
+    principals: Sequence[run_pb2.Principal] = ()
+
+
+class CheckedUses:
+    def __init__(self, members: Members, places: Places, peers: Peers, clock: Callable[[], int]) -> None:
+        self._members, self._places, self._clock = members, places, clock
+        self._connections = peers.stub(ConnectionServiceStub)
+
+    async def check(self, workspace_id: str, caller: Principal, uses: Sequence[ConnectionUse], present: Sequence[Principal] = ()) -> Checked:
+        """`present` are those whose code the kernel was given. Raises CONNECTION_UNUSABLE, and KERNEL_TAINTED."""
+        ids = list(dict.fromkeys(use.connection_id for use in uses if use.connection_id))
+        if not ids:
+            return Checked([_with_version(use, 0) for use in uses])
+        if any(len(connection_id) != CONNECTION_ID_BYTES for connection_id in ids):
+            raise invalid("connections", "A connection's id has 16 bytes.")
+        line = await self._places.line(workspace_id)
+        members, keys = await self._members.who_may_run(line)
+        known = list(dict.fromkeys([caller, *present]))
+        people = standings(line, members, keys, known, self._clock())
+        request = CheckUsesRequest(
+            workspace_id=workspace_id,
+            line=line,
+            connection_ids=[connection_id.hex() for connection_id in ids],
+            persons=[UsingPerson(user_id=one.principal.user_id, roles=one.roles) for one in people],
+        )
+        found = {bytes.fromhex(one.id): one for one in (await self._connections.CheckUses(request)).connections}
+        for connection_id in ids:
+            await self._check_known(workspace_id, found.get(connection_id), connection_id, people[: len(known)])
+        return checked(uses, found, people)
+
+    async def _check_known(self, workspace_id: str, connection: CheckedConnection | None, connection_id: bytes, known: Sequence[Standing]) -> None:
+        if connection is None or not _may_use(connection, 0, known[0]):
+            raise ServiceError(ErrorReason.ERROR_REASON_CONNECTION_UNUSABLE, connection=connection_id.hex())
+        refused = [one.principal for place, one in enumerate(known) if not _may_use(connection, place, one)]
+        if refused:
+            raise tainted(connection.name, refused, await self._members.names(workspace_id, [one.user_id for one in refused]))
+
+
+def checked(uses: Sequence[ConnectionUse], found: dict[bytes, CheckedConnection], people: Sequence[Standing]) -> Checked:
+    """Pure."""
+    guarding = {
+        found[use.connection_id].workspace_id
+        for use in uses
+        if use.connection_id and not set(use.operations).isdisjoint(found[use.connection_id].approval_operations)
+    }
+    able = [one.principal for place, one in enumerate(people) if all(_may_use(connection, place, one) for connection in found.values())]
+    return Checked(
+        [_with_version(use, found[use.connection_id].version if use.connection_id else 0) for use in uses],
+        frozenset(guarding),
+        [run_pb2.Principal(user_id=one.user_id, actor_chain=one.actor_chain) for one in able],
+    )
+
+
+def tainted(connection: str, refused: Sequence[Principal], names: dict[str, str]) -> ServiceError:
+    who = named(refused, names)
+    text = (
+        f"The connection {connection!r} cannot be used in this kernel: code of {who} ran in it and may still be there, and they may not use the "
+        f"connection. Restart the kernel, or ask whoever manages {connection!r} to let them use it."
+    )
+    ids = ",".join(dict.fromkeys(one.user_id for one in refused))
+    return ServiceError(ErrorReason.ERROR_REASON_KERNEL_TAINTED, text, connection=connection, user_ids=ids)
+
+
+def _may_use(connection: CheckedConnection, place: int, one: Standing) -> bool:
+    return one.may_run and place not in connection.refused
+
+
+def _with_version(use: ConnectionUse, version: int) -> ConnectionUse:
+    return ConnectionUse(connection_id=use.connection_id, operations=use.operations, params_digest=use.params_digest, connection_version=version)
