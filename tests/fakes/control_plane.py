@@ -169,6 +169,8 @@ class ControlPlane:
             expires_at_ms=self.clock() + 5 * MINUTE_MS,
         )
         made: run_pb2.RunGrant = changed(grant, changes)
+        if made.connections and "principals" not in changes:
+            made.principals.add(user_id=made.user_id, actor_chain=made.actor_chain)
         return made
 
     def approval(self, grant: run_pb2.RunGrant, **changes: Any) -> bytes:

@@ -98,7 +98,7 @@ def use_request(data: bytes) -> None:
     config = {"base_url": "https://api.example.org/v1"}
     credential = Credential(CONNECTION, "fuzzed", "rest", config, {"token": "t" * 20}, (), frozenset({said.operation}))
     held: Any = SimpleNamespace(usable=lambda *_: credential)
-    operations.authorise(ticket, said, held, paired(), plane().clock())
+    operations.authorise(ticket, said, held, paired(), frozenset(), plane().clock())
 
 
 def _program_seed() -> bytes:

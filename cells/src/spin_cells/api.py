@@ -138,6 +138,8 @@ class Credential:
     allowed_operations: frozenset[str] = frozenset()
     # Those that somebody else has to approve for each run.
     approval_operations: frozenset[str] = frozenset()
+    # Of the connection: what was approved is bound to it.
+    version: int = 0
     # Whether programs may read the credential's value, where the kind has an operation for that.
     exposable: bool = False
     # By field: what is here is not in `secret`.

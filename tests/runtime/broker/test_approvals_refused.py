@@ -15,6 +15,7 @@ from tests.fakes.echo_processor import Echo
 from tests.runtime.broker.test_operations_refused import CONNECTION, DENIED, asked, entry, failed
 
 USE = use(CONNECTION, "echo.say", params={"q": 1})
+USE.connection_version = 1
 MISMATCH = reason_name(reasons_pb2.ERROR_REASON_GRANT_MISMATCH)
 
 
@@ -50,6 +51,20 @@ async def test_without_an_approval_the_operation_is_denied_whatever_the_grant_sa
     assert "second person" in text and "the echo" in text
 
 
+async def test_what_was_approved_for_the_connection_as_it_was_is_denied_once_it_was_changed(seat, plane: ControlPlane) -> None:
+    """Whoever leads it elsewhere between approval and run gets nothing; so does a compiler that leaves the version out."""
+    run = await opened(seat, lambda grant: [plane.approval(grant)])
+    await seat.runtime.broker.run_started(run.nonce)
+    await seat.give_bundle(3, entry(approval_operations=["echo.say"], version=2))
+    assert "changed after this run was approved" in failed(await asked(run.socket_path, run.ticket, "echo.say", {"q": 1}), DENIED)
+    without = use(CONNECTION, "echo.say", params={"q": 1})
+    grant = seat.grant(connections=[without])
+    grant.approvals.append(plane.approval(grant))
+    run = await seat.open(seat.sealed(grant))
+    await seat.runtime.broker.run_started(run.nonce)
+    assert "another approval" in failed(await asked(run.socket_path, run.ticket, "echo.say", {"q": 1}), DENIED)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -60,6 +75,7 @@ async def test_without_an_approval_the_operation_is_denied_whatever_the_grant_sa
         {"actor_chain": ["api_key:1"]},
         {"uses": []},
         {"uses": [use(CONNECTION, "echo.say", params={"q": 2})]},
+        {"uses": [use(CONNECTION, "echo.say", params={"q": 1})]},
         {"uses": [USE, use(CONNECTION, "echo.fail", params={"q": 1})]},
         {"approver_id": ""},
     ],

@@ -1,7 +1,7 @@
 """Whether a program may run: the checks of docs/protocol.md, section 5, in their order. Pure but for the ledger's seq.
 
      1 size      2 header      3 opening      4 the compiler's signature      5 auth's signature on the grant      6 fields that both repeat
-     7 trust     8 times       9 kernel      10 seq (compare and set)        11 bundle version                    12 local policy
+     7 trust     8 times       9 kernel      10 seq (compare and set)        11 bundle version                    12 principals, local policy
 
 - The first failure ends it. Up to the fourth check there is no program that anybody vouches for, so the refusal is one text and has no
   details; from the fifth on it names its reason and the run's nonce.
@@ -20,6 +20,7 @@ from spin_runtime.broker.api import Attachment
 from spin_runtime.broker.approvals import check_approvals
 from spin_runtime.broker.kernels import KernelLedger
 from spin_runtime.broker.refusals import Denial, open_failed
+from spin_runtime.broker.taint import allowed_by, check_principals, principal_of
 from spin_runtime.broker.trust import SKEW_MS, Trust, check_may_run, check_not_revoked, clocks
 from spin_runtime.broker.witness import check_proved
 from spinapis.envelope.v1 import attach_pb2, run_pb2
@@ -85,7 +86,7 @@ def authentic_program(signed: bytes, facts: Facts) -> Verified[run_pb2.Program]:
 
 
 def decide(program: Verified[run_pb2.Program], attachment: Attachment, facts: Facts, ledger: KernelLedger) -> Admitted | Refusal:
-    """Checks 5 to 12. An admitted program has its seq taken."""
+    """Checks 5 to 12. An admitted program has its seq taken, and its kernel remembers in whose name it came."""
     try:
         grant = facts.trust.root.verify(program.message.grant, run_pb2.RunGrant, facts.now_ms)
     except Refused as refused:
@@ -100,9 +101,11 @@ def decide(program: Verified[run_pb2.Program], attachment: Attachment, facts: Fa
         _check_kernel(program.message, facts, ledger)
         _take_seq(program.message.nonce, ledger)
         _check_bundle(program.message, facts)
+        _check_principals(grant.message, ledger)
         _check_policy(program.message, facts.policy)
     except Denial as denial:
         return Refusal(program, grant.digest, denial)
+    ledger.admitted(program.message.nonce.kernel_epoch, principal_of(grant.message))
     return Admitted(program, grant, approved)
 
 
@@ -158,6 +161,12 @@ def _check_bundle(program: run_pb2.Program, facts: Facts) -> None:
             "The runtime's credentials are older than this cell needs: synchronise them and run the cell again.",
             f"bundle {facts.bundle_version} where {needed} is needed",
         )
+
+
+def _check_principals(grant: run_pb2.RunGrant, ledger: KernelLedger) -> None:
+    if any(use.connection_id for use in grant.connections):
+        present = ledger.principals(grant.nonce.kernel_epoch) | {principal_of(grant)}
+        check_principals(present, allowed_by(grant), "The connections of this cell")
 
 
 def _check_policy(program: run_pb2.Program, policy: Policy) -> None:

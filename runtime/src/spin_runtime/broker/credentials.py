@@ -128,6 +128,7 @@ def _credential(entry: run_pb2.CredentialEntry) -> Credential:
         connection_id=entry.connection_id,
         name=entry.name,
         kind=entry.kind,
+        version=entry.version,
         config=_object(entry.config_json),
         secret=secret,
         allowed_hosts=tuple(entry.allowed_hosts),

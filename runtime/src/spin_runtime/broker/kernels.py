@@ -1,12 +1,14 @@
 """Which kernels are live, and which seq each has taken. (boot_id, kernel_epoch, seq) names a run once and for ever.
 
 - Epochs count kernel starts within a boot, from 1, over all kernels; none is given twice.
+- An epoch remembers in whose name programs were admitted to it, until it ends.
 - A seq is taken before anything of its run happens, and is never given back: not even when the run is refused afterwards.
 """
 
 from dataclasses import dataclass, field
 
 from spin_runtime.broker.api import LiveKernel
+from spin_runtime.broker.taint import Principal
 
 
 @dataclass
@@ -14,6 +16,7 @@ class _Live:
     session_id: bytes
     name: str
     last_seq: int = 0
+    principals: frozenset[Principal] = frozenset()
 
 
 @dataclass
@@ -34,6 +37,15 @@ class KernelLedger:
     def session_of(self, kernel_epoch: int) -> bytes | None:
         live = self._live.get(kernel_epoch)
         return None if live is None else live.session_id
+
+    def admitted(self, kernel_epoch: int, principal: Principal) -> None:
+        live = self._live[kernel_epoch]
+        live.principals = live.principals | {principal}
+
+    def principals(self, kernel_epoch: int) -> frozenset[Principal]:
+        """Whose code may be in the kernel; nobody's where it is not live."""
+        live = self._live.get(kernel_epoch)
+        return frozenset() if live is None else live.principals
 
     def take(self, kernel_epoch: int, seq: int) -> bool:
         """Compare and set: takes `seq` when it is above the last one."""

@@ -24,7 +24,7 @@ from spin_runtime.broker.disk import EncryptedFolder
 from spin_runtime.broker.identity import Boot, fingerprint, load_identity
 from spin_runtime.broker.journal import Journal
 from spin_runtime.broker.kernels import KernelLedger
-from spin_runtime.broker.operations import Operations, Processors, failure, installed_processor
+from spin_runtime.broker.operations import Operations, Processors, Standing, failure, installed_processor
 from spin_runtime.broker.receipts import Author, Receipts
 from spin_runtime.broker.refusals import Denial, log, reason_name, refusing
 from spin_runtime.broker.runs import OpenRuns
@@ -344,7 +344,7 @@ class LocalBroker:
             yield failure(reasons_pb2.ERROR_REASON_OPERATION_DENIED, "This run is over, or was never started: run the cell again.")
             return
         with ticket.using(asyncio.current_task()):
-            async for reply in self._operations.perform(ticket, request, self._paired):
+            async for reply in self._operations.perform(ticket, request, lambda: Standing(self._paired(), self._kernels.principals(kernel_epoch))):
                 yield reply
 
     def _keep_up(self) -> None:

@@ -1,7 +1,8 @@
 """Performing an operation for code in a kernel. docs/protocol.md, section 6.
 
 - Decided first, without I/O: the run was granted this operation with these parameters; trust and bundle are good now, not only when the
-  run was admitted; the connection allows the operation, and the host where the parameters name one.
+  run was admitted; everyone whose code is in the kernel by now may use the connection; the connection allows the operation, and the host where
+  the parameters name one; what is guarded was approved, for the connection as it is.
 - Then done by the process half of the cell type, which gets the credential; the kernel gets results alone.
 - A credential's value is given out by one operation, of connections of one kind, and only where the entry that secrets signed says so. That it
   was is on disk, signed, before the value leaves.
@@ -10,7 +11,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
@@ -24,8 +25,10 @@ from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.credentials import Credentials
 from spin_runtime.broker.redaction import Redaction
 from spin_runtime.broker.refusals import Denial, log, reason_name
+from spin_runtime.broker.taint import Principal, check_principals
 from spin_runtime.broker.tickets import Ticket
 from spin_runtime.broker.trust import Trust, check_may_run
+from spinapis.envelope.v1 import run_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import broker_pb2
 
@@ -39,6 +42,14 @@ BUNDLE_PATIENCE_S = 5.0
 Processors = Callable[[str], Processor | None]
 # Has the runtime testify to what a run has done so far: on disk when it returns.
 Testify = Callable[[Ticket], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What can change while a run goes on: the trust, and whose code is in its kernel."""
+
+    trust: Trust
+    present: Set[Principal]
 
 
 @dataclass(frozen=True)
@@ -62,10 +73,11 @@ def installed_processor(cell_type: str) -> Processor | None:
         raise
 
 
-def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Credentials, trust: Trust, now_ms: int) -> Order:
-    """Whether the request may be done. Raises Denial."""
+def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Credentials, trust: Trust, present: Set[Principal], now_ms: int) -> Order:
+    """Whether the request may be done while the kernel has the code of those who are present. Raises Denial."""
     params = _params(request.params_json)
-    if not ticket.allows(request.connection_id, request.operation, params_digest(params)):
+    granted = ticket.granted(request.connection_id, request.operation, params_digest(params))
+    if not granted:
         raise _denied("This run was not granted this operation with these parameters.", f"{request.operation!r} is not granted")
     check_may_run(trust, now_ms)
     if not request.connection_id:
@@ -75,8 +87,9 @@ def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Crede
     credential = credentials.usable(request.connection_id, trust, now_ms)
     if request.operation not in credential.allowed_operations:
         raise _denied(f"The connection {credential.name!r} does not allow {request.operation}.", "not an operation of the connection")
-    if request.operation in credential.approval_operations and not ticket.approved:
-        raise _denied(f"{credential.name!r} needs the approval of a second person for {request.operation}.", "guarded, and not approved")
+    check_principals(present, ticket.principals, f"The connection {credential.name!r}")
+    if request.operation in credential.approval_operations:
+        _check_approved(ticket, granted, request.operation, credential)
     check_exposure(request.operation, credential)
     check_host(params, credential)
     return Order(request.operation, params, credential)
@@ -90,6 +103,14 @@ def check_exposure(operation: str, credential: Credential) -> None:
             "Use a connection that does the work with it, so that code needs no secret, or have it marked."
         )
         raise _denied(text, "a credential that is not exposable")
+
+
+def _check_approved(ticket: Ticket, granted: Sequence[run_pb2.ConnectionUse], operation: str, credential: Credential) -> None:
+    if not ticket.approved:
+        raise _denied(f"{credential.name!r} needs the approval of a second person for {operation}.", "guarded, and not approved")
+    if all(use.connection_version != credential.version for use in granted):
+        text = f"The connection {credential.name!r} was changed after this run was approved: ask for another approval, and run the cell again."
+        raise _denied(text, f"approved for another version than {credential.version}")
 
 
 def check_host(params: Mapping[str, Any], credential: Credential) -> None:
@@ -126,10 +147,10 @@ class Operations:
         self._credentials, self._clock, self._processors, self._testify = credentials, clock, processors, testify
         self._environment = {name: value for name, value in environment.items() if not name.upper().startswith(RESERVED)}
 
-    async def perform(self, ticket: Ticket, request: broker_pb2.UseRequest, trust: Callable[[], Trust]) -> AsyncIterator[broker_pb2.UseReply]:
+    async def perform(self, ticket: Ticket, request: broker_pb2.UseRequest, standing: Callable[[], Standing]) -> AsyncIterator[broker_pb2.UseReply]:
         """Replies to one request; the last one is an end or a failure. Closing the iteration stops the operation."""
         try:
-            order = await self._authorised(ticket, request, trust)
+            order = await self._authorised(ticket, request, standing)
             processor = self._processor(order)
         except Denial as denial:
             ticket.count(request.connection_id, request.operation, denied=True)
@@ -161,15 +182,18 @@ class Operations:
             log.error("processor_failed", operation=order.operation, error=type(error).__name__)
             yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, f"The connection {order.credential.name!r} failed: {type(error).__name__}")
 
-    async def _authorised(self, ticket: Ticket, request: broker_pb2.UseRequest, trust: Callable[[], Trust]) -> Order:
+    async def _authorised(self, ticket: Ticket, request: broker_pb2.UseRequest, standing: Callable[[], Standing]) -> Order:
         """Raises Denial. Where only newer credentials are wanting it waits a little: whoever brings a trust state brings them right after it."""
         try:
-            return authorise(ticket, request, self._credentials, trust(), self._clock())
+            return self._decided(ticket, request, standing())
         except Denial as denial:
             if denial.reason != reasons_pb2.ERROR_REASON_BUNDLE_STALE or not self._credentials.version(self._clock()):
                 raise
         await self._credentials.renewed(BUNDLE_PATIENCE_S)
-        return authorise(ticket, request, self._credentials, trust(), self._clock())
+        return self._decided(ticket, request, standing())
+
+    def _decided(self, ticket: Ticket, request: broker_pb2.UseRequest, standing: Standing) -> Order:
+        return authorise(ticket, request, self._credentials, standing.trust, standing.present, self._clock())
 
     def _processor(self, order: Order) -> Processor | None:
         if order.credential is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from spin_envelope.signing import Verified
 from spin_runtime.broker.admission import Admitted
 from spin_runtime.broker.api import BrokerError, Run, RunEnd
+from spin_runtime.broker.taint import allowed_by
 from spin_runtime.broker.tickets import Ticket, TicketBook
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
@@ -59,7 +60,8 @@ class OpenRuns:
 
     def admit(self, admitted: Admitted, ciphertext_digest: bytes, socket_path: str) -> Run:
         program = admitted.program.message
-        secret, ticket = self._tickets.issue(program.nonce, list(program.connections), admitted.approved)
+        allowed = allowed_by(admitted.grant.message)
+        secret, ticket = self._tickets.issue(program.nonce, list(program.connections), admitted.approved, allowed)
         digests = admitted.program.digest, ciphertext_digest, admitted.grant.digest
         run = OpenRun(program.nonce, program.session_id, *digests, secret, ticket)
         self._runs[_key(program.nonce)] = run

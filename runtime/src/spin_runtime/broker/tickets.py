@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from spin_runtime.broker.taint import Principal
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 
 
@@ -27,19 +28,23 @@ class Ticket:
     uses: Sequence[run_pb2.ConnectionUse]
     # Whether a second person approved this run.
     approved: bool = False
+    # Whose code may be in the kernel while a connection is used.
+    principals: frozenset[Principal] = frozenset()
     valid: bool = False
     counts: dict[tuple[bytes, str], Count] = field(default_factory=dict)
     # The connections whose value this run may have read: a receipt on disk says so.
     testified: set[bytes] = field(default_factory=set)
     _users: set["asyncio.Task[object]"] = field(default_factory=set)
 
-    def allows(self, connection_id: bytes, operation: str, digest: bytes) -> bool:
-        """Whether the run was granted this operation with these parameters."""
-        for use in self.uses:
-            if use.connection_id == connection_id and operation in use.operations and use.params_digest in (b"", digest):
-                # The runtime's own operations have no free parameters: each is granted by its digest.
-                return bool(connection_id or use.params_digest)
-        return False
+    def granted(self, connection_id: bytes, operation: str, digest: bytes) -> list[run_pb2.ConnectionUse]:
+        """The uses that grant the run this operation with these parameters."""
+        return [
+            use
+            for use in self.uses
+            if use.connection_id == connection_id and operation in use.operations and use.params_digest in (b"", digest)
+            # The runtime's own operations have no free parameters: each is granted by its digest.
+            if connection_id or use.params_digest
+        ]
 
     def count(self, connection_id: bytes, operation: str, *, denied: bool) -> None:
         """Counts one attempt. What was never granted is counted under one name, so that code cannot fill receipts with inventions."""
@@ -77,10 +82,12 @@ class TicketBook:
     def __init__(self) -> None:
         self._tickets: dict[bytes, Ticket] = {}
 
-    def issue(self, nonce: run_pb2.RunNonce, uses: Sequence[run_pb2.ConnectionUse], approved: bool = False) -> tuple[bytes, Ticket]:
+    def issue(
+        self, nonce: run_pb2.RunNonce, uses: Sequence[run_pb2.ConnectionUse], approved: bool, principals: frozenset[Principal]
+    ) -> tuple[bytes, Ticket]:
         """A new ticket, which is not valid yet."""
         secret = os.urandom(32)
-        ticket = Ticket(nonce, uses, approved)
+        ticket = Ticket(nonce, uses, approved, principals)
         self._tickets[sha256(secret).digest()] = ticket
         return secret, ticket
 
