@@ -35,9 +35,12 @@ class Compilation:
         try:
             return await self._run(cell.id, request)
         except SpinError as error:
-            if error.reason != "HELLO_STALE":
+            if error.reason not in ("HELLO_STALE", "BUNDLE_STALE"):
                 raise
-            await self._standing.mend(error.reason)
+            if error.reason == "BUNDLE_STALE":
+                await self._standing.newer_credentials(than=request.bundle_version)
+            else:
+                await self._standing.mend(error.reason)
             return await self._run(cell.id, request)
 
     async def _run(self, cell_id: str, request: compiler_pb2.CompileCellRequest) -> Run:
@@ -64,6 +67,7 @@ class Compilation:
         attachment = await self._standing.attachment()
         request.hello, request.challenge = attachment.hello, attachment.challenge
         request.kernel_epoch, request.kernel_language = self._kernel.state.kernel_epoch, self._kernel.state.language
+        request.bundle_version = self._standing.bundle_held
         answer = await self._platform.compiler.CompileCell(request)
         if answer.min_bundle_version:
             await self._standing.credentials_there()

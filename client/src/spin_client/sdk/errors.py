@@ -45,6 +45,7 @@ _HINTS = {
     "TIME_REFUSED": "Set the clocks of the runtime's host and of the platform's.",
     "SOURCE_NOT_SAVED": "Save the cell first: agents run saved cells alone.",
     "CONNECTION_UNUSABLE": "List what you may use with `spinctl connection list`.",
+    "KERNEL_TAINTED": "Begin with a new kernel: `spinctl session take SESSION --restart`.",
     "APPROVAL_REQUIRED": "Ask with `spinctl approval request NOTEBOOK CELL`, and run it again when somebody approved.",
     "APPROVAL_CLOSED": "Ask again with `spinctl approval request NOTEBOOK CELL`.",
     "INTERNAL": "The platform's log has the cause under the trace id.",

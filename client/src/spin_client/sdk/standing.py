@@ -24,7 +24,7 @@ log = logging.getLogger("spin_client")
 # A trust state lives for 24 hours; it is renewed this long before its end.
 _RENEW_BEFORE_MS = 3_600_000
 # Reasons that a fresh document mends: the program never started, so it is compiled and sent once more.
-_MENDABLE = frozenset({"TRUST_EXPIRED", "BUNDLE_STALE", "KERNEL_EPOCH_STALE", "HELLO_STALE", "LOG_UNPROVEN"})
+_MENDABLE = frozenset({"TRUST_EXPIRED", "BUNDLE_STALE", "KERNEL_EPOCH_STALE", "KERNEL_TAINTED", "HELLO_STALE", "LOG_UNPROVEN"})
 
 
 class Standing:
@@ -43,6 +43,8 @@ class Standing:
         self._expires_at_ms = 0
         self._bundle_version = 0
         self._bundle_came = asyncio.Condition()
+        # Of the credentials that were brought over this attachment, or were there.
+        self.bundle_held = 0
 
     async def attachment(self) -> Attachment:
         """The current one, or the next where there is none. Raises what ended the session."""
@@ -53,6 +55,7 @@ class Standing:
             self._attached = asyncio.get_running_loop().create_future()
         self._attached.set_result(event.attachment)
         self._expires_at_ms = event.attached.trust_expires_at_ms
+        self.bundle_held = 0
         self._synced = asyncio.create_task(self._sync_credentials(event.attachment))
 
     def trusted_until(self, expires_at_ms: int) -> None:
@@ -80,6 +83,12 @@ class Standing:
             async with self._bundle_came:
                 await self._bundle_came.wait_for(lambda: self._bundle_version >= answer.bundle_version)
         return answer.bundle_version
+
+    async def newer_credentials(self, than: int) -> None:
+        """Returns when credentials of a higher version were brought, or could not be."""
+        await self.credentials_there()
+        if self.bundle_held <= than:
+            await self._sync_credentials(await self.attachment())
 
     async def mend(self, reason: str) -> None:
         """Renews what the refusal names; returns when a program may be sent again."""
@@ -120,6 +129,7 @@ class Standing:
             answer = await self._platform.connections.SyncCredentials(self._sync_request(attachment))
             if answer.sealed:
                 await self._send(frames_pb2.ClientFrame(sealed=answer.sealed))
+            self.bundle_held = answer.bundle_version
         except (SpinError, ConnectionLost) as error:
             log.info("credentials were not synchronised: %s", error)
 

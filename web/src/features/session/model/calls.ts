@@ -20,6 +20,8 @@ export interface CompileOrder {
   kernelEpoch: bigint;
   kernelLanguage: string;
   stopOnError: boolean;
+  /** Of the credentials that the runtime has, as far as this page knows: approvals are not used up for a program that it would refuse. */
+  bundleVersion: bigint;
   /** W3C trace context: one trace from the click to the kernel. */
   traceparent: string;
 }
@@ -27,6 +29,12 @@ export interface CompileOrder {
 export interface CompiledRun {
   sealed: Uint8Array;
   ciphertextDigest: Uint8Array;
+}
+
+export interface CredentialBundle {
+  /** undefined when the runtime has the newest one, or there are no connections. */
+  sealed: Uint8Array | undefined;
+  bundleVersion: bigint;
 }
 
 /** How many outputs of each run the log has already. */
@@ -38,8 +46,7 @@ export interface SessionCalls {
   /** The verified proof for the runtime; undefined where it has seen no log yet. Throws FatalTrouble for a log that was rewritten. */
   logProof(session: SessionIdentity, hello: HelloFacts): Promise<LogProof | undefined>;
   compile(session: SessionIdentity, attachment: Attachment, order: CompileOrder): Promise<CompiledRun>;
-  /** The sealed credential bundle; undefined when the runtime has the newest one, or there are no connections. */
-  credentialBundle(session: SessionIdentity, attachment: Attachment): Promise<Uint8Array | undefined>;
+  credentialBundle(session: SessionIdentity, attachment: Attachment): Promise<CredentialBundle>;
   /** The log's signed acknowledgement. */
   uploadReceipts(session: SessionIdentity, receipts: Uint8Array[]): Promise<Uint8Array>;
   uploadOutputs(session: SessionIdentity, nonce: RunNonce, outputs: Output[]): Promise<void>;

@@ -60,7 +60,7 @@ function start(runtime: FakeRuntime, calls: Partial<SessionCalls> = {}): LiveSes
         compiled += 1;
         return Promise.resolve({ sealed: Uint8Array.of(compiled), ciphertextDigest: Uint8Array.of(compiled) });
       },
-      credentialBundle: () => Promise.resolve(undefined),
+      credentialBundle: () => Promise.resolve({ sealed: undefined, bundleVersion: 0n }),
       uploadReceipts: () => Promise.resolve(Uint8Array.of(1)),
       uploadOutputs: () => Promise.resolve(),
       storedFrames: () => Promise.resolve({}),
@@ -242,7 +242,7 @@ describe("a live session", () => {
     const runtime = new FakeRuntime();
     const bundle = Uint8Array.of(200);
     const session = start(runtime, {
-      credentialBundle: () => new Promise((resolve) => setTimeout(resolve, 30, bundle)),
+      credentialBundle: () => new Promise((resolve) => setTimeout(resolve, 30, { sealed: bundle, bundleVersion: 1n })),
     });
     void session.run(ORDER);
     await vi.waitFor(() => {
@@ -266,7 +266,7 @@ describe("a live session", () => {
     const session = start(runtime, {
       credentialBundle: () => {
         synced += 1;
-        return Promise.resolve(Uint8Array.of(200 + synced));
+        return Promise.resolve({ sealed: Uint8Array.of(200 + synced), bundleVersion: BigInt(synced) });
       },
     });
     runtime.onFrame = (body) => {
@@ -278,6 +278,25 @@ describe("a live session", () => {
     // The second refusal stays: what was brought did not help.
     expect(await session.run(ORDER)).toMatchObject({ kind: "refused", problem: { reason: ErrorReason.BUNDLE_STALE } });
     expect(runtime.sent("sealed").map(([first]) => first)).toEqual([201, 1, 202, 2]);
+  });
+
+  test("a cell that would use up an approval is compiled again once the runtime has the credentials that it needs", async () => {
+    const runtime = new FakeRuntime();
+    const held: bigint[] = [];
+    const session = start(runtime, {
+      credentialBundle: () => Promise.resolve({ sealed: Uint8Array.of(200), bundleVersion: 7n }),
+      compile: (_session, _attachment, { bundleVersion }) => {
+        held.push(bundleVersion);
+        if (held.length === 1) return Promise.reject(new Trouble("old", "", ErrorReason.BUNDLE_STALE));
+        return Promise.resolve({ sealed: Uint8Array.of(1), ciphertextDigest: Uint8Array.of(1) });
+      },
+    });
+    runtime.onFrame = (body) => {
+      if (body.case === "sealed" && body.value[0] === 1)
+        runtime.publish(runFrame(1, 1, "a", RunPhase.ENDED, { ciphertextDigest: body.value }));
+    };
+    expect(await session.run(ORDER)).toMatchObject({ kind: "ended" });
+    expect(held.at(-1)).toBe(7n);
   });
 
   test.each([ErrorReason.HELLO_STALE, ErrorReason.LOG_UNPROVEN])(

@@ -57,6 +57,8 @@ export class LiveSession {
   #sameBoot = false;
   /** The first attempts at the log's proof and at the credentials on this connection. */
   #supplied: Promise<unknown> = Promise.resolve();
+  /** Of the credentials that were brought over this connection, or were there. */
+  #bundleVersion = 0n;
   #trustTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor({ identity, kernelName, calls, dial, schedule, pause = sleep }: LiveSessionOptions) {
@@ -183,6 +185,7 @@ export class LiveSession {
     this.#link.send({ case: "resume", value: create(ResumeSchema, { position: stream.position }) });
     const phase = attached.kernel?.phase ?? KernelPhase.NONE;
     if (phase === KernelPhase.NONE || phase === KernelPhase.UNSPECIFIED) this.kernel.start();
+    this.#bundleVersion = 0n;
     this.#supplied = Promise.all([this.#syncCredentials(), this.#proveLog(attachment)]);
   }
 
@@ -259,6 +262,7 @@ export class LiveSession {
       kernelEpoch: kernel.epoch,
       kernelLanguage: kernel.language,
       stopOnError: order.stopOnError,
+      bundleVersion: this.#bundleVersion,
       traceparent,
     });
     await this.#supplied;
@@ -306,8 +310,10 @@ export class LiveSession {
     const { attachment } = this.#link;
     if (!attachment) return;
     try {
-      const value = await this.#calls.credentialBundle(this.identity, attachment);
-      if (value && this.#link.attachment === attachment) this.#link.send({ case: "sealed", value });
+      const { sealed, bundleVersion } = await this.#calls.credentialBundle(this.identity, attachment);
+      if (this.#link.attachment !== attachment) return;
+      if (sealed) this.#link.send({ case: "sealed", value: sealed });
+      this.#bundleVersion = bundleVersion;
     } catch (error) {
       this.#complain(error);
     }
@@ -316,10 +322,11 @@ export class LiveSession {
   #mend(reason: ErrorReason): Promise<void> | undefined {
     switch (reason) {
       case ErrorReason.BUNDLE_STALE:
-        return this.#syncCredentials();
+        return this.#supplied.then(() => this.#syncCredentials());
       case ErrorReason.TRUST_EXPIRED:
         return this.#refreshTrust(Infinity);
       case ErrorReason.KERNEL_EPOCH_STALE:
+      case ErrorReason.KERNEL_TAINTED:
         return Promise.resolve();
       case ErrorReason.HELLO_STALE:
       case ErrorReason.LOG_UNPROVEN:
