@@ -44,7 +44,14 @@ def service_token(key: SigningKey, service: str, callee: str) -> str:
     return sign_jwt({"iss": service, "aud": callee, "iat": now, "exp": now + 60}, key)
 
 
-async def granted(settings: Settings, compiler: SigningKey, client: HandClient, source_digest: bytes = bytes(32), cell_id: str = "cell") -> bytes:
+async def granted(
+    settings: Settings,
+    compiler: SigningKey,
+    client: HandClient,
+    source_digest: bytes = bytes(32),
+    cell_id: str = "cell",
+    connections: Sequence[run_pb2.ConnectionUse] = (),
+) -> bytes:
     """A RunGrant for a live user, asked of auth itself as the compiler would: what a stolen compiler key can get."""
     request = trust_pb2.GrantRunRequest(
         workspace_id=client.session.workspace_id,
@@ -56,6 +63,7 @@ async def granted(settings: Settings, compiler: SigningKey, client: HandClient, 
         challenge=client.challenge,
         kernel_epoch=client.epoch,
         source_digest=source_digest,
+        connections=connections,
     )
     metadata = (
         ("x-spin-service", f"Bearer {service_token(compiler, 'compiler', 'auth')}"),

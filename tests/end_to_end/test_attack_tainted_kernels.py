@@ -1,0 +1,266 @@
+"""Somebody who may not use a connection leaves code in a kernel, for whoever may use it to run beside. Real processes, one kernel, two people."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from aiohttp import web
+
+from scripts.platform.apart import RunningPlatform
+from spin_client.sdk import MemoryStore, Platform, RunState, RuntimeSession, SpinError
+from spin_client.sdk.errors import from_rpc
+from spin_client.sdk.events import Output
+from spin_envelope.signing import sign, unverified
+from spinapis.auth.v1 import approvals_pb2, members_pb2
+from spinapis.compiler.v1 import compiler_pb2
+from spinapis.envelope.v1 import run_pb2
+from spinapis.secrets.v1 import secrets_pb2
+from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from tests.fakes.hand_client import HandClient, new_session
+from tests.fakes.stolen_keys import Sealer, granted, program_for, stolen
+
+USE = secrets_pb2.CONNECTION_LEVEL_USE
+
+
+class Api:
+    """The system behind the connection; it counts what arrives, and lets whoever asks for /go wait."""
+
+    def __init__(self) -> None:
+        self.host = ""
+        self.hits: list[str] = []
+        self.waiting, self.go = asyncio.Event(), asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if request.path == "/go":
+            self.waiting.set()
+            await self.go.wait()
+        else:
+            self.hits.append(request.path)
+        return web.json_response({})
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    made = Api()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", made.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.host = f"127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    made.go.set()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def mallory(running: RunningPlatform, owner: Platform, workspace: workspaces_pb2.Workspace, tmp_path: Path) -> AsyncIterator[Platform]:
+    """An editor of the workspace, who may use none of these connections."""
+    email = f"mallory-{secrets.token_hex(4)}@example.org"
+    request = members_pb2.AddMemberRequest(workspace_id=workspace.id, email=email, role=members_pb2.MEMBER_ROLE_EDITOR)
+    token = (await owner.members.AddMember(request)).sign_in_token
+    async with await Platform.connect(running.settings.public_url, store=MemoryStore(), pins=tmp_path / "pins") as person:
+        await person.sign_in_with_link(token)
+        yield person
+
+
+async def connected(
+    owner: Platform, workspace_id: str, api: Api, confidential: set[str], *, approval: tuple[str, ...] = (), roles: tuple[int, ...] = ()
+) -> secrets_pb2.Connection:
+    """For owners, and those of the roles."""
+    token = f"token-{secrets.token_hex(12)}"
+    confidential.add(token)
+    create = secrets_pb2.CreateConnectionRequest(
+        workspace_id=workspace_id,
+        name=f"vault {secrets.token_hex(3)}",
+        kind="rest",
+        config_json=json.dumps({"base_url": f"http://{api.host}", "auth": "bearer"}),
+        credential_json=json.dumps({"token": token}),
+        allowed_hosts=[api.host],
+        approval_operations=approval,
+    )
+    made = (await owner.connections.CreateConnection(create)).connection
+    grants = [secrets_pb2.ConnectionGrant(level=USE, role=role) for role in (members_pb2.MEMBER_ROLE_OWNER, *roles)]
+    return await changed(owner, made, grants=grants, replace_grants=True)
+
+
+async def changed(owner: Platform, connection: secrets_pb2.Connection, **fields: object) -> secrets_pb2.Connection:
+    place = {"workspace_id": connection.workspace_id, "connection_id": connection.id, "etag": connection.etag}
+    return (await owner.connections.UpdateConnection(secrets_pb2.UpdateConnectionRequest(**place, **fields))).connection
+
+
+def python(source: str) -> notebooks_pb2.Cell:
+    return notebooks_pb2.Cell(id="code", cell_type="python", source=source)
+
+
+def used(connection: secrets_pb2.Connection, path: str = "/data") -> notebooks_pb2.Cell:
+    return notebooks_pb2.Cell(id="used", cell_type="rest", fields_json=json.dumps({"connection": connection.name, "url": path}))
+
+
+async def ran(session: RuntimeSession, cell: notebooks_pb2.Cell) -> tuple[bool, str]:
+    """Whether the cell ended well, and the outputs that it had."""
+    events = [event async for event in session.run(cell)]
+    final = [event for event in events if isinstance(event, RunState)][-1]
+    return final.ok, b"".join(event.body for event in events if isinstance(event, Output)).decode(errors="replace")
+
+
+# What an insider leaves: a hook that repeats each use of a connection for themselves, and a thread that goes on.
+LEFT_BEHIND = """
+import threading, time
+from spin_kernel import broker
+honest = broker.use
+def twice(*asked):
+    honest(*asked)
+    return honest(*asked)
+broker.use = twice
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+print("planted")
+"""
+
+
+async def test_a_hook_that_was_left_in_the_kernel_gets_no_use_and_a_restart_mends_it(
+    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+) -> None:
+    connection = await connected(owner, workspace.id, api, confidential)
+    session = await new_session(owner, workspace.id)
+    async with await RuntimeSession.of(mallory, session) as hers, await RuntimeSession.of(owner, session) as mine:
+        assert (await ran(hers, python(LEFT_BEHIND)))[0]
+        with pytest.raises(SpinError) as refused:
+            await ran(mine, used(connection))
+        assert refused.value.reason == "KERNEL_TAINTED"
+        assert connection.name in refused.value.text and "mallory-" in refused.value.text and "Restart the kernel" in refused.value.text
+        assert api.hits == []
+        await mine.restart()
+        assert (await ran(mine, used(connection)))[0]
+        assert api.hits == ["/data"]
+
+
+async def test_who_comes_after_the_use_shuts_the_kernel_to_it(
+    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+) -> None:
+    connection = await connected(owner, workspace.id, api, confidential)
+    session = await new_session(owner, workspace.id)
+    async with await RuntimeSession.of(owner, session) as mine, await RuntimeSession.of(mallory, session) as hers:
+        assert (await ran(mine, used(connection)))[0]
+        assert (await ran(hers, python("1")))[0]
+        with pytest.raises(SpinError) as refused:
+            await ran(mine, used(connection))
+        assert refused.value.reason == "KERNEL_TAINTED" and api.hits == ["/data"]
+        # A grant for her role mends it as well, without a restart.
+        editors = [secrets_pb2.ConnectionGrant(level=USE, role=members_pb2.MEMBER_ROLE_EDITOR)]
+        await changed(owner, connection, grants=editors, replace_grants=True)
+        assert (await ran(mine, used(connection)))[0]
+
+
+async def test_a_run_that_overlaps_with_a_newcomers_is_judged_at_its_next_use(
+    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+) -> None:
+    """Her program is only queued: that the runtime's server waits with it is not what the broker relies on."""
+    connection = await connected(owner, workspace.id, api, confidential)
+    session = await new_session(owner, workspace.id)
+    slow = f"""
+import urllib.request
+from spin_kernel import broker
+once = broker.use
+def twice(*asked):
+    once(*asked)
+    urllib.request.urlopen("http://{api.host}/go").read()
+    return once(*asked)
+broker.use = twice
+"""
+    async with await RuntimeSession.of(owner, session) as mine, await RuntimeSession.of(mallory, session) as hers:
+        assert (await ran(mine, python(slow)))[0]
+        running = asyncio.create_task(ran(mine, used(connection)))
+        await asyncio.wait_for(api.waiting.wait(), 20)
+        queued = await hers.start(python("1"))
+        async with queued:
+            await anext(aiter(queued))
+            api.go.set()
+            well, said = await asyncio.wait_for(running, 20)
+        assert not well and "restart the kernel" in said and connection.name in said
+        assert api.hits == ["/data"]
+
+
+@pytest.mark.parametrize("lie", [[], ["owner"], ["owner", "mallory"]], ids=["nobody", "the owner alone", "everyone"])
+async def test_a_compiler_that_leaves_principals_out(
+    running: RunningPlatform,
+    owner: Platform,
+    mallory: Platform,
+    workspace: workspaces_pb2.Workspace,
+    api: Api,
+    confidential: set[str],
+    lie: list[str],
+) -> None:
+    """With the compiler's key alone: auth refuses the honest question, and what is changed or signed by itself opens nothing."""
+    connection = await connected(owner, workspace.id, api, confidential)
+    key = stolen(running.settings, "compiler")
+    session = await new_session(owner, workspace.id)
+    uses = [run_pb2.ConnectionUse(connection_id=bytes.fromhex(connection.id), operations=["rest.request"])]
+    async with await HandClient.attach(owner, session) as mine, await RuntimeSession.of(mallory, session) as hers:
+        await mine.start_kernel()
+        before = await granted(running.settings, key, mine, connections=uses)
+        assert (await ran(hers, python("1")))[0]
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await granted(running.settings, key, mine, connections=uses)
+        assert from_rpc(refused.value, "auth").reason == "KERNEL_TAINTED"
+        # A grant from before she came, in the order in which it was given; then one of its own making.
+        fresh = unverified(await granted(running.settings, key, mine), run_pb2.RunGrant)
+        ids = {"owner": (await owner.current_user()).id, "mallory": (await mallory.current_user()).id}
+        fresh.connections.extend(uses)
+        fresh.principals.extend(run_pb2.Principal(user_id=ids[name]) for name in lie)
+        own = sign(fresh, key)
+        programs = [program_for(grant, "print('pwned')", connections=unverified(grant, run_pb2.RunGrant).connections) for grant in (before, own)]
+        outcomes = [await mine.outcome(Sealer.to(mine).seal(sign(program, key))) for program in programs]
+        assert outcomes[1] == "OPEN_FAILED" and outcomes[0] in ("REPLAY_REFUSED", "KERNEL_TAINTED")
+        assert "pwned" not in mine.printed() and api.hits == []
+
+
+async def approved(owner: Platform, by: Platform, session: notebooks_pb2.Session, cell: notebooks_pb2.Cell) -> None:
+    request = compiler_pb2.RequestApprovalRequest(
+        workspace_id=session.workspace_id,
+        notebook_id=session.notebook_id,
+        session_id=session.id,
+        cell_id=cell.id,
+        cell=compiler_pb2.CellDefinition(cell_type=cell.cell_type, source=cell.source, fields_json=cell.fields_json),
+    )
+    asked = (await owner.compiler.RequestApproval(request)).approval
+    decision = approvals_pb2.DecideApprovalRequest(
+        workspace_id=session.workspace_id, approval_id=asked.id, approve=True, source_digest=asked.source_digest
+    )
+    await by.approvals.DecideApproval(decision)
+
+
+async def test_a_connection_that_is_led_elsewhere_between_approval_and_run(
+    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+) -> None:
+    editors = (members_pb2.MEMBER_ROLE_EDITOR,)
+    connection = await connected(owner, workspace.id, api, confidential, approval=("rest.request",), roles=editors)
+    session = await new_session(owner, workspace.id)
+    async with await RuntimeSession.of(owner, session) as mine:
+        await approved(owner, mallory, session, used(connection))
+        token = f"token-{secrets.token_hex(12)}"
+        confidential.add(token)
+        elsewhere = json.dumps({"base_url": f"http://{api.host}/elsewhere", "auth": "bearer"})
+        await changed(owner, connection, config_json=elsewhere, credential_json=json.dumps({"token": token}))
+        with pytest.raises(SpinError) as refused:
+            await ran(mine, used(connection))
+        assert refused.value.reason == "APPROVAL_REQUIRED" and api.hits == []
+
+
+async def test_an_approval_outlives_credentials_that_the_runtime_does_not_have_yet(
+    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+) -> None:
+    """The connection is newer than what was brought over this attachment: one approval, one run, and no second request."""
+    session = await new_session(owner, workspace.id)
+    async with await RuntimeSession.of(owner, session) as mine:
+        assert (await ran(mine, python("1")))[0]
+        connection = await connected(owner, workspace.id, api, confidential, approval=("rest.request",), roles=(members_pb2.MEMBER_ROLE_EDITOR,))
+        await approved(owner, mallory, session, used(connection))
+        assert (await ran(mine, used(connection)))[0]
+        with pytest.raises(SpinError) as refused:
+            await ran(mine, used(connection))
+        assert refused.value.reason == "APPROVAL_REQUIRED" and api.hits == ["/data"]
