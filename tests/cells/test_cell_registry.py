@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import spin_cells
-from spin_cells.api import Cell, CellInvalid, ConnectionKind, Context
+from spin_cells.api import Cell, CellInvalid, ConnectionKind, Context, Secrets
 from spin_cells.definition import form
 from spin_cells.registry import BUILT_IN, BUILT_IN_KINDS, connection_kinds, installed, load, load_kinds
 
@@ -23,7 +23,13 @@ TESTS = Path(__file__).parent
 def theirs(point: str, **members) -> SimpleNamespace:
     """A point whose type is complete unless members say otherwise."""
     complete = {"name": point, "display_name": point, "description": "", "language": "", "executable": True, "connection_kind": ""}
-    methods = {"form_schema": {}, "references": lambda cell: (), "validate": lambda cell, context: (), "compile": lambda cell, context: None}
+    methods = {
+        "form_schema": {},
+        "references": lambda cell: (),
+        "secrets": lambda cell: Secrets(),
+        "validate": lambda cell, context: (),
+        "compile": lambda cell, context: None,
+    }
     return SimpleNamespace(name=point, value=f"{point}_package:TYPE", load=lambda: SimpleNamespace(**{**complete, **methods, **members}))
 
 

@@ -26,14 +26,35 @@ def test_a_backslash_makes_text() -> None:
     assert shape(r"\{{end}} {{x}}") == ["{{end}}", " ", ("variable", "x")]
 
 
-@pytest.mark.parametrize("text", ["{{secret:db}}", "{{secret_var:name}}", "{{ secret : a b }}"])
-def test_secrets_are_refused_with_the_way_that_works(text: str) -> None:
-    (problem,) = templates.problems(f"x\n  {text}")
-    assert (problem.line, problem.column) == (2, 3)
-    assert "connection" in problem.message
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{{secret:db}}", ("secret", "db")),
+        ("{{ secret : a b }}", ("secret", "a b")),
+        ('{{secret:"a b"}}', ("secret", "a b")),
+        ("{{secret:'a b'}}", ("secret", "a b")),
+        ("{{secret_var:name}}", ("secret_var", "name")),
+    ],
+)
+def test_secrets_are_found_by_name_and_by_variable(text: str, found: tuple[str, str]) -> None:
+    assert shape(f"x {text}") == ["x ", found]
+    assert templates.problems(text) == []
 
 
-@pytest.mark.parametrize("text", ["{{runtime_env:}}", "{{runtime_env:a b}}", "{{runtime_env:SPIN_TOKEN}}", "{{runtime_env:spin_token}}", "{{class}}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{runtime_env:}}",
+        "{{runtime_env:a b}}",
+        "{{runtime_env:SPIN_TOKEN}}",
+        "{{runtime_env:spin_token}}",
+        "{{class}}",
+        "{{secret:}}",
+        "{{secret_var:}}",
+        "{{secret_var:a b}}",
+        "{{secret_var:class}}",
+    ],
+)
 def test_what_cannot_be_a_value_is_refused(text: str) -> None:
     assert templates.problems(text)
 

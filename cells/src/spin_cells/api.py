@@ -59,8 +59,18 @@ class Context:
 
     kernel_language: str = "python"
     connections: Mapping[str, ConnectionInfo] = field(default_factory=dict)
+    # Those whose values the cell reads, by id and by name: what `CellType.secrets` asked for and the caller may use.
+    secrets: Mapping[str, ConnectionInfo] = field(default_factory=dict)
     # Whose run this is (user, notebook, cell, session): what a statement's audit comment says. Ids alone.
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Connections of the kind `secret` whose values a cell reads: by name or id, and whether by a name that only its run knows."""
+
+    names: tuple[str, ...] = ()
+    every: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,9 @@ class CellType(Protocol):
 
     def references(self, cell: Cell) -> Sequence[str]:
         """Ids or names of connections that the cell wants resolved before it is compiled."""
+
+    def secrets(self, cell: Cell) -> Secrets:
+        """Whose values the cell reads."""
 
     def validate(self, cell: Cell, context: Context) -> Sequence[Problem]: ...
 

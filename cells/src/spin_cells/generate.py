@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spin_cells.api import Use
+from spin_cells import exposure
+from spin_cells.api import Context, Use
 from spin_cells.templates import Piece, Template, has_template, pieces
 from spin_envelope.digests import params_digest
 
@@ -61,31 +62,35 @@ def constant(value: Any) -> ast.expr:
     raise ValueError(f"not a JSON value: {type(value).__name__}")
 
 
-def templated(value: Any) -> ast.expr:
+def templated(value: Any, context: Context) -> ast.expr:
     """A JSON value whose strings may hold templates: `"{{n}}"` alone is the variable's own value, among text it is its text."""
     match value:
         case str():
             found = pieces(value)
-            return value_of(found[0]) if len(found) == 1 and isinstance(found[0], Template) else text_of(found)
+            return value_of(found[0], context) if len(found) == 1 and isinstance(found[0], Template) else text_of(found, context)
         case Mapping():
-            return ast.Dict([templated_key(str(key)) for key in value], [templated(item) for item in value.values()])
+            return ast.Dict([text_of(pieces(str(key)), context) for key in value], [templated(item, context) for item in value.values()])
         case list() | tuple():
-            return ast.List([templated(item) for item in value], ast.Load())
+            return ast.List([templated(item, context) for item in value], ast.Load())
     return constant(value)
 
 
-def templated_key(key: str) -> ast.expr:
-    return text_of(pieces(key))
+def value_of(template: Template, context: Context) -> ast.expr:
+    """The variable, or the call that asks the broker for a secret or for the runtime's environment variable."""
+    match template.kind:
+        case "runtime_env":
+            return spin_call("runtime_env", ast.Constant(template.name))
+        case "secret":
+            return spin_call("secret", ast.Constant(context.secrets[template.name].id.hex()))
+        case "secret_var":
+            ids = {secret.name: secret.id.hex() for secret in exposure.eligible(context).values()}
+            return spin_call("secret_named", name(template.name), constant(ids))
+    return name(template.name)
 
 
-def value_of(template: Template) -> ast.expr:
-    """The variable, or the call that asks the broker for the runtime's environment variable."""
-    return spin_call("runtime_env", ast.Constant(template.name)) if template.kind == "runtime_env" else name(template.name)
-
-
-def text_of(found: Sequence[Piece]) -> ast.expr:
+def text_of(found: Sequence[Piece], context: Context) -> ast.expr:
     """The pieces as one text."""
-    return joined([value_of(piece) if isinstance(piece, Template) else piece.text for piece in found])
+    return joined([value_of(piece, context) if isinstance(piece, Template) else piece.text for piece in found])
 
 
 def joined(parts: Sequence[str | ast.expr]) -> ast.expr:

@@ -19,7 +19,7 @@ GROUP, KINDS_GROUP = "spin.cells", "spin.connections"
 BUILT_IN = ("markdown", "python", "shell", "sql", "rest", "form", "code", "raw")
 BUILT_IN_KINDS = ("rest", "secret")
 _ATTRIBUTES = ("name", "display_name", "description", "language", "executable", "connection_kind", "form_schema")
-_METHODS = ("references", "validate", "compile")
+_METHODS = ("references", "secrets", "validate", "compile")
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,14 @@
-"""Templates in text: `{{name}}`, `{{runtime_env:NAME}}`, and the two that name secrets.
+"""Templates in text: `{{name}}`, `{{runtime_env:NAME}}`, and the two for secrets, `{{secret:NAME}}` and `{{secret_var:variable}}`.
 
 - A template stands for a value, never for text of the program: whoever reads a source with this module gets pieces, not a string.
 - What only looks like one is text: `{{.Names}}`, `{{ a b }}`, `{{x:y}}`. A backslash before the braces makes text of any: `\\{{name}}`.
-- Secrets are not values of a kernel. `{{secret:…}}` and `{{secret_var:…}}` are refused, with the way that works: a connection.
+- Here is what a template says; which secrets there are, and which may be read, is `exposure`'s to know.
 """
 
 import keyword
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from spin_cells.api import Problem
@@ -45,6 +45,18 @@ class Text:
 Piece = Text | Template
 
 
+@dataclass(frozen=True)
+class Place:
+    """A template that a cell's program reads; `at` is a problem without a message, in its place."""
+
+    kind: Kind
+    name: str
+    at: Problem
+
+    def problem(self, message: str) -> Problem:
+        return replace(self.at, message=message)
+
+
 def pieces(text: str) -> list[Piece]:
     """The text, cut at its templates."""
     return [*_pieces(text)]
@@ -62,12 +74,11 @@ def problems(text: str, field: str = "") -> list[Problem]:
 
 def fault(kind: Kind, name: str) -> str:
     """Why a template cannot stand for a value; empty when it can."""
-    if kind in ("secret", "secret_var"):
-        return (
-            f"{{{{{kind}:{name}}}}} would put a credential where the notebook's code can read it. "
-            "Make a connection with this credential and choose it in the cell: the runtime uses it without showing it to code"
-        )
-    if kind == "variable":
+    if kind == "secret":
+        return "" if name else "Name the secret: {{secret:NAME}}"
+    if kind == "secret_var" and not name.isidentifier():
+        return "Name the variable that holds the secret's name: {{secret_var:variable}}"
+    if kind in ("variable", "secret_var"):
         return f"{name} is a word of Python and not a variable" if keyword.iskeyword(name) else ""
     if not _ENVIRONMENT_NAME.match(name):
         return f"{name} is not the name of an environment variable" if name else "Name the environment variable: {{runtime_env:NAME}}"
@@ -77,6 +88,19 @@ def fault(kind: Kind, name: str) -> str:
 def environment_names(texts: Iterable[str]) -> list[str]:
     """The runtime's environment variables that texts name, each once, sorted."""
     return sorted({found.name for text in texts for found in find(text) if found.kind == "runtime_env"})
+
+
+def places(text: str, field: str = "") -> list[Place]:
+    return [place(text, found, field) for found in find(text)]
+
+
+def place(text: str, template: Template, field: str = "") -> Place:
+    return Place(template.kind, template.name, at(text, template.start, template.end, "", field))
+
+
+def unquoted(argument: str) -> str:
+    """A name may stand in quotes: Python reads no other with spaces in it."""
+    return argument[1:-1] if len(argument) > 1 and argument[0] in "'\"" and argument[-1] == argument[0] else argument
 
 
 def at(text: str, start: int, end: int, message: str, field: str = "", warning: bool = False) -> Problem:
@@ -106,7 +130,9 @@ def _pieces(text: str) -> Iterator[Piece]:
         if match["escape"]:
             yield Text(match.group()[1:], match.start(), match.end())
         else:
-            yield Template(cast(Kind, match["kind"] or "variable"), match["name"] or match["argument"] or "", match.start(), match.end())
+            argument = match["name"] or match["argument"] or ""
+            name = unquoted(argument) if match["kind"] == "secret" else argument
+            yield Template(cast(Kind, match["kind"] or "variable"), name, match.start(), match.end())
         done = match.end()
     if done < len(text):
         yield Text(text[done:], done, len(text))

@@ -88,7 +88,15 @@ class FakeConnections(secrets_pb2_grpc.ConnectionServiceServicer):
         if missing:
             await abort(context, ServiceError(ErrorReason.ERROR_REASON_CONNECTION_UNUSABLE, connection=missing[0]))
         found = [self.connections[reference] for reference in request.references]
-        return secrets_pb2.ResolveConnectionsResponse(connections=found, bundle_version=7)
+        exposable = [one.name for one in self.connections.values() if one.exposable and request.every_secret]
+        secrets = [self.connections[name] for name in dict.fromkeys((*request.secrets, *exposable)) if name in self.connections]
+        return secrets_pb2.ResolveConnectionsResponse(connections=found, bundle_version=7, secrets=secrets)
+
+    def secret(self, name: str, number: str, **fields: Any) -> str:
+        """Adds one, and gives its id."""
+        made = secrets_pb2.Connection(id=number * 32, workspace_id=WORKSPACE, name=name, kind="secret", allowed_operations=["secret.read"], **fields)
+        self.connections[name] = made
+        return made.id
 
 
 class FakeNotebooks(notebooks_pb2_grpc.NotebookServiceServicer):

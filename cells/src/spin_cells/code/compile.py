@@ -1,9 +1,11 @@
 """Code in the kernel's own language goes to the kernel as it was written, to the last byte."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from spin_cells import connections
+from spin_cells import connections, exposure, templates
 from spin_cells.api import Cell, Compiled, ConnectionInfo, Context, Problem, Use
+from spin_cells.secret import KIND
 
 
 def refer(cell: Cell) -> Sequence[str]:
@@ -11,7 +13,19 @@ def refer(cell: Cell) -> Sequence[str]:
 
 
 def check(cell: Cell, context: Context) -> Sequence[Problem]:
-    return connections.problems(refer(cell), context, "connections")
+    return [*secret_problems(cell, context), *connections.problems(refer(cell), context, "connections"), *_text(cell)]
+
+
+def secret_problems(cell: Cell, context: Context) -> list[Problem]:
+    """A secret among the connections is for reading its value, so it must be one that code may read."""
+    found = [connections.find(reference, context, "connections") for reference in refer(cell)]
+    named = [item for item in found if isinstance(item, ConnectionInfo) and item.kind == KIND]
+    return [Problem(message, field="connections") for secret in named if (message := exposure.unreadable(secret))]
+
+
+def _text(cell: Cell) -> list[Problem]:
+    message = "Code cells run as they are written, so templates are text in them: choose the secret as a connection, or use a Python cell"
+    return [replace(place.problem(message), warning=True) for place in templates.places(cell.source) if place.kind in ("secret", "secret_var")]
 
 
 def build(cell: Cell, context: Context) -> Compiled:

@@ -6,19 +6,25 @@ from collections.abc import Sequence
 
 from jsonschema import Draft202012Validator
 
-from spin_cells import connections, generate
+from spin_cells import connections, generate, templates
 from spin_cells.api import Cell, Compiled, Context, Problem
 from spin_cells.form.inputs import value_of, values_schema
 
 
 def check(cell: Cell, context: Context) -> Sequence[Problem]:
-    return [*connections.needs_python(context, "Form cells"), *(_declaration_problems(cell) or _value_problems(cell))]
+    return [*connections.needs_python(context, "Form cells"), *(_declaration_problems(cell) or _value_problems(cell)), *_text(cell)]
 
 
 def build(cell: Cell, context: Context) -> Compiled:
     inputs, values = cell.fields["inputs"], cell.fields.get("values", {})
     assignments = [generate.assign(declared["name"], generate.constant(value_of(declared, values))) for declared in inputs]
     return Compiled(generate.source_of(*assignments), (), tuple(declared["name"] for declared in inputs))
+
+
+def _text(cell: Cell) -> list[Problem]:
+    message = "A form sets what was entered, so a template is text in it: write it in the cell that uses the value"
+    found = ((name, text) for name in ("inputs", "values") for text in generate.strings(cell.fields.get(name)))
+    return [Problem(message, field=name, warning=True) for name, text in found if any(found.kind != "variable" for found in templates.find(text))]
 
 
 def _declaration_problems(cell: Cell) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 from spin_cells.code.compile import refer
 from spin_cells.definition import Definition
-from spin_cells.python.compile import build, check
+from spin_cells.python.compile import build, check, reads
 from spin_cells.python.form import SCHEMA
 
 CELL_TYPE = Definition(
@@ -14,4 +14,5 @@ CELL_TYPE = Definition(
     build=build,
     check=check,
     refer=refer,
+    reads=reads,
 )

@@ -5,37 +5,42 @@ from collections.abc import Sequence
 
 from spin_cells import connections, generate
 from spin_cells.api import Cell, Compiled, Context, Problem
-from spin_cells.code.compile import connection_uses, refer
+from spin_cells.code.compile import connection_uses, refer, secret_problems
 from spin_cells.python.syntax import PythonTemplate, Reading, read
-from spin_cells.templates import Template
+from spin_cells.templates import Place, Template
 
 
 def check(cell: Cell, context: Context) -> Sequence[Problem]:
     return [
         *connections.needs_python(context, "Python cells"),
         *connections.problems(refer(cell), context, "connections"),
+        *secret_problems(cell, context),
         *read(cell.source).problems,
     ]
 
 
+def reads(cell: Cell) -> Sequence[Place]:
+    return [template.place for template in read(cell.source).templates]
+
+
 def build(cell: Cell, context: Context) -> Compiled:
     reading = read(cell.source)
-    code = _spliced(reading) if reading.templates else cell.source
+    code = _spliced(reading, context) if reading.templates else cell.source
     names = sorted({template.name for template in reading.templates if template.kind == "runtime_env"})
     return Compiled(code, (*generate.environment_uses(names), *connection_uses(cell, context)), _assigned(reading.tree))
 
 
-def _spliced(reading: Reading) -> str:
+def _spliced(reading: Reading, context: Context) -> str:
     text = reading.text
     for template in sorted(reading.templates, key=lambda found: found.start, reverse=True):
-        text = text[: template.start] + _expression(template, text[template.start : template.end].count("\n")) + text[template.end :]
-    needs_import = any(template.kind == "runtime_env" for template in reading.templates)
+        text = text[: template.start] + _expression(template, context, text[template.start : template.end].count("\n")) + text[template.end :]
+    needs_import = any(template.kind != "variable" for template in reading.templates)
     return _with_import(text, reading) if needs_import and reading.tree is not None else text
 
 
-def _expression(template: PythonTemplate, lines: int) -> str:
+def _expression(template: PythonTemplate, context: Context, lines: int) -> str:
     """The replacement, in parentheses: the braces were a delimiter, and a template over several lines keeps its number of lines."""
-    value = generate.value_of(Template(template.kind, template.name, template.start, template.end))
+    value = generate.value_of(Template(template.kind, template.name, template.start, template.end), context)
     return "(" + ast.unparse(ast.fix_missing_locations(value)) + "\n" * lines + ")"
 
 

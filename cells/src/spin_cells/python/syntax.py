@@ -9,7 +9,7 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import cast
 
@@ -30,6 +30,7 @@ class PythonTemplate:
     name: str
     start: int
     end: int
+    place: templates.Place
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ def read(source: str) -> Reading:
         tree = _parsed(plain) if plain != text else tree
     if isinstance(tree, Exception):
         return Reading(text, problems=_verdict(text, tree if plain != text else error or tree, widths))
-    found = tuple(_templates(tree, _Offsets(plain)))
+    found = tuple(_templates(tree, _Offsets(plain), widths))
     late = () if found else _late_problems(tree, widths)
     magic = frozenset(number for number, pair in enumerate(zip(text.split("\n"), plain.split("\n"), strict=True), 1) if pair[0] != pair[1])
-    return Reading(text, tree, found, (*_template_problems(text, found, widths), *_quoted(tree, widths), *late), magic)
+    return Reading(text, tree, found, (*_template_problems(found), *_quoted(tree, widths), *late), magic)
 
 
 def _unindented(source: str) -> tuple[str, dict[int, int]]:
@@ -102,8 +103,14 @@ def _syntax_problem(error: SyntaxError, widths: dict[int, int], warning: bool = 
     column = max(error.offset or 1, 1)
     end_line = max(error.end_lineno or line, line)
     end_column = max(error.end_offset or 1, column + 1 if end_line == line else 1)
-    message = f"Invalid Python: {error.msg}"
+    message = f"Invalid Python: {error.msg}" + _about_secrets(error)
     return Problem(message, line, column + widths.get(line, 0), end_line, end_column + widths.get(end_line, 0), warning=warning)
+
+
+def _about_secrets(error: SyntaxError) -> str:
+    """What to do about `{{secret:my db}}`, whose name Python cannot read."""
+    named = [found.name for found in templates.find(error.text or "") if found.kind == "secret"]
+    return f'. A name with such characters stands in quotes: {{{{secret:"{named[0]}"}}}}' if named else ""
 
 
 def _late_problems(tree: ast.Module, widths: dict[int, int]) -> tuple[Problem, ...]:
@@ -137,14 +144,22 @@ class _Offsets:
         return self.of(node.lineno, node.col_offset), self.of(node.end_lineno or node.lineno, node.end_col_offset or node.col_offset)
 
 
-def _templates(tree: ast.AST, offsets: _Offsets) -> Iterator[PythonTemplate]:
+def _templates(tree: ast.AST, offsets: _Offsets, widths: dict[int, int]) -> Iterator[PythonTemplate]:
+    def template(kind: str, name: str, node: ast.expr) -> PythonTemplate:
+        start, end = offsets.span(node)
+        at = templates.at(offsets.text, start, end, "")
+        shift, end_shift = widths.get(at.line, 0), widths.get(at.end_line, 0)
+        at = replace(at, column=at.column + shift, end_column=at.end_column + end_shift)
+        said = cast(templates.Kind, kind)
+        return PythonTemplate(said, name, start, end, templates.Place(said, name, at))
+
     for node in _outside_strings(tree):
         match node:
             case ast.Set(elts=[ast.Set(elts=[ast.Name(id=variable)])]):
-                yield PythonTemplate("variable", variable, *offsets.span(node))
+                yield template("variable", variable, node)
             case ast.Set(elts=[ast.Dict(keys=[ast.Name(id=kind)], values=[value])]) if kind in _KINDS:
                 start, end = offsets.span(value)
-                yield PythonTemplate(cast(templates.Kind, kind), offsets.text[start:end], *offsets.span(node))
+                yield template(kind, templates.unquoted(offsets.text[start:end]), node)
 
 
 def _outside_strings(node: ast.AST) -> Iterator[ast.AST]:
@@ -155,12 +170,10 @@ def _outside_strings(node: ast.AST) -> Iterator[ast.AST]:
             yield from _outside_strings(child)
 
 
-def _template_problems(text: str, found: tuple[PythonTemplate, ...], widths: dict[int, int]) -> Iterator[Problem]:
+def _template_problems(found: tuple[PythonTemplate, ...]) -> Iterator[Problem]:
     for template in found:
         if message := templates.fault(template.kind, template.name):
-            problem = templates.at(text, template.start, template.end, message)
-            shift, end_shift = widths.get(problem.line, 0), widths.get(problem.end_line, 0)
-            yield Problem(message, problem.line, problem.column + shift, problem.end_line, problem.end_column + end_shift)
+            yield template.place.problem(message)
 
 
 def _quoted(tree: ast.Module, widths: dict[int, int]) -> Iterator[Problem]:

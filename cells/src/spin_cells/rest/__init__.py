@@ -1,7 +1,7 @@
 """REST: one HTTP request, with a connection's credential or without any."""
 
 from spin_cells.definition import Definition
-from spin_cells.rest.compile import build, check, refer
+from spin_cells.rest.compile import build, check, reads, refer
 from spin_cells.rest.form import SCHEMA
 from spin_cells.rest.kind import KIND
 
@@ -14,5 +14,6 @@ CELL_TYPE = Definition(
     build=build,
     check=check,
     refer=refer,
+    reads=reads,
     connection_kind=KIND.name,
 )

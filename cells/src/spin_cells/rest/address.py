@@ -8,7 +8,7 @@ import re
 from urllib.parse import urlsplit
 
 from spin_cells import generate
-from spin_cells.api import Problem
+from spin_cells.api import Context, Problem
 from spin_cells.templates import Piece, Template, pieces
 
 QUOTE = "_spin_quote"
@@ -19,10 +19,10 @@ def import_quote() -> ast.stmt:
     return ast.ImportFrom("urllib.parse", [ast.alias("quote", QUOTE)], 0)
 
 
-def expression(url: str) -> tuple[ast.expr, bool]:
+def expression(url: str, context: Context) -> tuple[ast.expr, bool]:
     """The URL as an expression, and whether it calls `quote`."""
     found = pieces(url.strip())
-    parts: list[str | ast.expr] = [_part(piece, first=index == 0) for index, piece in enumerate(found)]
+    parts: list[str | ast.expr] = [_part(piece, context, first=index == 0) for index, piece in enumerate(found)]
     quotes = any(isinstance(piece, Template) for piece in found[1:])
     return generate.joined(parts), quotes
 
@@ -55,10 +55,10 @@ def _shape_problems(shape: str, with_connection: bool) -> list[Problem]:
     return []
 
 
-def _part(piece: Piece, first: bool) -> str | ast.expr:
+def _part(piece: Piece, context: Context, first: bool) -> str | ast.expr:
     if not isinstance(piece, Template):
         return piece.text
-    value = generate.value_of(piece)
+    value = generate.value_of(piece, context)
     if first:
         return value
     return ast.Call(generate.name(QUOTE), [generate.joined([value])], [ast.keyword("safe", ast.Constant(""))])

@@ -9,6 +9,7 @@ from spin_cells.api import Cell, Compiled, ConnectionInfo, Context, Problem, Use
 from spin_cells.rest import address, body
 from spin_cells.rest.form import DEFAULT_TIMEOUT_S
 from spin_cells.rest.kind import KIND, OPERATION
+from spin_cells.templates import Place
 from spin_envelope.digests import params_digest
 
 
@@ -33,10 +34,20 @@ def check(cell: Cell, context: Context) -> Sequence[Problem]:
     ]
 
 
+def reads(cell: Cell) -> Sequence[Place]:
+    in_fields = [
+        place
+        for name in ("url", "query", "headers", "json", "body")
+        for text in generate.strings(cell.fields.get(name))
+        for place in templates.places(text, name)
+    ]
+    return [*templates.places(cell.source), *in_fields]
+
+
 def build(cell: Cell, context: Context) -> Compiled:
     connection = _connection(cell, context)
-    url, quotes = address.expression(cell.fields["url"])
-    call = _by_broker(cell, connection, url) if connection else _by_kernel(cell, url)
+    url, quotes = address.expression(cell.fields["url"], context)
+    call = _by_broker(cell, context, connection, url) if connection else _by_kernel(cell, context, url)
     variable = cell.fields.get("variable", "")
     shown = [generate.assign(variable, call), generate.shown(generate.name(variable))] if variable else [generate.shown(call)]
     code = generate.program(*([address.import_quote()] if quotes else []), *shown)
@@ -93,25 +104,25 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _by_broker(cell: Cell, connection: ConnectionInfo, url: ast.expr) -> ast.expr:
-    parameters = {name: _expression(name, value, url) for name, value in _parameters(cell).items()}
+def _by_broker(cell: Cell, context: Context, connection: ConnectionInfo, url: ast.expr) -> ast.expr:
+    parameters = {name: _expression(name, value, url, context) for name, value in _parameters(cell).items()}
     argument = ast.Dict([ast.Constant(name) for name in parameters], list(parameters.values()))
     call = generate.spin_call("use", ast.Constant(connection.id.hex()), ast.Constant(OPERATION), argument)
     return generate.spin_call("rest.from_result", call)
 
 
-def _by_kernel(cell: Cell, url: ast.expr) -> ast.expr:
+def _by_kernel(cell: Cell, context: Context, url: ast.expr) -> ast.expr:
     parameters = _parameters(cell)
     names = {"query": "params", "headers": "headers", "json": "json", "body": "body", "timeout_s": "timeout"}
-    keywords = {names[name]: _expression(name, value, url) for name, value in parameters.items() if name in names}
+    keywords = {names[name]: _expression(name, value, url, context) for name, value in parameters.items() if name in names}
     return generate.spin_call("rest.request", ast.Constant(parameters["method"]), url, **keywords)
 
 
-def _expression(name: str, value: Any, url: ast.expr) -> ast.expr:
+def _expression(name: str, value: Any, url: ast.expr, context: Context) -> ast.expr:
     if name == "url":
         return url
     if name in ("body", "method"):
-        return generate.text_of(templates.pieces(value))
+        return generate.text_of(templates.pieces(value), context)
     if name == "headers":
-        return ast.Dict([ast.Constant(key) for key in value], [generate.text_of(templates.pieces(item)) for item in value.values()])
-    return generate.templated(value)
+        return ast.Dict([ast.Constant(key) for key in value], [generate.text_of(templates.pieces(item), context) for item in value.values()])
+    return generate.templated(value, context)

@@ -2,11 +2,11 @@
 
 from spin_cells.api import ConnectionKind
 from spin_cells.definition import form
-
-OPERATION = "secret.read"
+from spin_cells.secret import KIND as NAME
+from spin_cells.secret import OPERATION
 
 KIND = ConnectionKind(
-    name="secret",
+    name=NAME,
     config_schema=form({}),
     credential_schema=form(
         {"value": {"type": "string", "minLength": 1, "maxLength": 65_536, "description": "The secret itself: a text of at most 65,536 characters."}},

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from spin_cells.api import Arrow, Credential, OperationFailed, Progress, Result
-from spin_cells.secret.kind import OPERATION
+from spin_cells.secret import OPERATION
 
 
 class SecretProcessor:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from spin_cells import connections, generate, templates
 from spin_cells.api import Cell, Compiled, Context, Problem
 from spin_cells.shell.quoting import Slot, slots
+from spin_cells.templates import Place
 
 # Keeps the kernel from showing the result; its underscore keeps it out of the list of variables.
 _RESULT = "_spin_result"
@@ -25,11 +26,16 @@ def check(cell: Cell, context: Context) -> Sequence[Problem]:
     ]
 
 
+def reads(cell: Cell) -> Sequence[Place]:
+    in_script = [templates.place(cell.source, part.template) for part in _parts(cell) if isinstance(part, Slot) and part.variable]
+    return [*in_script, *templates.places(cell.fields.get("working_directory", ""), "working_directory")]
+
+
 def build(cell: Cell, context: Context) -> Compiled:
     parts = _parts(cell)
     script = "".join(part if isinstance(part, str) else part.written or cell.source[part.template.start : part.template.end] for part in parts)
     argv: list[ast.expr] = [ast.Constant(word) for word in (_shell(cell), "-c", script)]
-    call = generate.spin_call("shell.run", ast.List(argv, ast.Load()), **_keywords(cell, parts))
+    call = generate.spin_call("shell.run", ast.List(argv, ast.Load()), **_keywords(cell, parts, context))
     variable = cell.fields.get("variable", "")
     statement = generate.assign(variable, ast.Attribute(call, "stdout", ast.Load())) if variable else generate.assign(_RESULT, call)
     return Compiled(generate.program(statement), generate.environment_uses(_environment_names(cell, parts)), (variable,) if variable else ())
@@ -43,12 +49,14 @@ def _parts(cell: Cell) -> list[str | Slot]:
     return [*slots(templates.pieces(cell.source), _shell(cell))]
 
 
-def _keywords(cell: Cell, parts: Sequence[str | Slot]) -> dict[str, ast.expr]:
+def _keywords(cell: Cell, parts: Sequence[str | Slot], context: Context) -> dict[str, ast.expr]:
     keywords: dict[str, ast.expr] = {}
-    if values := {part.variable: generate.joined([generate.value_of(part.template)]) for part in parts if isinstance(part, Slot) and part.variable}:
+    placed = [part for part in parts if isinstance(part, Slot) and part.variable]
+    placed = [part for part in parts if isinstance(part, Slot) and part.variable]
+    if values := {slot.variable: generate.joined([generate.value_of(slot.template, context)]) for slot in placed}:
         keywords["env"] = ast.Dict([ast.Constant(name) for name in values], list(values.values()))
     if directory := cell.fields.get("working_directory"):
-        keywords["cwd"] = generate.text_of(templates.pieces(directory))
+        keywords["cwd"] = generate.text_of(templates.pieces(directory), context)
     if timeout := cell.fields.get("timeout_s"):
         keywords["timeout"] = generate.constant(timeout)
     return keywords

@@ -1,7 +1,7 @@
 """SQL: queries over the notebook's DataFrames."""
 
 from spin_cells.definition import Definition
-from spin_cells.sql.compile import build, check
+from spin_cells.sql.compile import build, check, reads
 from spin_cells.sql.form import SCHEMA
 
 CELL_TYPE = Definition(
@@ -12,4 +12,5 @@ CELL_TYPE = Definition(
     form_schema=SCHEMA,
     build=build,
     check=check,
+    reads=reads,
 )

@@ -8,6 +8,7 @@ from spin_cells import connections, generate, templates
 from spin_cells.api import Cell, Compiled, Context, Problem
 from spin_cells.sql.form import DEFAULT_ROW_LIMIT
 from spin_cells.sql.statements import Statement, read
+from spin_cells.templates import Place
 
 _LABEL = re.compile(r"[A-Za-z0-9_.:@-]{1,80}\Z")
 
@@ -17,6 +18,11 @@ def check(cell: Cell, context: Context) -> Sequence[Problem]:
     reading = read(cell.source)
     empty = [] if reading.statements or reading.problems else [Problem("Write a statement", 1, 1, 1, 1)]
     return first or [*reading.problems, *empty]
+
+
+def reads(cell: Cell) -> Sequence[Place]:
+    bound = {(parameter.kind, parameter.name) for statement in read(cell.source).statements for parameter in statement.parameters}
+    return [place for place in templates.places(cell.source) if (place.kind, place.name) in bound]
 
 
 def build(cell: Cell, context: Context) -> Compiled:
@@ -32,7 +38,7 @@ def build(cell: Cell, context: Context) -> Compiled:
 
 def _call(statement: Statement, context: Context, limit: int) -> ast.expr:
     text = ast.Constant(f"{statement.text}\n{audit_comment(context)}")
-    parameters = ast.List([generate.value_of(parameter) for parameter in statement.parameters], ast.Load())
+    parameters = ast.List([generate.value_of(parameter, context) for parameter in statement.parameters], ast.Load())
     keywords = {"row_limit": ast.Constant(limit)} if statement.rows else {}
     return generate.spin_call("sql.query", text, parameters, **keywords)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spin_kernel import rest, shell, sql
     from spin_kernel.bars import Progress, progress
-    from spin_kernel.broker import UseFailed, UseResult, runtime_env, use
+    from spin_kernel.broker import UseFailed, UseResult, runtime_env, secret, secret_named, use
     from spin_kernel.extension import load, load_ipython_extension
     from spin_kernel.namespace import variables
     from spin_kernel.shell import ShellFailed
@@ -26,6 +26,8 @@ __all__ = [
     "progress",
     "rest",
     "runtime_env",
+    "secret",
+    "secret_named",
     "shell",
     "show_table",
     "sql",
@@ -43,6 +45,8 @@ _HOMES = {
     "load_ipython_extension": "extension",
     "progress": "bars",
     "runtime_env": "broker",
+    "secret": "broker",
+    "secret_named": "broker",
     "show_table": "tables",
     "use": "broker",
     "variables": "namespace",

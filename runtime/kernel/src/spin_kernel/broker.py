@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from spinapis.runtime.v1 import broker_pb2
 
 LENGTH = 4
+# The one operation that gives a credential's value, of secrets that are exposable.
+READ = "secret.read"
 MAX_REPLY = 16 * 1024 * 1024
 
 
@@ -81,6 +83,19 @@ def runtime_env(name: str) -> str:
     """A variable of the runtime's environment that the cell was granted. Raises UseFailed."""
     value = use("", "runtime_env.get", {"name": name}).value["value"]
     return str(value)
+
+
+def secret(connection_id: str) -> str:
+    """The value of a secret that the cell was granted. Raises UseFailed."""
+    return str(use(connection_id, READ, {}).value["value"])
+
+
+def secret_named(name: object, ids: Mapping[str, str]) -> str:
+    """The value of the secret that a variable names. Raises LookupError, UseFailed."""
+    if not isinstance(name, str) or name not in ids:
+        shown = repr(name)[:100] if isinstance(name, str) else f"a value of type {type(name).__name__}"
+        raise LookupError(f"{shown} is no exposable secret that you may use here. There are: {', '.join(ids)}")
+    return secret(ids[name])
 
 
 def _replies(ticket: Ticket, connection_id: bytes, operation: str, params_json: bytes) -> Generator["broker_pb2.UseReply", None, None]:

@@ -17,8 +17,8 @@ from importlib import import_module
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from spin_cells import secret
 from spin_cells.api import Arrow, Credential, OperationFailed, Processor, Progress, Result
-from spin_cells.secret import kind as secret
 from spin_envelope.digests import canonical_json, params_digest, read_json
 from spin_envelope.errors import Refused
 from spin_runtime.broker.api import BrokerError
@@ -97,7 +97,7 @@ def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Crede
 
 def check_exposure(operation: str, credential: Credential) -> None:
     """A value leaves the broker only where who manages the connection said so, whatever was granted. Raises Denial."""
-    if operation == secret.OPERATION and not (credential.kind == secret.KIND.name and credential.exposable):
+    if operation == secret.OPERATION and not (credential.kind == secret.KIND and credential.exposable):
         text = (
             f"The value of {credential.name!r} is not for code: who manages the connection has not marked it exposable. "
             "Use a connection that does the work with it, so that code needs no secret, or have it marked."

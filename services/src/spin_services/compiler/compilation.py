@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from spin_cells.api import Cell, CellInvalid, CellType, Compiled, Context
+from spin_cells.api import Cell, CellInvalid, CellType, Compiled, ConnectionInfo, Context, Secrets
+from spin_cells.secret import OPERATION
 from spin_envelope.digests import sealed_digest, signed_digest, source_digest
 from spin_envelope.errors import Refused
 from spin_envelope.payloads import payload_type
@@ -58,13 +59,16 @@ class Connections:
         self, workspace_id: str, cell_type: CellType, cell: Cell, language: str, labels: Mapping[str, str], runtime_id: str = ""
     ) -> Resolved:
         """`runtime_id` says whose bundle must hold them; empty when nothing is to run."""
-        references = list(cell_type.references(cell))
-        if not references:
-            return Resolved(Context(language, {}, labels))
-        request = ResolveConnectionsRequest(workspace_id=workspace_id, references=references, runtime_id=runtime_id)
+        references, read = list(cell_type.references(cell)), cell_type.secrets(cell)
+        if not references and read == Secrets():
+            return Resolved(Context(language, labels=labels))
+        request = ResolveConnectionsRequest(
+            workspace_id=workspace_id, references=references, runtime_id=runtime_id, secrets=read.names, every_secret=read.every
+        )
         answer = await self._connections.ResolveConnections(request)
         found = wire.by_reference(wire.connection_of(connection) for connection in answer.connections)
-        return Resolved(Context(language, found, labels), answer.bundle_version)
+        secrets = wire.by_reference(wire.connection_of(secret) for secret in answer.secrets)
+        return Resolved(Context(language, found, secrets, labels), answer.bundle_version)
 
 
 class Compilation:
@@ -223,6 +227,7 @@ def entry(workspace_id: str, program: Program, approvals: Iterable[bytes], diges
         "user_id": program.user_id,
         "approvals": [unverified(approval, Approval).approval_id.hex() for approval in approvals],
         "connections": [{"connection_id": use.connection_id.hex(), "operations": list(use.operations)} for use in program.connections],
+        "exposable": sorted({use.connection_id.hex() for use in program.connections if OPERATION in use.operations}),
     }
     subjects = [
         f"session:{program.session_id.hex()}",
@@ -252,13 +257,17 @@ def compiled_code(cell_type: CellType, cell: Cell, resolved: Resolved) -> Code:
 
 def is_guarded(uses: Sequence[ConnectionUse], context: Context) -> bool:
     """Whether a second person must approve the run, so that the cell is told in time; auth decides, by what secrets says."""
-    guarded = {connection.id: connection.approval_operations for connection in context.connections.values()}
+    guarded = {connection.id: connection.approval_operations for connection in resolved_in(context)}
     return any(guarded.get(use.connection_id, frozenset()).intersection(use.operations) for use in uses)
+
+
+def resolved_in(context: Context) -> list[ConnectionInfo]:
+    return [*context.connections.values(), *context.secrets.values()]
 
 
 def _check_operations(compiled: Compiled, context: Context) -> None:
     """A cell type may be another's package: what it asks for must be among what was resolved, and allowed."""
-    by_id = {connection.id: connection for connection in context.connections.values()}
+    by_id = {connection.id: connection for connection in resolved_in(context)}
     for use in compiled.uses:
         if not use.connection_id:
             continue

@@ -21,6 +21,7 @@ from spin_services.secrets import allowed, entries, uses, wire
 from spin_services.secrets.bundle_store import BundleStore, Issue
 from spin_services.secrets.bundles import sealed_bundle
 from spin_services.secrets.domain import Connection, NewConnection, holds_all, nearest
+from spin_services.secrets.exposed import exposed
 from spin_services.secrets.grant_wire import role_name
 from spin_services.secrets.grants import Person, may_manage
 from spin_services.secrets.kinds import Kinds
@@ -165,6 +166,8 @@ class ConnectionService(ConnectionServiceServicer):
     async def ResolveConnections(self, request: pb.ResolveConnectionsRequest, context: Any) -> pb.ResolveConnectionsResponse:
         if len(request.references) > MAX_REFERENCES:
             raise invalid("references", f"At most {MAX_REFERENCES} references.")
+        if len(request.secrets) > MAX_REFERENCES:
+            raise invalid("secrets", f"At most {MAX_REFERENCES} secrets.")
         chain = await self._places.line(request.workspace_id)
         usable = await self._store.usable(chain)
         resolved, people = [], People(self._access, request.workspace_id)
@@ -172,10 +175,11 @@ class ConnectionService(ConnectionServiceServicer):
             if found is None or not await people.may_use(found):
                 raise ServiceError(ErrorReason.ERROR_REASON_CONNECTION_UNUSABLE, connection=reference)
             resolved.append(wire.to_resolved(found, request.workspace_id))
+        secrets = [wire.to_resolved(found, request.workspace_id) for found in await exposed(request, usable.connections, chain, people.may_use)]
         version = 0
         if request.runtime_id:
             version = await self._bundles.needed(chain, wire.check_id("runtime_id", request.runtime_id), usable.counts, self._clock())
-        return pb.ResolveConnectionsResponse(connections=resolved, bundle_version=version)
+        return pb.ResolveConnectionsResponse(connections=resolved, bundle_version=version, secrets=secrets)
 
     async def SyncCredentials(self, request: pb.SyncCredentialsRequest, context: Any) -> pb.SyncCredentialsResponse:
         runtime_id, now_ms = wire.check_id("runtime_id", request.runtime_id), self._clock()

@@ -784,12 +784,20 @@ class ResolveConnectionsRequest(_message.Message):
     WORKSPACE_ID_FIELD_NUMBER: _builtins.int
     REFERENCES_FIELD_NUMBER: _builtins.int
     RUNTIME_ID_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    EVERY_SECRET_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     runtime_id: _builtins.str
     """The runtime that will use them; empty when nothing is to run."""
+    every_secret: _builtins.bool
+    """The answer also has the exposable connections of the kind `secret` that the user may use, by name: at most 33 of them."""
     @_builtins.property
     def references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids or names; each must resolve for the user, or the call fails with CONNECTION_UNUSABLE."""
+
+    @_builtins.property
+    def secrets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids or names of connections whose value the cell reads. The answer leaves out those that do not exist or that the user may not use."""
 
     def __init__(
         self,
@@ -797,10 +805,12 @@ class ResolveConnectionsRequest(_message.Message):
         workspace_id: _builtins.str = ...,
         references: _abc.Iterable[_builtins.str] | None = ...,
         runtime_id: _builtins.str = ...,
+        secrets: _abc.Iterable[_builtins.str] | None = ...,
+        every_secret: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["references", b"references", "runtime_id", b"runtime_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["every_secret", b"every_secret", "references", b"references", "runtime_id", b"runtime_id", "secrets", b"secrets", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -812,19 +822,23 @@ class ResolveConnectionsResponse(_message.Message):
 
     CONNECTIONS_FIELD_NUMBER: _builtins.int
     BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
     bundle_version: _builtins.int
     """The lowest version of the runtime's bundles that holds the workspace's connections as they are now; 0 without a runtime."""
     @_builtins.property
     def connections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connection]: ...
+    @_builtins.property
+    def secrets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connection]: ...
     def __init__(
         self,
         *,
         connections: _abc.Iterable[Global___Connection] | None = ...,
         bundle_version: _builtins.int = ...,
+        secrets: _abc.Iterable[Global___Connection] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "connections", b"connections"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "connections", b"connections", "secrets", b"secrets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
