@@ -244,6 +244,18 @@ async def test_only_owners_change_keys_and_only_services_erase(bench: SecretsBen
     assert await keys.versions(OTHER) == []
 
 
+async def test_an_erasure_takes_guarded_connections_too_and_can_be_repeated(bench: SecretsBench, keys: Keys) -> None:
+    """The workspace is gone by then, and so is every role in it."""
+    await bench.create(approval_operations=["rest.request"])
+    runtime = bench.enrolment.add()
+    held = (await bench.sync(runtime)).bundle_version
+    for _ in range(2):
+        metadata = bench.installation.as_service("workspace", "secrets", "")
+        await keys.stub.EraseWorkspace(pb.EraseWorkspaceRequest(workspace_id=WORKSPACE), metadata=metadata)
+    assert await bench.list() == [] and await bench.least(runtime) == held + 1
+    assert [found.credentials for found in await keys.versions()] == []
+
+
 async def test_a_key_copied_from_another_workspace_does_not_open(bench: SecretsBench, keys: Keys) -> None:
     await bench.create()
     await bench.create("parents", workspace_id=PARENT)

@@ -94,11 +94,11 @@ async def test_only_an_empty_workspace_goes(place) -> None:
     assert refusal.reason == "INVALID_ARGUMENT"
     gone = notebooks_pb2.DeleteNotebookRequest(workspace_id=child.id, notebook_id=notebook.notebook.id, etag=notebook.notebook.etag)
     await place.notebooks.DeleteNotebook(gone, metadata=place.user())
-    place.keys.broken = True
+    place.log.broken = True
     with refused() as refusal:
         await place.workspaces.DeleteWorkspace(deletion, metadata=place.user())
-    assert refusal.reason == "UNAVAILABLE"
-    place.keys.broken = False
+    assert refusal.reason == "UNAVAILABLE" and place.keys.erased == []
+    place.log.broken = False
     await place.workspaces.DeleteWorkspace(deletion, metadata=place.user())
     assert place.keys.erased == [child.id]
     assert place.log.types(child.id) == ["workspace.created", "notebook.created", "notebook.deleted", "workspace.deleted"]

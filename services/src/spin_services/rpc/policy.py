@@ -198,7 +198,8 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
         "RotateKey": InWorkspace("workspace.manage"),
         "SetMinimumKeyVersion": InWorkspace("workspace.manage"),
         "DestroyKeyVersion": InWorkspace("workspace.manage"),
-        "EraseWorkspace": ForService({"workspace"}, "workspace.manage"),
+        # Of a workspace that is gone: nobody has a role in it any more.
+        "EraseWorkspace": ForService({"workspace"}, user=False),
     },
     "audit.v1.LogService": {
         "AppendEntries": ForService({"auth", "workspace", "compiler", "secrets"}, user=False),

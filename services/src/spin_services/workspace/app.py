@@ -5,6 +5,7 @@ from spin_services.rpc.audit_log import AuditLog
 from spin_services.rpc.server import App
 from spin_services.rpc.wiring import Wiring
 from spin_services.workspace.changes import Changes
+from spin_services.workspace.erasures import Erasures
 from spin_services.workspace.notebook_service import NotebookServicer
 from spin_services.workspace.notebook_store import NotebookStore
 from spin_services.workspace.runtime_service import RuntimeServicer
@@ -22,6 +23,7 @@ async def build(wiring: Wiring) -> App:
     await upgrade(wiring.database, "spin_services.workspace.migrations")
     workspaces, notebooks = WorkspaceStore(wiring.database), NotebookStore(wiring.database)
     runtimes, sessions = RuntimeStore(wiring.database), SessionStore(wiring.database)
+    erasures = Erasures(wiring.database, wiring.peers, wiring.clock)
     changes = Changes(AuditLog(wiring.peers), wiring.notifier)
     in_workspaces, in_notebooks = workspaces_pb2.DESCRIPTOR.services_by_name, notebooks_pb2.DESCRIPTOR.services_by_name
     return App(
@@ -29,7 +31,7 @@ async def build(wiring: Wiring) -> App:
         [
             (
                 workspaces_pb2_grpc.add_WorkspaceServiceServicer_to_server,
-                WorkspaceServicer(workspaces, wiring.peers, changes, wiring.clock),
+                WorkspaceServicer(workspaces, erasures, wiring.peers, changes, wiring.clock),
                 in_workspaces["WorkspaceService"].full_name,
             ),
             (
@@ -48,4 +50,5 @@ async def build(wiring: Wiring) -> App:
                 in_notebooks["SessionService"].full_name,
             ),
         ],
+        background=(erasures.run,),
     )

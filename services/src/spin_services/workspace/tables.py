@@ -81,6 +81,17 @@ class VersionRow(WorkspaceTable, table=True):
     created_at_ms: int = Field(sa_type=BigInteger)
 
 
+class ErasureRow(WorkspaceTable, table=True):
+    """A workspace that was deleted: secrets has to erase its connections and keys. It stays, so that no other workspace gets the id."""
+
+    __tablename__ = "erasures"
+
+    workspace_id: str = Field(primary_key=True, max_length=32)
+    deleted_at_ms: int = Field(sa_type=BigInteger)
+    # 0 until secrets has said so.
+    erased_at_ms: int = Field(sa_type=BigInteger)
+
+
 class RuntimeRow(WorkspaceTable, table=True):
     __tablename__ = "runtimes"
     __table_args__ = (

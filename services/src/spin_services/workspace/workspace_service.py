@@ -11,11 +11,10 @@ from spin_services.rpc.policy import permissions_of
 from spin_services.workspace import wire
 from spin_services.workspace.changes import CREATED, DELETED, UPDATED, Changes
 from spin_services.workspace.domain import Workspace, etag, new_id
+from spin_services.workspace.erasures import Erasures
 from spin_services.workspace.workspace_store import WorkspaceStore
 from spinapis.auth.v1.members_pb2 import FoundWorkspaceRequest, GetAccessRequest, ListAccessRequest, MemberRole
 from spinapis.auth.v1.members_pb2_grpc import AccessServiceStub
-from spinapis.secrets.v1.keys_pb2 import EraseWorkspaceRequest
-from spinapis.secrets.v1.keys_pb2_grpc import KeyServiceStub
 from spinapis.workspace.v1 import workspaces_pb2 as pb
 from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceServicer
 
@@ -23,10 +22,10 @@ MANAGE = "workspace.manage"
 
 
 class WorkspaceServicer(WorkspaceServiceServicer):
-    def __init__(self, store: WorkspaceStore, peers: Peers, changes: Changes, clock: Callable[[], int]) -> None:
+    def __init__(self, store: WorkspaceStore, erasures: Erasures, peers: Peers, changes: Changes, clock: Callable[[], int]) -> None:
         self._store = store
         self._access = peers.stub(AccessServiceStub)
-        self._keys = peers.stub(KeyServiceStub)
+        self._erasures = erasures
         self._changes = changes
         self._clock = clock
 
@@ -74,12 +73,8 @@ class WorkspaceServicer(WorkspaceServiceServicer):
     async def DeleteWorkspace(self, request: pb.DeleteWorkspaceRequest, context: Any) -> pb.DeleteWorkspaceResponse:
         identifier = request.workspace_id
         logged = self._changes.logged(identifier, "workspace", "deleted", identifier)
-
-        async def erase_then_log() -> None:
-            await self._keys.EraseWorkspace(EraseWorkspaceRequest(workspace_id=identifier))
-            await logged()
-
-        await self._store.delete(identifier, request.etag, erase_then_log)
+        await self._store.delete(identifier, request.etag, self._clock(), logged)
+        await self._erasures.erase(identifier)
         await self._changes.tell(identifier, DELETED, "workspace", identifier)
         return pb.DeleteWorkspaceResponse()
 

@@ -9,7 +9,7 @@ from sqlmodel import col
 from spin_services.database import Database
 from spin_services.rpc.errors import invalid, not_found
 from spin_services.workspace.domain import MAXIMUM_DEPTH, Workspace
-from spin_services.workspace.tables import NotebookRow, RuntimeRow, WorkspaceRow
+from spin_services.workspace.tables import ErasureRow, NotebookRow, RuntimeRow, WorkspaceRow
 from spin_services.workspace.transaction import Before, check_etag, commit
 
 
@@ -23,6 +23,8 @@ class WorkspaceStore:
             existing = await session.get(WorkspaceRow, workspace.id)
             if existing is not None:
                 return _workspace(existing), False
+            if await session.get(ErasureRow, workspace.id) is not None:
+                raise invalid("idempotency_key", "This key made a workspace that was deleted since: take another key.")
             if workspace.parent_id and len(await line(session, workspace.parent_id)) >= MAXIMUM_DEPTH:
                 raise invalid("parent_id", f"Workspaces are nested at most {MAXIMUM_DEPTH} deep.")
             session.add(WorkspaceRow(**{**vars(workspace), "parent_id": workspace.parent_id or None}))
@@ -48,8 +50,8 @@ class WorkspaceStore:
             await commit(session, before)
             return _workspace(row)
 
-    async def delete(self, workspace_id: str, etag: str, before: Before) -> None:
-        """Only an empty workspace: without children, notebooks and runtimes."""
+    async def delete(self, workspace_id: str, etag: str, now_ms: int, before: Before) -> None:
+        """Only an empty workspace: without children, notebooks and runtimes. What else it had is to be erased from then on."""
         async with self._database.session() as session:
             row = await found(session, workspace_id, lock=True)
             check_etag("workspace", etag, row.revision)
@@ -61,6 +63,7 @@ class WorkspaceStore:
                 if (await session.scalars(select(column).where(column == workspace_id).limit(1))).first() is not None:
                     raise invalid("workspace_id", f"The workspace is not empty: delete its {name} first.")
             await session.delete(row)
+            session.add(ErasureRow(workspace_id=workspace_id, deleted_at_ms=now_ms, erased_at_ms=0))
             await commit(session, before)
 
     async def ancestors(self, workspace_id: str) -> list[str]:
