@@ -12,7 +12,7 @@ from spin_envelope.hpke_keys import RecipientKey, Suite
 from spin_envelope.parsing import parse
 from spin_envelope.signing import sign
 from spin_runtime.broker import admission, attachment, operations, pairing, records, trust
-from spin_runtime.broker.api import Attachment, BrokerError, PendingAttach
+from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.credentials import Credentials
 from spin_runtime.broker.kernels import KernelLedger
 from spin_runtime.broker.state import State
@@ -29,8 +29,8 @@ CONNECTION = b"c" * 16
 
 
 @cache
-def attached() -> Attachment:
-    return Attachment(client().session_id, client().notebook_id, client().user_id, SCOPES, plane().clock() + 300_000)
+def attached() -> attachment.Known:
+    return attachment.Known(client().session_id, client().notebook_id, client().user_id, SCOPES, plane().clock() + 300_000)
 
 
 def pairing_finish(data: bytes) -> None:
@@ -47,12 +47,12 @@ def client_hello(data: bytes) -> None:
     known = trust.with_documents(paired(), list(said.root_documents))
     key = said.session_key or client().key.public
     hello = attachment.ClientHello(capability, challenge, said.nonce_b, key, said.origin)
-    records.attachment(attachment.check_client_hello(hello, known, plane().clock()).attachment)
+    attachment.check_client_hello(hello, known, plane().clock())
 
 
 def client_auth(data: bytes) -> None:
     auth = signed(data, attach_pb2.ClientAuth, client().key)
-    attachment.check_client_auth(PendingAttach(attached(), b"h" * 32, ORIGIN, client().key.public), auth, plane().clock())
+    attachment.check_client_auth(attachment.Pending(attached(), b"h" * 32, ORIGIN, client().key.public), auth, plane().clock())
 
 
 def accept_trust(data: bytes) -> None:
@@ -71,13 +71,13 @@ def program(data: bytes) -> None:
     said.grant = by_role(said.grant, run_pb2.RunGrant)
     facts = admission.Facts(paired(), BOOT_ID, plane().clock(), bundle_version=3)
     ledger = KernelLedger()
-    ledger.started(client().session_id, "python3")
+    ledger.started(ledger.next_epoch(), client().session_id, "python3")
     authentic = admission.authentic_program(by_role(wire(said), run_pb2.Program, trust_pb2.ROLE_COMPILER), facts)
     admission.decide(authentic, attached(), facts, ledger)
 
 
 def sealed(data: bytes) -> None:
-    admission.open_for(data, [], admission.Facts(paired(), BOOT_ID, plane().clock(), 3), attached())
+    admission.open_for(data, [], admission.Facts(paired(), BOOT_ID, plane().clock(), 3))
 
 
 def bundle(data: bytes) -> None:

@@ -89,7 +89,8 @@ def upgrade_headers(data: bytes) -> None:
     """Lines: the peer, then each Host and Origin in turn."""
     peer, *headers = text_of(data).split("\n")
     status = cast(Status, SimpleNamespace(paired=True, allowed_hosts=("h",), allowed_origins=("o",)))
-    gate.refusal(headers[1::2], headers[::2], peer, status)
+    for certified in (False, True):
+        gate.refusal(headers[1::2], headers[::2], peer, status, certified)
 
 
 def use_request(data: bytes) -> None:
@@ -184,11 +185,11 @@ def _call_seeds() -> list[bytes]:
     calls = (
         b.BoundaryRequest(id=1, status=b.GetStatus()),
         b.BoundaryRequest(id=2, hello=b.MakeHello(origin="https://a.example", root_documents=[b"r"])),
-        b.BoundaryRequest(id=3, open_sealed=b.OpenSealed(sealed=b"s", attachment=b.AttachedClient(session_id=b"s" * 16, scopes=[1, 2]))),
+        b.BoundaryRequest(id=3, open_sealed=b.OpenSealed(sealed=b"s", client=b"h" * 16)),
         b.BoundaryRequest(id=4, receipts_after=b.ListReceipts(receipt_seq=0, limit=10)),
         b.BoundaryRequest(id=4, cancel=True),
         b.BoundaryRequest(id=5, run_ended=b.EndRun(frames=1)),
-        b.BoundaryRequest(id=6, kernel_started=b.BeginKernel(session_id=b"s" * 16, kernel_name="python3")),
+        b.BoundaryRequest(id=6, kernel_started=b.BeginKernel(client=b"h" * 16, kernel_name="python3")),
     )
     return [*(_framed(wire(call)) for call in calls), b"".join(_framed(wire(call)) for call in calls)]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from spin_envelope.signing import unverified
+from spin_envelope.digests import signed_digest
+from spin_envelope.signing import sign, unverified
 from spin_runtime.broker import local
 from spin_runtime.broker.api import Attachment, Broker, BundleStored, LiveKernel, Rejected, Run
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2
@@ -49,6 +50,13 @@ class Runtime:
         data, _ = await self.broker.hello(**(arguments | changes))
         return unverified(data, attach_pb2.Hello)
 
+    async def attach(self, client: Client, trust_state: bytes = b"", **changes: Any) -> tuple[attach_pb2.Hello, Attachment]:
+        """Hello, and the client that answered it; `changes` are the capability's."""
+        capability, challenge = self.plane.capability(client, **changes), self.plane.challenge(client)
+        data, handle = await self.broker.hello(capability, challenge, client.nonce, client.key.public, ORIGIN, [], trust_state)
+        auth = attach_pb2.ClientAuth(hello_digest=signed_digest(data), origin=ORIGIN)
+        return unverified(data, attach_pb2.Hello), await self.broker.attach(handle, sign(auth, client.key))
+
     async def receipts(self) -> list[receipt_pb2.Receipt]:
         """Those that audit has not acknowledged."""
         return [unverified(data, receipt_pb2.Receipt) for _, data in await self.broker.receipts_after(0, 10_000)]
@@ -61,12 +69,12 @@ class Seat:
     runtime: Runtime
     client: Client
     hello: attach_pb2.Hello
+    handle: bytes
     kernel: LiveKernel
 
-    @property
-    def attachment(self) -> Attachment:
-        scopes = frozenset({attach_pb2.SCOPE_VIEW, attach_pb2.SCOPE_RUN})
-        return Attachment(self.client.session_id, self.client.notebook_id, self.client.user_id, scopes, self.runtime.plane.clock() + 300_000)
+    async def attach_again(self) -> None:
+        self.hello, attachment = await self.runtime.attach(self.client)
+        self.handle = attachment.handle
 
     def grant(self, **changes: Any) -> run_pb2.RunGrant:
         return self.runtime.plane.run_grant(self.client, self.hello, self.kernel.kernel_epoch, **changes)
@@ -76,7 +84,7 @@ class Seat:
         return plane.seal(plane.program(grant or self.grant(), **changes), self.hello)
 
     async def open(self, sealed: bytes) -> Run | Rejected | BundleStored:
-        return await self.runtime.broker.open_sealed(sealed, self.attachment)
+        return await self.runtime.broker.open_sealed(sealed, self.handle)
 
     async def run(self, *uses: run_pb2.ConnectionUse) -> Run:
         """A run that has started."""
@@ -121,8 +129,8 @@ async def runtime(plane: ControlPlane, make_runtime: Callable[..., Runtime]) -> 
 def take_seat() -> Callable[..., Any]:
     async def take(runtime: Runtime, client: Client | None = None) -> Seat:
         client = client or Client()
-        hello = await runtime.hello(client)
-        return Seat(runtime, client, hello, await runtime.broker.kernel_started(client.session_id, "python3"))
+        hello, attachment = await runtime.attach(client)
+        return Seat(runtime, client, hello, attachment.handle, await runtime.broker.kernel_started(attachment.handle, "python3"))
 
     return take
 

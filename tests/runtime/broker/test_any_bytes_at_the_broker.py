@@ -33,7 +33,10 @@ async def test_any_bytes_are_refused(seat) -> None:
 
     async def try_everything(data: bytes) -> None:
         calls = (
-            broker.open_sealed(data, seat.attachment),
+            broker.open_sealed(data, seat.handle),
+            broker.open_sealed(data, data),
+            broker.kernel_started(data, "python3"),
+            broker.attach(data, data),
             broker.accept_trust([data], b""),
             broker.acknowledge(data),
             broker.pairing_finish(data, [data]),

@@ -36,7 +36,7 @@ async def test_an_honest_client_attaches(runtime, plane: ControlPlane) -> None:
     assert (hello.trust_version, hello.root_version, hello.last_receipt_seq) == (1, 1, 1)
     auth = attach_pb2.ClientAuth(hello_digest=signed_digest(data), origin=ORIGIN)
     attachment = await runtime.broker.attach(pending, sign(auth, client.key))
-    assert (attachment.session_id, attachment.user_id) == (client.session_id, client.user_id)
+    assert attachment.session_id == client.session_id
     assert attachment.scopes == {attach_pb2.SCOPE_VIEW, attach_pb2.SCOPE_RUN}
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,7 +39,7 @@ class BrokerContract:
 
     async def test_does_nothing_else_before(self, broker: Broker) -> None:
         assert list(await broker.receipts_after(0, 10)) == []
-        for call in (broker.kernel_started(b"s" * 16, "python3"), broker.accept_trust([], b"x"), broker.wait_receipts(0)):
+        for call in (broker.kernel_started(b"h" * 16, "python3"), broker.accept_trust([], b"x"), broker.wait_receipts(0)):
             assert (await refusal(call)).reason == reasons_pb2.ERROR_REASON_NOT_PAIRED
 
     async def test_attaches_the_client_that_the_capability_names(self, make_seat, broker: Broker, plane: ControlPlane) -> None:
@@ -49,10 +48,17 @@ class BrokerContract:
         data, pending = await broker.hello(plane.capability(client), plane.challenge(client), client.nonce, client.key.public, ORIGIN, [], b"")
         auth = attach_pb2.ClientAuth(hello_digest=signed_digest(data), origin=ORIGIN)
         attachment = await broker.attach(pending, sign(auth, client.key))
-        assert (attachment.session_id, attachment.notebook_id, attachment.user_id) == (client.session_id, client.notebook_id, client.user_id)
+        assert attachment.session_id == client.session_id
         assert attachment.scopes == {attach_pb2.SCOPE_VIEW, attach_pb2.SCOPE_RUN}
-        stranger = await refusal(broker.attach(pending, sign(auth, Client().key)))
-        assert stranger.reason == reasons_pb2.ERROR_REASON_CAPABILITY_INVALID
+        again = await refusal(broker.attach(pending, sign(auth, client.key)))
+        assert again.reason == reasons_pb2.ERROR_REASON_CAPABILITY_INVALID
+
+    async def test_a_client_that_is_gone_starts_and_hands_in_nothing(self, make_seat, broker: Broker) -> None:
+        seat = await make_seat()
+        await broker.detach(seat.handle)
+        await broker.detach(seat.handle)
+        for call in (broker.open_sealed(seat.sealed(), seat.handle), broker.kernel_started(seat.handle, "python3")):
+            assert (await refusal(call)).reason == reasons_pb2.ERROR_REASON_CAPABILITY_INVALID
 
     async def test_takes_trust_and_no_older_one(self, make_seat, broker: Broker, plane: ControlPlane) -> None:
         await make_seat()
@@ -68,11 +74,11 @@ class BrokerContract:
         log = MerkleLog.of(9)
         notes = {size: log.note(plane.workspace_id, size, plane.keys[trust_pb2.ROLE_AUDIT]) for size in (4, 9)}
         assert (await broker.accept_trust([], b"", LogProof(0, notes[4], ()))).log_size == 4
-        demanding = replace(seat.attachment, log_size=9)
-        refused = await broker.open_sealed(seat.sealed(), demanding)
+        seat.hello, demanding = await seat.runtime.attach(seat.client, plane.trust_state(checkpoint=notes[9]))
+        refused = await broker.open_sealed(seat.sealed(), demanding.handle)
         assert isinstance(refused, Rejected)
         assert (await broker.accept_trust([], b"", LogProof(4, notes[9], log.proof(4, 9)))).log_size == 9
-        assert isinstance(await broker.open_sealed(seat.sealed(), demanding), Run)
+        assert isinstance(await broker.open_sealed(seat.sealed(), demanding.handle), Run)
 
     async def test_a_run_from_its_program_to_its_end(self, make_seat, broker: Broker) -> None:
         seat = await make_seat()
@@ -123,7 +129,7 @@ class BrokerContract:
 
     async def test_programs_for_a_kernel_that_ended_are_rejected(self, make_seat, broker: Broker) -> None:
         seat = await make_seat()
-        live = await broker.kernel_started(seat.client.session_id, "python3")
+        live = await broker.kernel_started(seat.handle, "python3")
         assert live == LiveKernel(2, seat.client.session_id)
         await broker.kernel_ended(1, "stopped")
         rejected = await seat.open(seat.sealed())
@@ -146,7 +152,7 @@ class BrokerContract:
         await broker.status()
         assert not waiting.done()
         other.cancel()
-        await broker.kernel_started(seat.client.session_id, "python3")
+        await broker.kernel_started(seat.handle, "python3")
         await asyncio.wait_for(waiting, 5)
         assert other.cancelled()
 

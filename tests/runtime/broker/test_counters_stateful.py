@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from spin_envelope.digests import signed_digest
-from spin_envelope.signing import unverified
+from spin_envelope.signing import sign, unverified
 from spin_runtime.broker import receipts as receipts_module
-from spin_runtime.broker.api import Attachment, BrokerError, Rejected, Run, RunEnd
+from spin_runtime.broker.api import BrokerError, Rejected, Run, RunEnd
 from spin_runtime.broker.local import open_broker
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2
 from tests.fakes.control_plane import ORIGIN, Client, ControlPlane
@@ -45,11 +45,10 @@ class Machine(RuleBasedStateMachine):
         self.broker = open_broker(Path(self.home.name), self.plane.token.text, clock=self.plane.clock)
 
     def begin_boot(self) -> None:
-        hello, _ = self.do(
-            self.broker.hello(
-                self.plane.capability(self.client), self.plane.challenge(self.client), bytes(32), self.client.key.public, ORIGIN, [], b""
-            )
-        )
+        capability, challenge = self.plane.capability(self.client), self.plane.challenge(self.client)
+        hello, handle = self.do(self.broker.hello(capability, challenge, bytes(32), self.client.key.public, ORIGIN, [], b""))
+        auth = attach_pb2.ClientAuth(hello_digest=signed_digest(hello), origin=ORIGIN)
+        self.handle = self.do(self.broker.attach(handle, sign(auth, self.client.key))).handle
         self.hello = unverified(hello, attach_pb2.Hello)
         self.epochs: dict[int, int] = {}
         self.last_epoch = 0
@@ -58,7 +57,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def start_kernel(self) -> None:
-        live = self.do(self.broker.kernel_started(self.client.session_id, "python3"))
+        live = self.do(self.broker.kernel_started(self.handle, "python3"))
         assert live.kernel_epoch == self.last_epoch + 1
         self.last_epoch = live.kernel_epoch
         self.epochs[live.kernel_epoch] = 0
@@ -75,8 +74,7 @@ class Machine(RuleBasedStateMachine):
         nonce = run_pb2.RunNonce(boot_id=self.hello.boot_id, kernel_epoch=epoch, seq=seq)
         grant = self.plane.run_grant(self.client, self.hello, epoch, nonce=nonce)
         sealed = self.plane.seal(self.plane.program(grant), self.hello)
-        attachment = Attachment(self.client.session_id, self.client.notebook_id, self.client.user_id, frozenset({attach_pb2.SCOPE_RUN}), 0)
-        answer = self.do(self.broker.open_sealed(sealed, attachment))
+        answer = self.do(self.broker.open_sealed(sealed, self.handle))
         allowed = epoch in self.epochs and seq > self.epochs[epoch]
         assert isinstance(answer, Run if allowed else Rejected)
         if allowed:
@@ -113,9 +111,8 @@ class Machine(RuleBasedStateMachine):
     @rule(version=st.integers(1, 12))
     def accept_bundle(self, version: int) -> None:
         sealed = self.plane.seal_bundle(self.plane.bundle(version, prev_digest=self.bundle_digest()), self.hello)
-        attachment = Attachment(self.client.session_id, self.client.notebook_id, self.client.user_id, frozenset({attach_pb2.SCOPE_VIEW}), 0)
         try:
-            self.do(self.broker.open_sealed(sealed, attachment))
+            self.do(self.broker.open_sealed(sealed, self.handle))
         except BrokerError:
             assert version <= self.bundle
         else:

@@ -141,26 +141,21 @@ async def test_two_clients_with_proofs_at_once(witness: Any, plane: ControlPlane
 # What a session may do before the proof
 
 
-def attached_at(seat: Any, size: int) -> Any:
-    return replace(seat.attachment, log_size=size)
-
-
 async def test_a_session_that_withholds_the_proof_runs_nothing(witness: Any, plane: ControlPlane, take_seat: Any) -> None:
     seat = await take_seat(witness)
-    refused = await witness.broker.open_sealed(seat.sealed(), attached_at(seat, 12))
+    seat.hello, attachment = await witness.attach(seat.client, shows(plane, 12))
+    refused = await witness.broker.open_sealed(seat.sealed(), attachment.handle)
     assert isinstance(refused, Rejected) and refused.reason == reasons_pb2.ERROR_REASON_LOG_UNPROVEN
     assert "12 entries" in refused.text and "attach again" in refused.text
     assert (await witness.receipts())[-1].reason == "ERROR_REASON_LOG_UNPROVEN"
     await witness.broker.accept_trust([], b"", proof(plane, 8, 12))
-    assert isinstance(await witness.broker.open_sealed(seat.sealed(), attached_at(seat, 12)), Run)
+    assert isinstance(await witness.broker.open_sealed(seat.sealed(), attachment.handle), Run)
 
 
 async def test_what_an_attachment_is_shown_is_what_it_must_prove(witness: Any, plane: ControlPlane) -> None:
     async def shown(trust_state: bytes = b"") -> int:
-        client = Client()
-        capability, challenge = plane.capability(client), plane.challenge(client)
-        _, pending = await witness.broker.hello(capability, challenge, client.nonce, client.key.public, "https://spin.example.org", [], trust_state)
-        size: int = pending.attachment.log_size
+        _, attachment = await witness.attach(Client(), trust_state)
+        size: int = witness.broker._clients.attached(attachment.handle, plane.clock()).log_size
         return size
 
     assert await shown() == 8
@@ -171,11 +166,11 @@ async def test_what_an_attachment_is_shown_is_what_it_must_prove(witness: Any, p
 
 async def test_one_session_without_proof_stops_no_other(witness: Any, plane: ControlPlane, take_seat: Any) -> None:
     seat = await take_seat(witness)
-    running = await witness.broker.open_sealed(seat.sealed(), attached_at(seat, 8))
+    running = await seat.open(seat.sealed())
     assert isinstance(running, Run)
     await witness.hello(Client(), shows(plane, 12))
     await witness.broker.run_started(running.nonce)
     receipts = await witness.broker.receipts_after(0, 10_000)
     await witness.broker.acknowledge(plane.ack(*receipts[0]))
-    assert isinstance(await witness.broker.open_sealed(seat.sealed(), attached_at(seat, 8)), Run)
+    assert isinstance(await seat.open(seat.sealed()), Run)
     assert (await witness.receipts())[-1].type == receipt_pb2.RECEIPT_TYPE_START

@@ -318,7 +318,7 @@ async def test_bundle_5_after_6(seat) -> None:
     assert await give(seat, 6, entry()) == 6
     await refuse(seat, reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED, 5, entry())
     await seat.runtime.restart()
-    seat.hello = await seat.runtime.hello(seat.client)
+    await seat.attach_again()
     assert seat.hello.bundle_version == 6
     await refuse(seat, reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED, 5, entry())
     await refuse(seat, reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED, 6, entry(name="another"))
@@ -341,7 +341,7 @@ async def test_an_expired_bundle_is_wiped(seat, plane: ControlPlane) -> None:
     assert file.exists()
     plane.clock.now_ms += 7 * 24 * HOUR_MS
     await seat.runtime.broker.accept_trust([], plane.trust_state())
-    seat.hello = await seat.runtime.hello(seat.client)
+    await seat.attach_again()
     assert seat.hello.bundle_version == 0
     assert not file.exists()
     answer = await seat.open(seat.sealed(seat.grant(connections=[use(CONNECTION, "echo.say")])))

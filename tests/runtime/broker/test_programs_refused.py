@@ -1,5 +1,7 @@
 """Attacks with programs: each is what a hostile browser, network or neighbour would hand in. Named for the attack."""
 
+from dataclasses import replace
+
 import pytest
 
 from spin_envelope.keys import SigningKey
@@ -7,17 +9,17 @@ from spin_envelope.payloads import payload_type
 from spin_envelope.sealing import RecipientKey, Suite
 from spin_envelope.signing import sign
 from spin_runtime.broker.admission import Policy
-from spin_runtime.broker.api import Attachment, BrokerError, Rejected, Run
+from spin_runtime.broker.api import BrokerError, Rejected, Run
 from spin_runtime.broker.refusals import OPEN_FAILED_TEXT, reason_name
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2, signed_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 from tests.fakes.control_plane import HOUR_MS, Client, ControlPlane, use
 
 
-async def refused(seat, sealed: bytes, attachment: Attachment | None = None) -> BrokerError:
+async def refused(seat, sealed: bytes) -> BrokerError:
     """The message is not even authentic: one text, and no program is named in any receipt."""
     with pytest.raises(BrokerError) as caught:
-        await seat.runtime.broker.open_sealed(sealed, attachment or seat.attachment)
+        await seat.open(sealed)
     assert caught.value.reason == reasons_pb2.ERROR_REASON_OPEN_FAILED
     assert caught.value.text == OPEN_FAILED_TEXT
     assert not any(receipt.program_digest for receipt in await seat.runtime.receipts())
@@ -60,7 +62,9 @@ async def test_replay_sealed_anew_in_the_same_boot(seat, plane: ControlPlane) ->
 async def test_replay_after_a_restart(seat) -> None:
     sealed = seat.sealed()
     await seat.runtime.restart()
-    await seat.runtime.broker.kernel_started(seat.client.session_id, "python3")
+    _, attachment = await seat.runtime.attach(seat.client)
+    seat.handle = attachment.handle
+    await seat.runtime.broker.kernel_started(seat.handle, "python3")
     await refused(seat, sealed)
 
 
@@ -68,7 +72,8 @@ async def test_replay_after_a_restart_with_the_header_rewritten(seat) -> None:
     """The boot id is bound into the encryption, and the key that it was sealed to is gone."""
     sealed = signed_pb2.Sealed.FromString(seat.sealed())
     await seat.runtime.restart()
-    hello = await seat.runtime.hello(seat.client)
+    hello, attachment = await seat.runtime.attach(seat.client)
+    seat.handle = attachment.handle
     header = signed_pb2.SealedHeader.FromString(sealed.header)
     header.boot_id = hello.boot_id
     await refused(seat, signed_pb2.Sealed(header=header.SerializeToString(), ciphertext=sealed.ciphertext).SerializeToString())
@@ -143,8 +148,8 @@ async def test_a_valid_grant_with_another_nonce(seat) -> None:
 
 
 async def test_a_program_carried_by_another_user(seat) -> None:
-    attachment = Attachment(seat.client.session_id, seat.client.notebook_id, "user-b", seat.attachment.scopes, seat.attachment.expires_at_ms)
-    answer = await seat.runtime.broker.open_sealed(seat.sealed(), attachment)
+    _, other = await seat.runtime.attach(replace(seat.client, user_id="user-b"))
+    answer = await seat.runtime.broker.open_sealed(seat.sealed(), other.handle)
     assert isinstance(answer, Rejected)
     assert answer.reason == reasons_pb2.ERROR_REASON_GRANT_MISMATCH
 
@@ -158,7 +163,7 @@ async def test_a_program_for_another_sessions_kernel(seat, take_seat) -> None:
 async def test_a_program_for_a_kernel_that_has_ended(seat) -> None:
     sealed = seat.sealed()
     await seat.runtime.broker.kernel_ended(seat.kernel.kernel_epoch, "restarted")
-    await seat.runtime.broker.kernel_started(seat.client.session_id, "python3")
+    await seat.runtime.broker.kernel_started(seat.handle, "python3")
     await rejected(seat, sealed, reasons_pb2.ERROR_REASON_KERNEL_EPOCH_STALE)
 
 
@@ -261,9 +266,8 @@ async def test_validity_of_a_day(seat, plane: ControlPlane, field: str) -> None:
 
 async def test_trust_state_withheld_for_25_hours(seat, plane: ControlPlane) -> None:
     plane.clock.now_ms += 25 * HOUR_MS
-    hello = await seat.runtime.hello(seat.client)
-    sealed = plane.seal(plane.program(seat.grant()), hello)
-    await rejected(seat, sealed, reasons_pb2.ERROR_REASON_TRUST_EXPIRED)
+    await seat.attach_again()
+    await rejected(seat, seat.sealed(), reasons_pb2.ERROR_REASON_TRUST_EXPIRED)
 
 
 @pytest.mark.parametrize(
@@ -292,10 +296,12 @@ async def test_a_key_that_the_root_has_rotated_out(seat, plane: ControlPlane) ->
 
 
 async def test_a_viewer_hands_in_a_program(seat) -> None:
-    viewer = Attachment(seat.client.session_id, seat.client.notebook_id, seat.client.user_id, frozenset({attach_pb2.SCOPE_VIEW}), 0)
-    with pytest.raises(BrokerError) as caught:
-        await seat.runtime.broker.open_sealed(seat.sealed(), viewer)
-    assert caught.value.reason == reasons_pb2.ERROR_REASON_SCOPE_MISSING
+    _, viewer = await seat.runtime.attach(seat.client, scopes=[attach_pb2.SCOPE_VIEW])
+    broker = seat.runtime.broker
+    for call in (broker.open_sealed(seat.sealed(), viewer.handle), broker.kernel_started(viewer.handle, "python3")):
+        with pytest.raises(BrokerError) as caught:
+            await call
+        assert caught.value.reason == reasons_pb2.ERROR_REASON_SCOPE_MISSING
 
 
 async def test_the_runtimes_own_policy(plane: ControlPlane, make_runtime, take_seat) -> None:
@@ -312,7 +318,7 @@ async def test_the_runtimes_own_policy(plane: ControlPlane, make_runtime, take_s
 async def test_an_unpaired_runtime_runs_nothing(plane: ControlPlane, make_runtime, seat) -> None:
     unpaired = make_runtime(ControlPlane())
     with pytest.raises(BrokerError) as caught:
-        await unpaired.broker.open_sealed(seat.sealed(), seat.attachment)
+        await unpaired.broker.open_sealed(seat.sealed(), seat.handle)
     assert caught.value.reason == reasons_pb2.ERROR_REASON_NOT_PAIRED
 
 
@@ -320,6 +326,7 @@ async def test_ciphertext_dies_with_the_days_key(seat, plane: ControlPlane) -> N
     sealed = seat.sealed()
     plane.clock.now_ms += 25 * HOUR_MS
     await seat.runtime.broker.accept_trust([], plane.trust_state())
+    await seat.attach_again()
     await refused(seat, sealed)
 
 

@@ -40,7 +40,8 @@ async def ann(runtime: Runtime, take_seat) -> Seat:
 async def ben(runtime: Runtime, ann: Seat) -> Seat:
     """Who may not, in the same session and kernel."""
     client = Client(user_id="ben", session_id=ann.client.session_id, notebook_id=ann.client.notebook_id)
-    return Seat(runtime, client, await runtime.hello(client), ann.kernel)
+    hello, attachment = await runtime.attach(client)
+    return Seat(runtime, client, hello, attachment.handle, ann.kernel)
 
 
 async def started(seat: Seat, *uses: run_pb2.ConnectionUse, **fields: Any) -> Run:
@@ -103,7 +104,7 @@ async def test_a_compiler_that_signs_the_principals_itself_is_refused(ann: Seat,
 async def test_a_new_kernel_has_nobodys_code(ann: Seat, ben: Seat) -> None:
     await started(ben)
     await ann.runtime.broker.kernel_ended(ann.kernel.kernel_epoch, "restarted")
-    ann.kernel = await ann.runtime.broker.kernel_started(ann.client.session_id, "python3")
+    ann.kernel = await ann.runtime.broker.kernel_started(ann.handle, "python3")
     assert (await said(await started(ann, USE)))[-1].WhichOneof("body") == "end"
 
 

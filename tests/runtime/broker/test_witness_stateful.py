@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from spin_envelope.digests import signed_digest
 from spin_envelope.keys import SigningKey
 from spin_envelope.note import Checkpoint, open_note, origin_of, unverified_checkpoint
-from spin_envelope.signing import unverified
-from spin_runtime.broker.api import BrokerError, LogProof, PendingAttach
+from spin_envelope.signing import sign, unverified
+from spin_runtime.broker.api import BrokerError, LogProof
 from spin_runtime.broker.local import open_broker
 from spinapis.envelope.v1 import attach_pb2, trust_pb2
 from tests.fakes.control_plane import ORIGIN, Client, ControlPlane
@@ -51,10 +52,13 @@ class Machine(RuleBasedStateMachine):
     def note(self, log: MerkleLog, size: int) -> bytes:
         return log.note(self.plane.workspace_id, size, self.plane.keys[trust_pb2.ROLE_AUDIT])
 
-    def hello(self) -> tuple[attach_pb2.Hello, PendingAttach]:
+    def hello(self) -> tuple[attach_pb2.Hello, int]:
+        """And what the log owes to its client."""
         capability, challenge = self.plane.capability(self.client), self.plane.challenge(self.client)
-        hello, pending = self.do(self.broker.hello(capability, challenge, bytes(32), self.client.key.public, ORIGIN, [], b""))
-        return unverified(hello, attach_pb2.Hello), pending
+        hello, handle = self.do(self.broker.hello(capability, challenge, bytes(32), self.client.key.public, ORIGIN, [], b""))
+        auth = attach_pb2.ClientAuth(hello_digest=signed_digest(hello), origin=ORIGIN)
+        self.do(self.broker.attach(handle, sign(auth, self.client.key)))
+        return unverified(hello, attach_pb2.Hello), self.broker._clients.attached(handle, self.plane.clock()).log_size
 
     @rule(log=LOGS, size=SIZES)
     def show(self, log: MerkleLog, size: int) -> None:
@@ -103,8 +107,8 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def never_back_and_never_forked(self) -> None:
-        hello, pending = self.hello()
-        assert pending.attachment.log_size == self.shown
+        hello, owed = self.hello()
+        assert owed == self.shown
         if not hello.checkpoint:
             assert not self.history
             return

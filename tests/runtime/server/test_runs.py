@@ -3,9 +3,11 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from spin_runtime.broker.api import Attachment
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
@@ -297,3 +299,46 @@ async def test_frames_of_the_handshake_are_refused_after_it(rig: Rig, frame: str
         await seat.send(**({"client_hello": f.ClientHello()} if frame == "hello" else {"client_auth": f.ClientAuth()}))
         error = await seat.body("error")
         assert (error.reason, error.fatal) == (reasons_pb2.ERROR_REASON_PROTOCOL_VIOLATION, True)
+
+
+async def test_a_kernel_starts_although_its_asker_left(rig: Rig) -> None:
+    async with rig.attached() as seat:
+        await seat.send(start_kernel=f.StartKernel())
+        await seat.until(lambda frame: frame.kernel_state.phase == f.KERNEL_PHASE_STARTING)
+    async with rig.attached(seat.person) as again:
+        await again.until(lambda frame: frame.kernel_state.phase == f.KERNEL_PHASE_IDLE)
+        assert (await again.run("1")).status == OK
+
+
+async def test_a_client_that_vanishes_while_its_program_is_admitted_leaves_nothing_open(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker: Any = rig.runtime._broker
+    admitted, answer, opens = asyncio.Event(), asyncio.Event(), broker.open_sealed
+
+    async def slow(*arguments: Any) -> Any:
+        opened = await opens(*arguments)
+        admitted.set()
+        await answer.wait()
+        return opened
+
+    async with rig.attached() as seat:
+        await seat.start_kernel()
+        monkeypatch.setattr(broker, "open_sealed", slow)
+        sealed, nonce = seat.sealed("print('ran')")
+        (session,) = rig.sessions
+        attachment = Attachment(next(iter(broker._clients._attached)), session.session_id, frozenset(), 0)
+        client = asyncio.create_task(session.open(sealed, attachment))
+        try:
+            await asyncio.wait_for(admitted.wait(), 10)
+            client.cancel()
+        finally:
+            answer.set()
+        assert (await seat.ended(nonce)).status == OK
+    assert not broker._runs._runs
+
+
+async def test_whoever_was_attached_for_a_day_attaches_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spin_runtime.broker.clients.ATTACHED_MS", 300)
+    async with running(tmp_path) as rig, rig.attached() as seat:
+        with pytest.raises(TypeError, match="8:1000"):  # no frame: the end
+            await seat.until(lambda _: False)
+        assert seat.socket.closed

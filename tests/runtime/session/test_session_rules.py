@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from spin_runtime.broker.api import Run
+from spin_runtime.broker.api import Attachment, Run
 from spin_runtime.session import model as m
 from spin_runtime.session.decide import decide, next_tick_ms
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
@@ -15,6 +15,7 @@ from spinapis.runtime.v1 import frames_pb2 as f
 
 OK, ERROR = receipt_pb2.RUN_STATUS_OK, receipt_pb2.RUN_STATUS_ERROR
 INTERRUPTED, ABORTED, LIMIT = receipt_pb2.RUN_STATUS_INTERRUPTED, receipt_pb2.RUN_STATUS_ABORTED, receipt_pb2.RUN_STATUS_LIMIT
+SOMEBODY = Attachment(b"h" * 16, b"s" * 16, frozenset(), 0)
 RULES = m.Rules(queue=4, wall_ms=10_000, grace_ms=1_000, idle_cull_ms=60_000)
 
 
@@ -56,7 +57,7 @@ class Bench:
         return self.actions[before:]
 
     def up(self, epoch: int = 1) -> None:
-        self.do(m.StartKernelWanted("python3", 0))
+        self.do(m.StartKernelWanted("python3", 0, SOMEBODY))
         self.do(m.KernelUp(self.state.starts, "python3", "python", epoch, 0))
 
     def running(self, a: Run) -> None:
@@ -135,9 +136,9 @@ def test_a_person_who_interrupted_does_not_lift_the_wall_time() -> None:
 
 def test_a_start_that_a_stop_overtook_does_not_count_for_the_next_one() -> None:
     bench = Bench()
-    bench.do(m.StartKernelWanted("python3", 0))
+    bench.do(m.StartKernelWanted("python3", 0, SOMEBODY))
     first = bench.state.starts
-    bench.do(m.StopWanted("no more"), m.StartKernelWanted("python3", 1))
+    bench.do(m.StopWanted("no more"), m.StartKernelWanted("python3", 1, SOMEBODY))
     bench.do(m.KernelUp(first, "python3", "python", 1, 2))
     assert bench.state.kernel.phase == f.KERNEL_PHASE_STARTING
     bench.do(m.KernelUp(bench.state.starts, "python3", "python", 2, 3))
@@ -161,8 +162,8 @@ def test_a_drain_without_work_is_done_at_once_and_takes_the_kernel() -> None:
 def test_asking_for_the_kernel_that_runs_changes_nothing() -> None:
     bench = Bench()
     bench.up()
-    assert bench.do(m.StartKernelWanted("", 1), m.StartKernelWanted("python3", 1)) == []
-    assert m.StartKernel in kinds(bench.do(m.StartKernelWanted("bash", 1)))
+    assert bench.do(m.StartKernelWanted("", 1, SOMEBODY), m.StartKernelWanted("python3", 1, SOMEBODY)) == []
+    assert m.StartKernel in kinds(bench.do(m.StartKernelWanted("bash", 1, SOMEBODY)))
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -202,7 +203,7 @@ class AnyOrder(RuleBasedStateMachine):
                 self.do(m.RunNotStarted(a.nonce, "no receipt") if fails == 0 else m.RunExecuting(a.nonce, self.now))
             case m.EndRun(a):
                 self.do(m.RunRecorded(a.nonce, self.now))
-            case m.StartKernel(start, name):
+            case m.StartKernel(start, name, _):
                 if fails == 0:
                     self.do(m.KernelFailed(start, "it did not come up"))
                 else:
@@ -223,9 +224,9 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(event=st.sampled_from(["start", "restart", "stop", "interrupt", "clear", "other", "die"]))
     def people_and_fate(self, event: str) -> None:
         wanted: dict[str, m.Event] = {
-            "start": m.StartKernelWanted("python3", self.now),
-            "other": m.StartKernelWanted("bash", self.now),
-            "restart": m.RestartWanted(self.now),
+            "start": m.StartKernelWanted("python3", self.now, SOMEBODY),
+            "other": m.StartKernelWanted("bash", self.now, SOMEBODY),
+            "restart": m.RestartWanted(self.now, SOMEBODY),
             "stop": m.StopWanted("enough"),
             "interrupt": m.InterruptWanted(self.now),
             "clear": m.InterruptWanted(self.now, clear_queue=True),

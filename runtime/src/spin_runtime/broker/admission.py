@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from spin_envelope.errors import Refused
 from spin_envelope.hpke_keys import RecipientKey
 from spin_envelope.payloads import payload_type
-from spin_envelope.sealing import Opened, header_of, open_sealed
+from spin_envelope.sealing import Opened, open_sealed
 from spin_envelope.signing import Verified
-from spin_runtime.broker.api import Attachment
 from spin_runtime.broker.approvals import check_approvals
+from spin_runtime.broker.attachment import Known
 from spin_runtime.broker.kernels import KernelLedger
 from spin_runtime.broker.refusals import Denial, open_failed
 from spin_runtime.broker.taint import allowed_by, check_principals, principal_of
 from spin_runtime.broker.trust import SKEW_MS, Trust, check_may_run, check_not_revoked, clocks
 from spin_runtime.broker.witness import check_proved
-from spinapis.envelope.v1 import attach_pb2, run_pb2
+from spinapis.envelope.v1 import run_pb2
 from spinapis.errors.v1 import reasons_pb2
 
 PROGRAM = payload_type(run_pb2.Program)
@@ -69,10 +69,8 @@ class Refusal:
     denial: Denial
 
 
-def open_for(data: bytes, keys: Sequence[RecipientKey], facts: Facts, attachment: Attachment) -> Opened:
-    """Checks 1 to 3. Raises Refused, and Denial for a client that may not send programs."""
-    if header_of(data).content_type != BUNDLE and attach_pb2.SCOPE_RUN not in attachment.scopes:
-        raise Denial(reasons_pb2.ERROR_REASON_SCOPE_MISSING, "Your access to this session is for viewing: it runs nothing.", scope="SCOPE_RUN")
+def open_for(data: bytes, keys: Sequence[RecipientKey], facts: Facts) -> Opened:
+    """Checks 1 to 3. Raises Refused."""
     grant = facts.trust.grant
     opened = open_sealed(data, keys, workspace_id=grant.workspace_id, runtime_id=grant.runtime_id, boot_id=facts.boot_id, min_suite=facts.trust.suite)
     if opened.content_type not in (PROGRAM, BUNDLE):
@@ -85,18 +83,18 @@ def authentic_program(signed: bytes, facts: Facts) -> Verified[run_pb2.Program]:
     return facts.trust.root.verify(signed, run_pb2.Program, facts.now_ms)
 
 
-def decide(program: Verified[run_pb2.Program], attachment: Attachment, facts: Facts, ledger: KernelLedger) -> Admitted | Refusal:
+def decide(program: Verified[run_pb2.Program], client: Known, facts: Facts, ledger: KernelLedger) -> Admitted | Refusal:
     """Checks 5 to 12. An admitted program has its seq taken, and its kernel remembers in whose name it came."""
     try:
         grant = facts.trust.root.verify(program.message.grant, run_pb2.RunGrant, facts.now_ms)
     except Refused as refused:
         return Refusal(program, b"", open_failed(refused.why))
     try:
-        _check_repeated(program.message, grant.message, attachment, facts)
+        _check_repeated(program.message, grant.message, client, facts)
         approved = check_approvals(grant.message, facts.trust, facts.now_ms)
         check_may_run(facts.trust, facts.now_ms)
         check_not_revoked(facts.trust, program.key_ids, grant.key_ids)
-        check_proved(facts.trust.log, attachment.log_size)
+        check_proved(facts.trust.log, client.log_size)
         _check_times(program.message, grant.message, facts.now_ms)
         _check_kernel(program.message, facts, ledger)
         _take_seq(program.message.nonce, ledger)
@@ -109,7 +107,7 @@ def decide(program: Verified[run_pb2.Program], attachment: Attachment, facts: Fa
     return Admitted(program, grant, approved)
 
 
-def _check_repeated(program: run_pb2.Program, grant: run_pb2.RunGrant, attachment: Attachment, facts: Facts) -> None:
+def _check_repeated(program: run_pb2.Program, grant: run_pb2.RunGrant, client: Known, facts: Facts) -> None:
     for field in REPEATED:
         if getattr(program, field) != getattr(grant, field):
             raise _mismatch(f"program and grant differ in {field}")
@@ -118,7 +116,7 @@ def _check_repeated(program: run_pb2.Program, grant: run_pb2.RunGrant, attachmen
     enrolled = facts.trust.grant
     if (program.workspace_id, program.runtime_id) != (enrolled.workspace_id, enrolled.runtime_id):
         raise _mismatch("signed for another runtime, sealed to this one")
-    if (program.session_id, program.notebook_id, program.user_id) != (attachment.session_id, attachment.notebook_id, attachment.user_id):
+    if (program.session_id, program.notebook_id, program.user_id) != (client.session_id, client.notebook_id, client.user_id):
         raise _mismatch("the program is of another session, notebook or user than the client's")
 
 

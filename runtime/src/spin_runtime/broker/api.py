@@ -22,15 +22,13 @@ class BrokerError(Exception):
 
 @dataclass(frozen=True)
 class Attachment:
-    """An authenticated client: what its capability says."""
+    """An authenticated client, as far as the server needs to know it. To the broker it is its handle; the rest is not asked back."""
 
+    handle: bytes
     session_id: bytes
-    notebook_id: bytes
-    user_id: str
     scopes: frozenset[int]
+    # When the handle ends.
     expires_at_ms: int
-    # What the log must be proved to have before programs of this attachment run; 0 demands nothing.
-    log_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,21 +143,24 @@ class Broker(Protocol):
         origin: str,
         root_documents: Sequence[bytes],
         trust_state: bytes,
-    ) -> tuple[bytes, "PendingAttach"]:
-        """Checks the capability offline and returns the signed Hello with what `attach` needs."""
+    ) -> tuple[bytes, bytes]:
+        """Checks the capability offline and returns the signed Hello with a handle, which is good for one `attach`."""
 
-    async def attach(self, pending: "PendingAttach", client_auth: bytes) -> Attachment: ...
+    async def attach(self, handle: bytes, client_auth: bytes) -> Attachment: ...
+
+    async def detach(self, handle: bytes) -> None:
+        """The client is gone, before or after it was attached. Handles that are not known change nothing."""
 
     async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes, log_proof: LogProof | None = None) -> TrustStored: ...
 
     # Kernels: the broker admits programs to live epochs alone
-    async def kernel_started(self, session_id: bytes, kernel_name: str) -> LiveKernel:
-        """Allocates the next epoch and writes the KERNEL receipt."""
+    async def kernel_started(self, handle: bytes, kernel_name: str) -> LiveKernel:
+        """Allocates the next epoch for the session of an attached client that may run, and writes the KERNEL receipt."""
 
     async def kernel_ended(self, kernel_epoch: int, reason: str) -> None: ...
 
     # Runs (sections 5 and 6)
-    async def open_sealed(self, sealed: bytes, attachment: Attachment) -> Run | Rejected | BundleStored:
+    async def open_sealed(self, sealed: bytes, handle: bytes) -> Run | Rejected | BundleStored:
         """Performs the checks of section 5 in their order. BrokerError(OPEN_FAILED) when it is not even authentic."""
 
     async def run_started(self, nonce: run_pb2.RunNonce) -> None:
@@ -180,13 +181,3 @@ class Broker(Protocol):
     async def acknowledge(self, receipt_ack: bytes) -> None: ...
 
     async def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class PendingAttach:
-    """Between Hello and ClientAuth: kept by the connection, meaningful to the broker alone."""
-
-    attachment: Attachment
-    hello_digest: bytes
-    origin: str
-    session_key: bytes

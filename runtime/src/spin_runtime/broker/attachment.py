@@ -12,7 +12,6 @@ from hashlib import sha256
 from spin_envelope.errors import Refused
 from spin_envelope.keys import VerifyKey
 from spin_envelope.signing import verify
-from spin_runtime.broker.api import Attachment, PendingAttach
 from spin_runtime.broker.refusals import Denial
 from spin_runtime.broker.trust import SKEW_MS, Trust
 from spinapis.envelope.v1 import attach_pb2, trust_pb2
@@ -34,8 +33,32 @@ class ClientHello:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What the broker knows of a client: its capability's words, and what its Hello showed."""
+
+    session_id: bytes
+    notebook_id: bytes
+    user_id: str
+    scopes: frozenset[int]
+    # Of the capability: until when ClientAuth may come.
+    expires_at_ms: int
+    # What the log must be proved to have before programs of this attachment run; 0 demands nothing.
+    log_size: int = 0
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Between Hello and ClientAuth."""
+
+    known: Known
+    hello_digest: bytes
+    origin: str
+    session_key: bytes
+
+
+@dataclass(frozen=True)
 class Checked:
-    attachment: Attachment
+    known: Known
     challenge_digest: bytes
 
 
@@ -53,7 +76,7 @@ def check_client_hello(hello: ClientHello, trust: Trust, now_ms: int) -> Checked
         raise _refused(refused.why) from None
     _check_capability(capability, hello, trust, now_ms)
     _check_challenge(challenge.message, capability, now_ms)
-    attachment = Attachment(
+    known = Known(
         session_id=capability.session_id,
         notebook_id=capability.notebook_id,
         user_id=capability.user_id,
@@ -61,7 +84,7 @@ def check_client_hello(hello: ClientHello, trust: Trust, now_ms: int) -> Checked
         expires_at_ms=capability.expires_at_ms,
         log_size=trust.log_shown,
     )
-    return Checked(attachment, challenge.digest)
+    return Checked(known, challenge.digest)
 
 
 def _check_capability(capability: attach_pb2.CapabilityToken, hello: ClientHello, trust: Trust, now_ms: int) -> None:
@@ -89,7 +112,7 @@ def _check_challenge(challenge: attach_pb2.Challenge, capability: attach_pb2.Cap
         raise _refused(f"a challenge issued at {challenge.issued_at_ms}, at {now_ms} by the runtime's clock")
 
 
-def check_client_auth(pending: PendingAttach, client_auth: bytes, now_ms: int) -> Attachment:
+def check_client_auth(pending: Pending, client_auth: bytes, now_ms: int) -> Known:
     """The client is the one that the capability names. Raises Denial."""
     try:
         auth = verify(client_auth, attach_pb2.ClientAuth, [VerifyKey(pending.session_key)]).message
@@ -99,9 +122,9 @@ def check_client_auth(pending: PendingAttach, client_auth: bytes, now_ms: int) -
         raise _refused("ClientAuth answers another Hello")
     if auth.origin != pending.origin:
         raise _refused("ClientAuth names another origin")
-    if now_ms > pending.attachment.expires_at_ms + SKEW_MS:
+    if now_ms > pending.known.expires_at_ms + SKEW_MS:
         raise _refused("the capability expired before ClientAuth came")
-    return pending.attachment
+    return pending.known
 
 
 def _refused(why: str) -> Denial:

@@ -106,14 +106,19 @@ async def _pairing_finish(broker: Broker, call: b.FinishPairing) -> Answer:
 
 
 async def _hello(broker: Broker, call: b.MakeHello) -> Answer:
-    hello, pending = await broker.hello(
+    hello, handle = await broker.hello(
         call.capability, call.challenge, call.nonce_b, call.session_key, call.origin, list(call.root_documents), call.trust_state
     )
-    return {"hello": b.MadeHello(hello=hello, pending=records.pending(pending))}
+    return {"hello": b.MadeHello(hello=hello, client=handle)}
 
 
 async def _attach(broker: Broker, call: b.FinishAttach) -> Answer:
-    return {"attachment": records.attachment(await broker.attach(records.pending_of(call.pending), call.client_auth))}
+    return {"attachment": records.attachment(await broker.attach(call.client, call.client_auth))}
+
+
+async def _detach(broker: Broker, call: b.Detach) -> Answer:
+    await broker.detach(call.client)
+    return DONE
 
 
 async def _accept_trust(broker: Broker, call: b.AcceptTrust) -> Answer:
@@ -121,7 +126,7 @@ async def _accept_trust(broker: Broker, call: b.AcceptTrust) -> Answer:
 
 
 async def _kernel_started(broker: Broker, call: b.BeginKernel) -> Answer:
-    return {"kernel": records.kernel(await broker.kernel_started(call.session_id, call.kernel_name))}
+    return {"kernel": records.kernel(await broker.kernel_started(call.client, call.kernel_name))}
 
 
 async def _kernel_ended(broker: Broker, call: b.EndKernel) -> Answer:
@@ -130,7 +135,7 @@ async def _kernel_ended(broker: Broker, call: b.EndKernel) -> Answer:
 
 
 async def _open_sealed(broker: Broker, call: b.OpenSealed) -> Answer:
-    match await broker.open_sealed(call.sealed, records.attachment_of(call.attachment)):
+    match await broker.open_sealed(call.sealed, call.client):
         case Run() as run:
             return {"run": records.run(run)}
         case Rejected() as rejected:
@@ -185,6 +190,7 @@ ANSWERS: dict[str, Callable[[Broker, Any], Awaitable[Answer]]] = {
     "pairing_finish": _pairing_finish,
     "hello": _hello,
     "attach": _attach,
+    "detach": _detach,
     "accept_trust": _accept_trust,
     "kernel_started": _kernel_started,
     "kernel_ended": _kernel_ended,

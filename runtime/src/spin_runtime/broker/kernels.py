@@ -24,10 +24,15 @@ class KernelLedger:
     _last_epoch: int = 0
     _live: dict[int, _Live] = field(default_factory=dict)
 
-    def started(self, session_id: bytes, name: str) -> LiveKernel:
+    def next_epoch(self) -> int:
+        """Taken, and not live yet."""
         self._last_epoch += 1
-        self._live[self._last_epoch] = _Live(session_id, name)
-        return LiveKernel(self._last_epoch, session_id)
+        return self._last_epoch
+
+    def started(self, kernel_epoch: int, session_id: bytes, name: str) -> LiveKernel:
+        """Programs are admitted to it from here on."""
+        self._live[kernel_epoch] = _Live(session_id, name)
+        return LiveKernel(kernel_epoch, session_id)
 
     def ended(self, kernel_epoch: int) -> str | None:
         """The kernel's name; None when it is not live."""

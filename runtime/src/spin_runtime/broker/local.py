@@ -18,7 +18,8 @@ from spin_envelope.keys import SigningKey
 from spin_envelope.pairing import SpinToken
 from spin_envelope.signing import sign
 from spin_runtime.broker import admission, attachment, pairing
-from spin_runtime.broker.api import Attachment, Broker, BundleStored, LiveKernel, LogProof, PendingAttach, Rejected, Run, RunEnd, Status, TrustStored
+from spin_runtime.broker.api import Attachment, Broker, BundleStored, LiveKernel, LogProof, Rejected, Run, RunEnd, Status, TrustStored
+from spin_runtime.broker.clients import Clients
 from spin_runtime.broker.credentials import Credentials
 from spin_runtime.broker.disk import EncryptedFolder
 from spin_runtime.broker.identity import Boot, fingerprint, load_identity
@@ -80,7 +81,7 @@ class LocalBroker:
         self._states = StateStore(folder)
         self._credentials = Credentials(folder, self._states)
         self._boot = Boot()
-        self._kernels, self._tickets = KernelLedger(), TicketBook()
+        self._clients, self._kernels, self._tickets = Clients(), KernelLedger(), TicketBook()
         self._runs = OpenRuns(self._tickets)
         self._sockets = UseSockets(sockets, self._use)
         self._trust: Trust | None = None
@@ -153,7 +154,7 @@ class LocalBroker:
         origin: str,
         root_documents: Sequence[bytes],
         trust_state: bytes,
-    ) -> tuple[bytes, PendingAttach]:
+    ) -> tuple[bytes, bytes]:
         with refusing("attach_refused"):
             trust = self._paired()
             try:
@@ -168,7 +169,8 @@ class LocalBroker:
             checked = attachment.check_client_hello(said, trust, self._clock())
             hello = sign(self._hello(said, checked, trust), self._identity)
         self._keep_up()
-        return hello, PendingAttach(checked.attachment, signed_digest(hello), origin, session_key)
+        pending = attachment.Pending(checked.known, signed_digest(hello), origin, session_key)
+        return hello, self._clients.expect(pending, self._clock())
 
     def _hello(self, said: attachment.ClientHello, checked: attachment.Checked, trust: Trust) -> attach_pb2.Hello:
         now_ms = self._clock()
@@ -187,12 +189,15 @@ class LocalBroker:
             root_version=trust.root.version,
             last_receipt_seq=self._chain().durable.seq,
             checkpoint=trust.log.note,
-            session_id=checked.attachment.session_id,
+            session_id=checked.known.session_id,
         )
 
-    async def attach(self, pending: PendingAttach, client_auth: bytes) -> Attachment:
+    async def attach(self, handle: bytes, client_auth: bytes) -> Attachment:
         with refusing("attach_refused"):
-            return attachment.check_client_auth(pending, client_auth, self._clock())
+            return self._clients.attach(handle, client_auth, self._clock())
+
+    async def detach(self, handle: bytes) -> None:
+        self._clients.detach(handle)
 
     async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes, log_proof: LogProof | None = None) -> TrustStored:
         with refusing("trust_refused"):
@@ -220,19 +225,19 @@ class LocalBroker:
 
     # Kernels
 
-    async def kernel_started(self, session_id: bytes, kernel_name: str) -> LiveKernel:
+    async def kernel_started(self, handle: bytes, kernel_name: str) -> LiveKernel:
         with refusing("kernel_refused"):
             chain = self._chain()
+            session_id = self._clients.may_run(handle, self._clock()).session_id
             self._keep_up()
-            live = self._kernels.started(session_id, kernel_name)
+            epoch = self._kernels.next_epoch()
             try:
-                await self._sockets.open(live.kernel_epoch)
-                await chain.write(self._kernel_receipt(live.kernel_epoch, session_id, f"{kernel_name} started"))
+                await self._sockets.open(epoch)
+                await chain.write(self._kernel_receipt(epoch, session_id, f"{kernel_name} started"))
             except BaseException:
-                self._kernels.ended(live.kernel_epoch)
-                await self._sockets.close(live.kernel_epoch)
+                await self._sockets.close(epoch)
                 raise
-        return live
+            return self._kernels.started(epoch, session_id, kernel_name)
 
     async def kernel_ended(self, kernel_epoch: int, reason: str) -> None:
         session_id = self._kernels.session_of(kernel_epoch)
@@ -248,11 +253,12 @@ class LocalBroker:
 
     # Runs
 
-    async def open_sealed(self, sealed: bytes, attachment: Attachment) -> Run | Rejected | BundleStored:
+    async def open_sealed(self, sealed: bytes, handle: bytes) -> Run | Rejected | BundleStored:
         with refusing("sealed_refused"):
             trust, now_ms = self._paired(), self._clock()
+            client = self._clients.may_run(handle, now_ms)
             facts = admission.Facts(trust, self._boot.boot_id, now_ms, self._credentials.version(now_ms), self._policy)
-            opened = admission.open_for(sealed, self._boot.opening(now_ms), facts, attachment)
+            opened = admission.open_for(sealed, self._boot.opening(now_ms), facts)
             if opened.content_type == admission.BUNDLE:
                 return self._credentials.accept(opened.signed, trust, now_ms)
             try:
@@ -260,7 +266,7 @@ class LocalBroker:
             except Refused:
                 await self._chain().write(_unauthentic(opened.digest))
                 raise
-        decision = admission.decide(program, attachment, facts, self._kernels)
+        decision = admission.decide(program, client, facts, self._kernels)
         if isinstance(decision, admission.Admitted):
             return self._runs.admit(decision, opened.digest, self._sockets.path(program.message.nonce.kernel_epoch))
         return await self._reject(decision, opened.digest)
@@ -356,6 +362,7 @@ class LocalBroker:
         while True:
             await asyncio.sleep(UPKEEP_SECONDS)
             self._boot.expire(self._clock())
+            self._clients.expire(self._clock())
             self._credentials.expire(self._clock())
 
 

@@ -6,7 +6,6 @@ from spin_runtime.broker.api import (
     BundleStored,
     LiveKernel,
     LogProof,
-    PendingAttach,
     Rejected,
     Run,
     RunEnd,
@@ -52,28 +51,11 @@ def status_of(message: b.BrokerStatus) -> Status:
 
 
 def attachment(record: Attachment) -> b.AttachedClient:
-    return b.AttachedClient(
-        session_id=record.session_id,
-        notebook_id=record.notebook_id,
-        user_id=record.user_id,
-        scopes=record.scopes,
-        expires_at_ms=record.expires_at_ms,
-        log_size=record.log_size,
-    )
+    return b.AttachedClient(client=record.handle, session_id=record.session_id, scopes=record.scopes, expires_at_ms=record.expires_at_ms)
 
 
 def attachment_of(message: b.AttachedClient) -> Attachment:
-    return Attachment(message.session_id, message.notebook_id, message.user_id, frozenset(message.scopes), message.expires_at_ms, message.log_size)
-
-
-def pending(record: PendingAttach) -> b.PendingClient:
-    return b.PendingClient(
-        attachment=attachment(record.attachment), hello_digest=record.hello_digest, origin=record.origin, session_key=record.session_key
-    )
-
-
-def pending_of(message: b.PendingClient) -> PendingAttach:
-    return PendingAttach(attachment_of(message.attachment), message.hello_digest, message.origin, message.session_key)
+    return Attachment(message.client, message.session_id, frozenset(message.scopes), message.expires_at_ms)
 
 
 def trust(record: TrustStored) -> b.StoredTrust:

@@ -20,7 +20,6 @@ from spin_runtime.broker.api import (
     BundleStored,
     LiveKernel,
     LogProof,
-    PendingAttach,
     Rejected,
     Run,
     RunEnd,
@@ -74,7 +73,7 @@ class RemoteBroker:
         origin: str,
         root_documents: Sequence[bytes],
         trust_state: bytes,
-    ) -> tuple[bytes, PendingAttach]:
+    ) -> tuple[bytes, bytes]:
         call = b.MakeHello(
             capability=capability,
             challenge=challenge,
@@ -85,11 +84,14 @@ class RemoteBroker:
             trust_state=trust_state,
         )
         made = (await self._call(hello=call)).hello
-        return made.hello, records.pending_of(made.pending)
+        return made.hello, made.client
 
-    async def attach(self, pending: PendingAttach, client_auth: bytes) -> Attachment:
-        call = b.FinishAttach(pending=records.pending(pending), client_auth=client_auth)
+    async def attach(self, handle: bytes, client_auth: bytes) -> Attachment:
+        call = b.FinishAttach(client=handle, client_auth=client_auth)
         return records.attachment_of((await self._call(attach=call)).attachment)
+
+    async def detach(self, handle: bytes) -> None:
+        await self._call(detach=b.Detach(client=handle))
 
     async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes, log_proof: LogProof | None = None) -> TrustStored:
         call = b.AcceptTrust(root_documents=root_documents, trust_state=trust_state, log_proof=records.log_proof(log_proof))
@@ -97,8 +99,8 @@ class RemoteBroker:
 
     # Kernels
 
-    async def kernel_started(self, session_id: bytes, kernel_name: str) -> LiveKernel:
-        call = b.BeginKernel(session_id=session_id, kernel_name=kernel_name)
+    async def kernel_started(self, handle: bytes, kernel_name: str) -> LiveKernel:
+        call = b.BeginKernel(client=handle, kernel_name=kernel_name)
         return records.kernel_of((await self._call(kernel_started=call)).kernel)
 
     async def kernel_ended(self, kernel_epoch: int, reason: str) -> None:
@@ -106,8 +108,8 @@ class RemoteBroker:
 
     # Runs
 
-    async def open_sealed(self, sealed: bytes, attachment: Attachment) -> Run | Rejected | BundleStored:
-        reply = await self._call(open_sealed=b.OpenSealed(sealed=sealed, attachment=records.attachment(attachment)))
+    async def open_sealed(self, sealed: bytes, handle: bytes) -> Run | Rejected | BundleStored:
+        reply = await self._call(open_sealed=b.OpenSealed(sealed=sealed, client=handle))
         match reply.WhichOneof("result"):
             case "run":
                 return records.run_of(reply.run)

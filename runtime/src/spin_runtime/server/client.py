@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from spin_runtime.broker.api import Attachment, Broker, BrokerError, BundleStored, LogProof, Rejected
+from spin_runtime.broker.api import Attachment, Broker, BrokerError, LogProof
 from spin_runtime.kernels.api import Kernel, KernelPool
 from spin_runtime.server.feed import carry_receipts, follow
 from spin_runtime.server.wire import FrameSocket, Gone, violation
@@ -102,17 +102,13 @@ class Client:
             await self._socket.send_error(reasons_pb2.ERROR_REASON_DRAINING, DRAINING, ciphertext_digest=digest)
             return
         try:
-            opened = await self._services.broker.open_sealed(frame.sealed, self._attachment)
+            bundle = await self._session.open(frame.sealed, self._attachment, frame.traceparent)
         except BrokerError as error:
             await self._socket.refuse(error, ciphertext_digest=digest)
             return
-        if isinstance(opened, BundleStored):
-            accepted = frames_pb2.BundleAccepted(bundle_version=opened.bundle_version, expires_at_ms=opened.expires_at_ms)
+        if bundle is not None:
+            accepted = frames_pb2.BundleAccepted(bundle_version=bundle.bundle_version, expires_at_ms=bundle.expires_at_ms)
             await self._socket.send(frames_pb2.RuntimeFrame(bundle_accepted=accepted))
-        elif isinstance(opened, Rejected):
-            self._session.show_rejected(opened)
-        else:
-            self._session.submit(opened, frame.traceparent)
 
     async def trust_documents(self, frame: Frame) -> None:
         said = frame.trust_documents
@@ -150,13 +146,13 @@ class Client:
             text = f"No kernel named {name[:100]} is installed on this runtime. Installed: {', '.join(installed) or 'none'}."
             await self._socket.send_error(reasons_pb2.ERROR_REASON_KERNEL_UNKNOWN, text, kernel_name=name[:100], installed=",".join(installed))
             return
-        await self._post(m.StartKernelWanted(name, self._services.clock_ms()))
+        await self._post(m.StartKernelWanted(name, self._services.clock_ms(), self._attachment))
 
     async def stop_kernel(self, _: Frame) -> None:
         await self._post(m.StopWanted("The kernel was stopped by a person. Start it again to go on; its variables are gone."))
 
     async def restart_kernel(self, _: Frame) -> None:
-        await self._post(m.RestartWanted(self._services.clock_ms()))
+        await self._post(m.RestartWanted(self._services.clock_ms(), self._attachment))
 
     async def interrupt(self, frame: Frame) -> None:
         await self._post(m.InterruptWanted(self._services.clock_ms(), frame.interrupt.clear_queue))

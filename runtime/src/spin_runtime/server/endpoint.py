@@ -121,10 +121,16 @@ class Endpoint:
         session = self._sessions.open(attachment.session_id)
         session.clients += 1
         self._metrics.connections.inc()
+        left_ms = attachment.expires_at_ms - self._services.clock_ms()
         try:
-            await socket.send(frames_pb2.RuntimeFrame(attached=await self._welcome(session)))
-            await Client(socket, attachment, session, self._services).serve()
+            # Clients attach anew by themselves when a connection is gone.
+            async with asyncio.timeout(left_ms / 1000):
+                await socket.send(frames_pb2.RuntimeFrame(attached=await self._welcome(session)))
+                await Client(socket, attachment, session, self._services).serve()
+        except TimeoutError:
+            raise Gone from None
         finally:
+            session.detach(attachment)
             session.clients -= 1
             self._metrics.connections.dec()
 

@@ -1,6 +1,6 @@
 """From a stranger to an attached client: pairing frames while the runtime is unpaired, else ClientHello, Hello, ClientAuth."""
 
-from spin_runtime.broker.api import Attachment, Broker, BrokerError, PendingAttach
+from spin_runtime.broker.api import Attachment, Broker, BrokerError
 from spin_runtime.server.wire import Fatal, FrameSocket, violation
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2
@@ -31,17 +31,22 @@ async def pair(socket: FrameSocket, broker: Broker, first: frames_pb2.ClientFram
 
 async def attach(socket: FrameSocket, broker: Broker, first: frames_pb2.ClientFrame, origin: str) -> Attachment:
     try:
-        hello, pending = await _hello(broker, first, origin)
-        await socket.send(frames_pb2.RuntimeFrame(hello=hello))
-        frame = await socket.receive()
-        if frame.WhichOneof("body") != "client_auth":
-            raise violation(HELLO_FIRST)
-        return await broker.attach(pending, frame.client_auth.auth)
+        hello, handle = await _hello(broker, first, origin)
+        try:
+            await socket.send(frames_pb2.RuntimeFrame(hello=hello))
+            frame = await socket.receive()
+            if frame.WhichOneof("body") != "client_auth":
+                raise violation(HELLO_FIRST)
+            return await broker.attach(handle, frame.client_auth.auth)
+        except BaseException:
+            # Also who was attached just when the time was over.
+            await broker.detach(handle)
+            raise
     except BrokerError as error:
         raise Fatal(error.reason, error.text, **error.metadata) from error
 
 
-async def _hello(broker: Broker, frame: frames_pb2.ClientFrame, origin: str) -> tuple[bytes, PendingAttach]:
+async def _hello(broker: Broker, frame: frames_pb2.ClientFrame, origin: str) -> tuple[bytes, bytes]:
     kind = frame.WhichOneof("body")
     if kind == "pairing_start":
         raise Fatal(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from spin_runtime.broker.api import Run
+from spin_runtime.broker.api import Attachment, Run
 from spin_runtime.session import model as m
 from spinapis.envelope.v1 import receipt_pb2
 from spinapis.errors.v1 import reasons_pb2
@@ -182,7 +182,7 @@ def _start_kernel(state: m.State, event: m.StartKernelWanted) -> m.Decision:
         return state, (m.Refuse(reasons_pb2.ERROR_REASON_DRAINING, "The runtime is going down: attach again when it is back."),)
     if state.kernel.coming and event.name in ("", state.kernel.name):
         return state, NOTHING
-    return _replace_kernel(state, event.name, "another kernel was chosen")
+    return _replace_kernel(state, event.name, event.by, "another kernel was chosen")
 
 
 def _restart(state: m.State, event: m.RestartWanted) -> m.Decision:
@@ -191,13 +191,13 @@ def _restart(state: m.State, event: m.RestartWanted) -> m.Decision:
         return state, (m.Refuse(reasons_pb2.ERROR_REASON_DRAINING, "The runtime is going down: attach again when it is back."),)
     if state.kernel.phase == frames_pb2.KERNEL_PHASE_STARTING:
         return state, NOTHING
-    return _replace_kernel(state, state.kernel.name, "restarted")
+    return _replace_kernel(state, state.kernel.name, event.by, "restarted")
 
 
-def _replace_kernel(state: m.State, name: str, reason: str) -> m.Decision:
+def _replace_kernel(state: m.State, name: str, by: Attachment, reason: str) -> m.Decision:
     state, ended = _end_kernel(state, INTERRUPTED, f"The kernel was stopped: {reason}.")
     state = replace(state, kernel=m.KernelView(frames_pb2.KERNEL_PHASE_STARTING, name), starts=state.starts + 1)
-    return state, (*ended, _shown(state), m.StartKernel(state.starts, name))
+    return state, (*ended, _shown(state), m.StartKernel(state.starts, name, by))
 
 
 def _end_kernel(state: m.State, status: m.RunStatus, message: str, reason: str = "stopped") -> m.Decision:

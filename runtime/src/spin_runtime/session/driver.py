@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from spin_runtime.broker.api import Broker, BrokerError, Rejected, Run, RunEnd
+from spin_runtime.broker.api import Attachment, Broker, BrokerError, BundleStored, Rejected, Run, RunEnd
 from spin_runtime.kernels.api import Execute, Kernel, KernelMessage, KernelPool, KernelStartFailed
 from spin_runtime.session import frames
 from spin_runtime.session import model as m
@@ -69,6 +69,7 @@ class Session:
         self._begun: Run | None = None
         self._progressed = 0
         self._progress_waits = False
+        self._opening: set[asyncio.Task[BundleStored | None]] = set()
         self.drained = asyncio.Event()
         self.clients = 0
         self.quiet_since_ms = self._now()
@@ -90,14 +91,35 @@ class Session:
     @property
     def unused(self) -> bool:
         """Nobody is attached, nothing runs and no kernel waits."""
-        return self.clients == 0 and self._state.current is None and not self._state.kernel.coming
+        return self.clients == 0 and not self._opening and self._state.current is None and not self._state.kernel.coming
 
-    def submit(self, run: Run, traceparent: str = "") -> None:
-        self._traces.begin(run, traceparent)
-        self.post(m.Submit(run, self._now()))
+    async def open(self, sealed: bytes, by: Attachment, traceparent: str = "") -> BundleStored | None:
+        """Hands in what a client sent. Once the broker has it, its run is the session's, whether or not the client stays. Raises BrokerError."""
+        task = asyncio.create_task(self._open(sealed, by, traceparent))
+        self._opening.add(task)
+        task.add_done_callback(self._opened)
+        return await asyncio.shield(task)
 
-    def show_rejected(self, refusal: Rejected) -> None:
-        self._show(frames.rejected(refusal, self._now()))
+    async def _open(self, sealed: bytes, by: Attachment, traceparent: str) -> BundleStored | None:
+        opened = await self._broker.open_sealed(sealed, by.handle)
+        if isinstance(opened, BundleStored):
+            return opened
+        if isinstance(opened, Rejected):
+            self._show(frames.rejected(opened, self._now()))
+        else:
+            self._traces.begin(opened, traceparent)
+            self.post(m.Submit(opened, self._now()))
+        return None
+
+    def _opened(self, task: "asyncio.Task[BundleStored | None]") -> None:
+        self._opening.discard(task)
+        # A refusal that its client is not there to hear.
+        if not task.cancelled():
+            task.exception()
+
+    def detach(self, attachment: Attachment) -> None:
+        """The client is gone; kernels that it asked for still start."""
+        self._lane.put(lambda: self._broker.detach(attachment.handle))
 
     def post(self, event: m.Event) -> m.Refuse | None:
         """Decides the event and does what follows; returns the refusal that the asking client should see."""
@@ -124,6 +146,8 @@ class Session:
         for timer in (self._timer, self._flush_timer, self._progress_timer):
             if timer is not None:
                 timer.cancel()
+        if self._opening:
+            await asyncio.wait(self._opening)
         await self._lane.close()
         await self.journal.close()
 
@@ -144,8 +168,8 @@ class Session:
                 self._show(frames.input_request(ask))
             case m.SendInput(value):
                 self._lane.put(lambda: self._send_input(value))
-            case m.StartKernel(start, name):
-                self._lane.put(lambda: self._start_kernel(start, name))
+            case m.StartKernel(start, name, by):
+                self._lane.put(lambda: self._start_kernel(start, name, by))
             case m.StopKernel(_, reason):
                 self._lane.put(lambda: self._stop_kernel(reason))
             case m.Drained():
@@ -215,7 +239,7 @@ class Session:
 
     # Kernels
 
-    async def _start_kernel(self, start: int, name: str) -> None:
+    async def _start_kernel(self, start: int, name: str, by: Attachment) -> None:
         try:
             kernel = await self._pool.take(name, self._workdir)
         except LookupError:
@@ -225,7 +249,7 @@ class Session:
             self.post(m.KernelFailed(start, f"{error}. The runtime's log has the kernel's own words; try again."))
             return
         try:
-            live = await self._broker.kernel_started(self.session_id, kernel.name)
+            live = await self._broker.kernel_started(by.handle, kernel.name)
         except BrokerError as error:
             await kernel.stop()
             self.post(m.KernelFailed(start, error.text))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TypeAlias
 
-from spin_runtime.broker.api import Run
+from spin_runtime.broker.api import Attachment, Run
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2
@@ -107,11 +107,13 @@ class Submit:
 class StartKernelWanted:
     name: str
     now_ms: int
+    by: Attachment
 
 
 @dataclass(frozen=True)
 class RestartWanted:
     now_ms: int
+    by: Attachment
 
 
 @dataclass(frozen=True)
@@ -286,6 +288,8 @@ class SendInput:
 class StartKernel:
     start: int
     name: str
+    # The client that asked for it: the broker begins no kernel for anybody else.
+    by: Attachment
 
 
 @dataclass(frozen=True)

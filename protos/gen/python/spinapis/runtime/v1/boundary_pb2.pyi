@@ -47,6 +47,7 @@ class BoundaryRequest(_message.Message):
     WAIT_RECEIPTS_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
+    DETACH_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     acknowledge: _builtins.bytes
     """Signed ReceiptAck."""
@@ -80,6 +81,8 @@ class BoundaryRequest(_message.Message):
     def receipts_after(self) -> Global___ListReceipts: ...
     @_builtins.property
     def wait_receipts(self) -> Global___WaitReceipts: ...
+    @_builtins.property
+    def detach(self) -> Global___Detach: ...
     def __init__(
         self,
         *,
@@ -100,12 +103,13 @@ class BoundaryRequest(_message.Message):
         wait_receipts: Global___WaitReceipts | None = ...,
         acknowledge: _builtins.bytes = ...,
         cancel: _builtins.bool = ...,
+        detach: Global___Detach | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "hello", b"hello", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "detach", b"detach", "hello", b"hello", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "hello", b"hello", "id", b"id", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "detach", b"detach", "hello", b"hello", "id", b"id", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["status", "pairing_start", "pairing_finish", "hello", "attach", "accept_trust", "kernel_started", "kernel_ended", "open_sealed", "run_started", "run_progress", "run_ended", "receipts_after", "wait_receipts", "acknowledge", "cancel"]  # noqa: Y015
+    _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["status", "pairing_start", "pairing_finish", "hello", "attach", "accept_trust", "kernel_started", "kernel_ended", "open_sealed", "run_started", "run_progress", "run_ended", "receipts_after", "wait_receipts", "acknowledge", "cancel", "detach"]  # noqa: Y015
     _WhichOneofArgType_call: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_call) -> _WhichOneofReturnType_call | None: ...
 
@@ -375,75 +379,44 @@ class MadeHello(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HELLO_FIELD_NUMBER: _builtins.int
-    PENDING_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
     hello: _builtins.bytes
     """Signed Hello."""
-    @_builtins.property
-    def pending(self) -> Global___PendingClient: ...
+    client: _builtins.bytes
+    """The broker's handle for the client that it made this Hello for. Everything that the broker knows of a client stays with the broker."""
     def __init__(
         self,
         *,
         hello: _builtins.bytes = ...,
-        pending: Global___PendingClient | None = ...,
+        client: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["pending", b"pending"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hello", b"hello", "pending", b"pending"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "hello", b"hello"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MadeHello: _TypeAlias = MadeHello  # noqa: Y015
 
 @_typing.final
-class PendingClient(_message.Message):
-    """Between Hello and ClientAuth: the server keeps it for the connection."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ATTACHMENT_FIELD_NUMBER: _builtins.int
-    HELLO_DIGEST_FIELD_NUMBER: _builtins.int
-    ORIGIN_FIELD_NUMBER: _builtins.int
-    SESSION_KEY_FIELD_NUMBER: _builtins.int
-    hello_digest: _builtins.bytes
-    origin: _builtins.str
-    session_key: _builtins.bytes
-    @_builtins.property
-    def attachment(self) -> Global___AttachedClient: ...
-    def __init__(
-        self,
-        *,
-        attachment: Global___AttachedClient | None = ...,
-        hello_digest: _builtins.bytes = ...,
-        origin: _builtins.str = ...,
-        session_key: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "hello_digest", b"hello_digest", "origin", b"origin", "session_key", b"session_key"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PendingClient: _TypeAlias = PendingClient  # noqa: Y015
-
-@_typing.final
 class FinishAttach(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    PENDING_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
     CLIENT_AUTH_FIELD_NUMBER: _builtins.int
+    client: _builtins.bytes
+    """From MadeHello; good for one attempt, within two minutes."""
     client_auth: _builtins.bytes
     """Signed ClientAuth."""
-    @_builtins.property
-    def pending(self) -> Global___PendingClient: ...
     def __init__(
         self,
         *,
-        pending: Global___PendingClient | None = ...,
+        client: _builtins.bytes = ...,
         client_auth: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["pending", b"pending"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_auth", b"client_auth", "pending", b"pending"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "client_auth", b"client_auth"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -451,22 +424,18 @@ Global___FinishAttach: _TypeAlias = FinishAttach  # noqa: Y015
 
 @_typing.final
 class AttachedClient(_message.Message):
-    """An authenticated client: what its capability says."""
+    """An authenticated client: its handle, and what the server needs for decisions of its own. The broker believes none of it when it comes back."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    CLIENT_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
-    NOTEBOOK_ID_FIELD_NUMBER: _builtins.int
-    USER_ID_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
-    LOG_SIZE_FIELD_NUMBER: _builtins.int
+    client: _builtins.bytes
     session_id: _builtins.bytes
-    notebook_id: _builtins.bytes
-    user_id: _builtins.str
     expires_at_ms: _builtins.int
-    log_size: _builtins.int
-    """What the log must be proved to have before programs of this attachment run; 0 demands nothing."""
+    """When the handle ends."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Numbers of envelope.v1.Scope."""
@@ -474,20 +443,39 @@ class AttachedClient(_message.Message):
     def __init__(
         self,
         *,
+        client: _builtins.bytes = ...,
         session_id: _builtins.bytes = ...,
-        notebook_id: _builtins.bytes = ...,
-        user_id: _builtins.str = ...,
         scopes: _abc.Iterable[_builtins.int] | None = ...,
         expires_at_ms: _builtins.int = ...,
-        log_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "log_size", b"log_size", "notebook_id", b"notebook_id", "scopes", b"scopes", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "expires_at_ms", b"expires_at_ms", "scopes", b"scopes", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AttachedClient: _TypeAlias = AttachedClient  # noqa: Y015
+
+@_typing.final
+class Detach(_message.Message):
+    """The client is gone: its handle opens nothing from here on. Handles that are not known are nothing to say about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLIENT_FIELD_NUMBER: _builtins.int
+    client: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        client: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Detach: _TypeAlias = Detach  # noqa: Y015
 
 @_typing.final
 class AcceptTrust(_message.Message):
@@ -549,21 +537,23 @@ Global___StoredTrust: _TypeAlias = StoredTrust  # noqa: Y015
 
 @_typing.final
 class BeginKernel(_message.Message):
+    """For the session of the attached client that asked for the kernel, which may run programs there."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
-    SESSION_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
     KERNEL_NAME_FIELD_NUMBER: _builtins.int
-    session_id: _builtins.bytes
+    client: _builtins.bytes
     kernel_name: _builtins.str
     def __init__(
         self,
         *,
-        session_id: _builtins.bytes = ...,
+        client: _builtins.bytes = ...,
         kernel_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kernel_name", b"kernel_name", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "kernel_name", b"kernel_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -618,20 +608,20 @@ class OpenSealed(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEALED_FIELD_NUMBER: _builtins.int
-    ATTACHMENT_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
     sealed: _builtins.bytes
     """A serialized envelope.v1.Sealed, as carried."""
-    @_builtins.property
-    def attachment(self) -> Global___AttachedClient: ...
+    client: _builtins.bytes
+    """The handle of the attached client that it came from."""
     def __init__(
         self,
         *,
         sealed: _builtins.bytes = ...,
-        attachment: Global___AttachedClient | None = ...,
+        client: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "sealed", b"sealed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "sealed", b"sealed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

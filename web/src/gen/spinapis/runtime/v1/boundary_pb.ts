@@ -21,7 +21,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/runtime/v1/boundary.proto.
  */
 export const file_spinapis_runtime_v1_boundary: GenFile = /*@__PURE__*/
-  fileDesc("CiJzcGluYXBpcy9ydW50aW1lL3YxL2JvdW5kYXJ5LnByb3RvEhNzcGluYXBpcy5ydW50aW1lLnYxIuEGCg9Cb3VuZGFyeVJlcXVlc3QSCgoCaWQYASABKAQSMAoGc3RhdHVzGAIgASgLMh4uc3BpbmFwaXMucnVudGltZS52MS5HZXRTdGF0dXNIABI6Cg1wYWlyaW5nX3N0YXJ0GAMgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5TdGFydFBhaXJpbmdIABI8Cg5wYWlyaW5nX2ZpbmlzaBgEIAEoCzIiLnNwaW5hcGlzLnJ1bnRpbWUudjEuRmluaXNoUGFpcmluZ0gAEi8KBWhlbGxvGAUgASgLMh4uc3BpbmFwaXMucnVudGltZS52MS5NYWtlSGVsbG9IABIzCgZhdHRhY2gYBiABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkZpbmlzaEF0dGFjaEgAEjgKDGFjY2VwdF90cnVzdBgHIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuQWNjZXB0VHJ1c3RIABI6Cg5rZXJuZWxfc3RhcnRlZBgIIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuQmVnaW5LZXJuZWxIABI2CgxrZXJuZWxfZW5kZWQYCSABKAsyHi5zcGluYXBpcy5ydW50aW1lLnYxLkVuZEtlcm5lbEgAEjYKC29wZW5fc2VhbGVkGAogASgLMh8uc3BpbmFwaXMucnVudGltZS52MS5PcGVuU2VhbGVkSAASNAoLcnVuX3N0YXJ0ZWQYCyABKAsyHS5zcGluYXBpcy5ydW50aW1lLnYxLkJlZ2luUnVuSAASOAoMcnVuX3Byb2dyZXNzGAwgASgLMiAuc3BpbmFwaXMucnVudGltZS52MS5Qcm9ncmVzc1J1bkgAEjAKCXJ1bl9lbmRlZBgNIAEoCzIbLnNwaW5hcGlzLnJ1bnRpbWUudjEuRW5kUnVuSAASOwoOcmVjZWlwdHNfYWZ0ZXIYDiABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkxpc3RSZWNlaXB0c0gAEjoKDXdhaXRfcmVjZWlwdHMYDyABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLldhaXRSZWNlaXB0c0gAEhUKC2Fja25vd2xlZGdlGBAgASgMSAASEAoGY2FuY2VsGBEgASgISABCBgoEY2FsbCLgBAoNQm91bmRhcnlSZXBseRIKCgJpZBgBIAEoBBI3CgdmYWlsdXJlGAIgASgLMiQuc3BpbmFwaXMucnVudGltZS52MS5Cb3VuZGFyeUZhaWx1cmVIABIOCgRkb25lGAMgASgISAASMwoGc3RhdHVzGAQgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5Ccm9rZXJTdGF0dXNIABIXCg1lbnJvbF9yZXF1ZXN0GAUgASgMSAASLwoFaGVsbG8YBiABKAsyHi5zcGluYXBpcy5ydW50aW1lLnYxLk1hZGVIZWxsb0gAEjkKCmF0dGFjaG1lbnQYByABKAsyIy5zcGluYXBpcy5ydW50aW1lLnYxLkF0dGFjaGVkQ2xpZW50SAASMQoFdHJ1c3QYCCABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLlN0b3JlZFRydXN0SAASMQoGa2VybmVsGAkgASgLMh8uc3BpbmFwaXMucnVudGltZS52MS5MaXZlS2VybmVsSAASLwoDcnVuGAogASgLMiAuc3BpbmFwaXMucnVudGltZS52MS5BZG1pdHRlZFJ1bkgAEjQKCHJlamVjdGVkGAsgASgLMiAuc3BpbmFwaXMucnVudGltZS52MS5SZWplY3RlZFJ1bkgAEjMKBmJ1bmRsZRgMIAEoCzIhLnNwaW5hcGlzLnJ1bnRpbWUudjEuU3RvcmVkQnVuZGxlSAASNAoIcmVjZWlwdHMYDSABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLlJlY2VpcHRMaXN0SABCCAoGcmVzdWx0IscBCg9Cb3VuZGFyeUZhaWx1cmUSLwoGcmVhc29uGAEgASgOMh8uc3BpbmFwaXMuZXJyb3JzLnYxLkVycm9yUmVhc29uEgwKBHRleHQYAiABKAkSRAoIbWV0YWRhdGEYAyADKAsyMi5zcGluYXBpcy5ydW50aW1lLnYxLkJvdW5kYXJ5RmFpbHVyZS5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASILCglHZXRTdGF0dXMiuwEKDEJyb2tlclN0YXR1cxIOCgZwYWlyZWQYASABKAgSEwoLZmluZ2VycHJpbnQYAiABKAwSFAoMd29ya3NwYWNlX2lkGAMgASgMEhIKCnJ1bnRpbWVfaWQYBCABKAwSDwoHYm9vdF9pZBgFIAEoDBIbChN0cnVzdF9leHBpcmVzX2F0X21zGAYgASgDEhcKD2FsbG93ZWRfb3JpZ2lucxgHIAMoCRIVCg1hbGxvd2VkX2hvc3RzGAggAygJIg4KDFN0YXJ0UGFpcmluZyI8Cg1GaW5pc2hQYWlyaW5nEhMKC2Vucm9sX2dyYW50GAEgASgMEhYKDnJvb3RfZG9jdW1lbnRzGAIgAygMIpUBCglNYWtlSGVsbG8SEgoKY2FwYWJpbGl0eRgBIAEoDBIRCgljaGFsbGVuZ2UYAiABKAwSDwoHbm9uY2VfYhgDIAEoDBITCgtzZXNzaW9uX2tleRgEIAEoDBIOCgZvcmlnaW4YBSABKAkSFgoOcm9vdF9kb2N1bWVudHMYBiADKAwSEwoLdHJ1c3Rfc3RhdGUYByABKAwiTwoJTWFkZUhlbGxvEg0KBWhlbGxvGAEgASgMEjMKB3BlbmRpbmcYAiABKAsyIi5zcGluYXBpcy5ydW50aW1lLnYxLlBlbmRpbmdDbGllbnQigwEKDVBlbmRpbmdDbGllbnQSNwoKYXR0YWNobWVudBgBIAEoCzIjLnNwaW5hcGlzLnJ1bnRpbWUudjEuQXR0YWNoZWRDbGllbnQSFAoMaGVsbG9fZGlnZXN0GAIgASgMEg4KBm9yaWdpbhgDIAEoCRITCgtzZXNzaW9uX2tleRgEIAEoDCJYCgxGaW5pc2hBdHRhY2gSMwoHcGVuZGluZxgBIAEoCzIiLnNwaW5hcGlzLnJ1bnRpbWUudjEuUGVuZGluZ0NsaWVudBITCgtjbGllbnRfYXV0aBgCIAEoDCKDAQoOQXR0YWNoZWRDbGllbnQSEgoKc2Vzc2lvbl9pZBgBIAEoDBITCgtub3RlYm9va19pZBgCIAEoDBIPCgd1c2VyX2lkGAMgASgJEg4KBnNjb3BlcxgEIAMoBRIVCg1leHBpcmVzX2F0X21zGAUgASgDEhAKCGxvZ19zaXplGAYgASgEImwKC0FjY2VwdFRydXN0EhYKDnJvb3RfZG9jdW1lbnRzGAEgAygMEhMKC3RydXN0X3N0YXRlGAIgASgMEjAKCWxvZ19wcm9vZhgDIAEoCzIdLnNwaW5hcGlzLnJ1bnRpbWUudjEuTG9nUHJvb2YiYwoLU3RvcmVkVHJ1c3QSFAoMcm9vdF92ZXJzaW9uGAEgASgEEhUKDXRydXN0X3ZlcnNpb24YAiABKAQSFQoNZXhwaXJlc19hdF9tcxgDIAEoAxIQCghsb2dfc2l6ZRgEIAEoBCI2CgtCZWdpbktlcm5lbBISCgpzZXNzaW9uX2lkGAEgASgMEhMKC2tlcm5lbF9uYW1lGAIgASgJIjYKCkxpdmVLZXJuZWwSFAoMa2VybmVsX2Vwb2NoGAEgASgEEhIKCnNlc3Npb25faWQYAiABKAwiMQoJRW5kS2VybmVsEhQKDGtlcm5lbF9lcG9jaBgBIAEoBBIOCgZyZWFzb24YAiABKAkiVQoKT3BlblNlYWxlZBIOCgZzZWFsZWQYASABKAwSNwoKYXR0YWNobWVudBgCIAEoCzIjLnNwaW5hcGlzLnJ1bnRpbWUudjEuQXR0YWNoZWRDbGllbnQijQQKC0FkbWl0dGVkUnVuEi0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USEgoKc2Vzc2lvbl9pZBgCIAEoDBITCgtub3RlYm9va19pZBgDIAEoDBIPCgdjZWxsX2lkGAQgASgJEg8KB3VzZXJfaWQYBSABKAkSDAoEY29kZRgGIAEoCRIsCgZsaW1pdHMYByABKAsyHC5zcGluYXBpcy5lbnZlbG9wZS52MS5MaW1pdHMSGQoRY2lwaGVydGV4dF9kaWdlc3QYCCABKAwSFgoOcHJvZ3JhbV9kaWdlc3QYCSABKAwSFAoMZ3JhbnRfZGlnZXN0GAogASgMEg4KBnNpbGVudBgLIAEoCBIVCg1zdG9yZV9oaXN0b3J5GAwgASgIEhMKC2FsbG93X3N0ZGluGA0gASgIEhUKDXN0b3Bfb25fZXJyb3IYDiABKAgSTwoQdXNlcl9leHByZXNzaW9ucxgPIAMoCzI1LnNwaW5hcGlzLnJ1bnRpbWUudjEuQWRtaXR0ZWRSdW4uVXNlckV4cHJlc3Npb25zRW50cnkSDgoGdGlja2V0GBAgASgMEhMKC3NvY2tldF9wYXRoGBEgASgJGjYKFFVzZXJFeHByZXNzaW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEizAEKC1JlamVjdGVkUnVuEi0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USEgoKc2Vzc2lvbl9pZBgCIAEoDBIPCgdjZWxsX2lkGAMgASgJEg8KB3VzZXJfaWQYBCABKAkSGQoRY2lwaGVydGV4dF9kaWdlc3QYBSABKAwSLwoGcmVhc29uGAYgASgOMh8uc3BpbmFwaXMuZXJyb3JzLnYxLkVycm9yUmVhc29uEgwKBHRleHQYByABKAkiPQoMU3RvcmVkQnVuZGxlEhYKDmJ1bmRsZV92ZXJzaW9uGAEgASgEEhUKDWV4cGlyZXNfYXRfbXMYAiABKAMiOQoIQmVnaW5SdW4SLQoFbm9uY2UYASABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZSJjCgtQcm9ncmVzc1J1bhItCgVub25jZRgBIAEoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bk5vbmNlEg4KBmZyYW1lcxgCIAEoBBIVCg1vdXRwdXRfZGlnZXN0GAMgASgMIrIBCgZFbmRSdW4SLQoFbm9uY2UYASABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZRIvCgZzdGF0dXMYAiABKA4yHy5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5TdGF0dXMSDgoGZnJhbWVzGAMgASgEEhUKDW91dHB1dF9kaWdlc3QYBCABKAwSEQoJdHJ1bmNhdGVkGAUgASgIEg4KBnJlYXNvbhgGIAEoCSIyCgxMaXN0UmVjZWlwdHMSEwoLcmVjZWlwdF9zZXEYASABKAQSDQoFbGltaXQYAiABKA0iRQoLUmVjZWlwdExpc3QSNgoIcmVjZWlwdHMYASADKAsyJC5zcGluYXBpcy5ydW50aW1lLnYxLk51bWJlcmVkUmVjZWlwdCI3Cg9OdW1iZXJlZFJlY2VpcHQSEwoLcmVjZWlwdF9zZXEYASABKAQSDwoHcmVjZWlwdBgCIAEoDCIjCgxXYWl0UmVjZWlwdHMSEwoLcmVjZWlwdF9zZXEYASABKARiBnByb3RvMw", [file_spinapis_envelope_v1_receipt, file_spinapis_envelope_v1_run, file_spinapis_errors_v1_reasons, file_spinapis_runtime_v1_frames]);
+  fileDesc("CiJzcGluYXBpcy9ydW50aW1lL3YxL2JvdW5kYXJ5LnByb3RvEhNzcGluYXBpcy5ydW50aW1lLnYxIpAHCg9Cb3VuZGFyeVJlcXVlc3QSCgoCaWQYASABKAQSMAoGc3RhdHVzGAIgASgLMh4uc3BpbmFwaXMucnVudGltZS52MS5HZXRTdGF0dXNIABI6Cg1wYWlyaW5nX3N0YXJ0GAMgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5TdGFydFBhaXJpbmdIABI8Cg5wYWlyaW5nX2ZpbmlzaBgEIAEoCzIiLnNwaW5hcGlzLnJ1bnRpbWUudjEuRmluaXNoUGFpcmluZ0gAEi8KBWhlbGxvGAUgASgLMh4uc3BpbmFwaXMucnVudGltZS52MS5NYWtlSGVsbG9IABIzCgZhdHRhY2gYBiABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkZpbmlzaEF0dGFjaEgAEjgKDGFjY2VwdF90cnVzdBgHIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuQWNjZXB0VHJ1c3RIABI6Cg5rZXJuZWxfc3RhcnRlZBgIIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuQmVnaW5LZXJuZWxIABI2CgxrZXJuZWxfZW5kZWQYCSABKAsyHi5zcGluYXBpcy5ydW50aW1lLnYxLkVuZEtlcm5lbEgAEjYKC29wZW5fc2VhbGVkGAogASgLMh8uc3BpbmFwaXMucnVudGltZS52MS5PcGVuU2VhbGVkSAASNAoLcnVuX3N0YXJ0ZWQYCyABKAsyHS5zcGluYXBpcy5ydW50aW1lLnYxLkJlZ2luUnVuSAASOAoMcnVuX3Byb2dyZXNzGAwgASgLMiAuc3BpbmFwaXMucnVudGltZS52MS5Qcm9ncmVzc1J1bkgAEjAKCXJ1bl9lbmRlZBgNIAEoCzIbLnNwaW5hcGlzLnJ1bnRpbWUudjEuRW5kUnVuSAASOwoOcmVjZWlwdHNfYWZ0ZXIYDiABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkxpc3RSZWNlaXB0c0gAEjoKDXdhaXRfcmVjZWlwdHMYDyABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLldhaXRSZWNlaXB0c0gAEhUKC2Fja25vd2xlZGdlGBAgASgMSAASEAoGY2FuY2VsGBEgASgISAASLQoGZGV0YWNoGBIgASgLMhsuc3BpbmFwaXMucnVudGltZS52MS5EZXRhY2hIAEIGCgRjYWxsIuAECg1Cb3VuZGFyeVJlcGx5EgoKAmlkGAEgASgEEjcKB2ZhaWx1cmUYAiABKAsyJC5zcGluYXBpcy5ydW50aW1lLnYxLkJvdW5kYXJ5RmFpbHVyZUgAEg4KBGRvbmUYAyABKAhIABIzCgZzdGF0dXMYBCABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkJyb2tlclN0YXR1c0gAEhcKDWVucm9sX3JlcXVlc3QYBSABKAxIABIvCgVoZWxsbxgGIAEoCzIeLnNwaW5hcGlzLnJ1bnRpbWUudjEuTWFkZUhlbGxvSAASOQoKYXR0YWNobWVudBgHIAEoCzIjLnNwaW5hcGlzLnJ1bnRpbWUudjEuQXR0YWNoZWRDbGllbnRIABIxCgV0cnVzdBgIIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuU3RvcmVkVHJ1c3RIABIxCgZrZXJuZWwYCSABKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLkxpdmVLZXJuZWxIABIvCgNydW4YCiABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLkFkbWl0dGVkUnVuSAASNAoIcmVqZWN0ZWQYCyABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLlJlamVjdGVkUnVuSAASMwoGYnVuZGxlGAwgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5TdG9yZWRCdW5kbGVIABI0CghyZWNlaXB0cxgNIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuUmVjZWlwdExpc3RIAEIICgZyZXN1bHQixwEKD0JvdW5kYXJ5RmFpbHVyZRIvCgZyZWFzb24YASABKA4yHy5zcGluYXBpcy5lcnJvcnMudjEuRXJyb3JSZWFzb24SDAoEdGV4dBgCIAEoCRJECghtZXRhZGF0YRgDIAMoCzIyLnNwaW5hcGlzLnJ1bnRpbWUudjEuQm91bmRhcnlGYWlsdXJlLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIgsKCUdldFN0YXR1cyK7AQoMQnJva2VyU3RhdHVzEg4KBnBhaXJlZBgBIAEoCBITCgtmaW5nZXJwcmludBgCIAEoDBIUCgx3b3Jrc3BhY2VfaWQYAyABKAwSEgoKcnVudGltZV9pZBgEIAEoDBIPCgdib290X2lkGAUgASgMEhsKE3RydXN0X2V4cGlyZXNfYXRfbXMYBiABKAMSFwoPYWxsb3dlZF9vcmlnaW5zGAcgAygJEhUKDWFsbG93ZWRfaG9zdHMYCCADKAkiDgoMU3RhcnRQYWlyaW5nIjwKDUZpbmlzaFBhaXJpbmcSEwoLZW5yb2xfZ3JhbnQYASABKAwSFgoOcm9vdF9kb2N1bWVudHMYAiADKAwilQEKCU1ha2VIZWxsbxISCgpjYXBhYmlsaXR5GAEgASgMEhEKCWNoYWxsZW5nZRgCIAEoDBIPCgdub25jZV9iGAMgASgMEhMKC3Nlc3Npb25fa2V5GAQgASgMEg4KBm9yaWdpbhgFIAEoCRIWCg5yb290X2RvY3VtZW50cxgGIAMoDBITCgt0cnVzdF9zdGF0ZRgHIAEoDCIqCglNYWRlSGVsbG8SDQoFaGVsbG8YASABKAwSDgoGY2xpZW50GAIgASgMIjMKDEZpbmlzaEF0dGFjaBIOCgZjbGllbnQYASABKAwSEwoLY2xpZW50X2F1dGgYAiABKAwiWwoOQXR0YWNoZWRDbGllbnQSDgoGY2xpZW50GAEgASgMEhIKCnNlc3Npb25faWQYAiABKAwSDgoGc2NvcGVzGAMgAygFEhUKDWV4cGlyZXNfYXRfbXMYBCABKAMiGAoGRGV0YWNoEg4KBmNsaWVudBgBIAEoDCJsCgtBY2NlcHRUcnVzdBIWCg5yb290X2RvY3VtZW50cxgBIAMoDBITCgt0cnVzdF9zdGF0ZRgCIAEoDBIwCglsb2dfcHJvb2YYAyABKAsyHS5zcGluYXBpcy5ydW50aW1lLnYxLkxvZ1Byb29mImMKC1N0b3JlZFRydXN0EhQKDHJvb3RfdmVyc2lvbhgBIAEoBBIVCg10cnVzdF92ZXJzaW9uGAIgASgEEhUKDWV4cGlyZXNfYXRfbXMYAyABKAMSEAoIbG9nX3NpemUYBCABKAQiMgoLQmVnaW5LZXJuZWwSDgoGY2xpZW50GAEgASgMEhMKC2tlcm5lbF9uYW1lGAIgASgJIjYKCkxpdmVLZXJuZWwSFAoMa2VybmVsX2Vwb2NoGAEgASgEEhIKCnNlc3Npb25faWQYAiABKAwiMQoJRW5kS2VybmVsEhQKDGtlcm5lbF9lcG9jaBgBIAEoBBIOCgZyZWFzb24YAiABKAkiLAoKT3BlblNlYWxlZBIOCgZzZWFsZWQYASABKAwSDgoGY2xpZW50GAIgASgMIo0ECgtBZG1pdHRlZFJ1bhItCgVub25jZRgBIAEoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bk5vbmNlEhIKCnNlc3Npb25faWQYAiABKAwSEwoLbm90ZWJvb2tfaWQYAyABKAwSDwoHY2VsbF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEgwKBGNvZGUYBiABKAkSLAoGbGltaXRzGAcgASgLMhwuc3BpbmFwaXMuZW52ZWxvcGUudjEuTGltaXRzEhkKEWNpcGhlcnRleHRfZGlnZXN0GAggASgMEhYKDnByb2dyYW1fZGlnZXN0GAkgASgMEhQKDGdyYW50X2RpZ2VzdBgKIAEoDBIOCgZzaWxlbnQYCyABKAgSFQoNc3RvcmVfaGlzdG9yeRgMIAEoCBITCgthbGxvd19zdGRpbhgNIAEoCBIVCg1zdG9wX29uX2Vycm9yGA4gASgIEk8KEHVzZXJfZXhwcmVzc2lvbnMYDyADKAsyNS5zcGluYXBpcy5ydW50aW1lLnYxLkFkbWl0dGVkUnVuLlVzZXJFeHByZXNzaW9uc0VudHJ5Eg4KBnRpY2tldBgQIAEoDBITCgtzb2NrZXRfcGF0aBgRIAEoCRo2ChRVc2VyRXhwcmVzc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIswBCgtSZWplY3RlZFJ1bhItCgVub25jZRgBIAEoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bk5vbmNlEhIKCnNlc3Npb25faWQYAiABKAwSDwoHY2VsbF9pZBgDIAEoCRIPCgd1c2VyX2lkGAQgASgJEhkKEWNpcGhlcnRleHRfZGlnZXN0GAUgASgMEi8KBnJlYXNvbhgGIAEoDjIfLnNwaW5hcGlzLmVycm9ycy52MS5FcnJvclJlYXNvbhIMCgR0ZXh0GAcgASgJIj0KDFN0b3JlZEJ1bmRsZRIWCg5idW5kbGVfdmVyc2lvbhgBIAEoBBIVCg1leHBpcmVzX2F0X21zGAIgASgDIjkKCEJlZ2luUnVuEi0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2UiYwoLUHJvZ3Jlc3NSdW4SLQoFbm9uY2UYASABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZRIOCgZmcmFtZXMYAiABKAQSFQoNb3V0cHV0X2RpZ2VzdBgDIAEoDCKyAQoGRW5kUnVuEi0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USLwoGc3RhdHVzGAIgASgOMh8uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuU3RhdHVzEg4KBmZyYW1lcxgDIAEoBBIVCg1vdXRwdXRfZGlnZXN0GAQgASgMEhEKCXRydW5jYXRlZBgFIAEoCBIOCgZyZWFzb24YBiABKAkiMgoMTGlzdFJlY2VpcHRzEhMKC3JlY2VpcHRfc2VxGAEgASgEEg0KBWxpbWl0GAIgASgNIkUKC1JlY2VpcHRMaXN0EjYKCHJlY2VpcHRzGAEgAygLMiQuc3BpbmFwaXMucnVudGltZS52MS5OdW1iZXJlZFJlY2VpcHQiNwoPTnVtYmVyZWRSZWNlaXB0EhMKC3JlY2VpcHRfc2VxGAEgASgEEg8KB3JlY2VpcHQYAiABKAwiIwoMV2FpdFJlY2VpcHRzEhMKC3JlY2VpcHRfc2VxGAEgASgEYgZwcm90bzM", [file_spinapis_envelope_v1_receipt, file_spinapis_envelope_v1_run, file_spinapis_errors_v1_reasons, file_spinapis_runtime_v1_frames]);
 
 /**
  * From the server. Ids rise; none comes twice.
@@ -137,6 +137,12 @@ export type BoundaryRequest = Message<"spinapis.runtime.v1.BoundaryRequest"> & {
      */
     value: boolean;
     case: "cancel";
+  } | {
+    /**
+     * @generated from field: spinapis.runtime.v1.Detach detach = 18;
+     */
+    value: Detach;
+    case: "detach";
   } | { case: undefined; value?: undefined };
 };
 
@@ -447,9 +453,11 @@ export type MadeHello = Message<"spinapis.runtime.v1.MadeHello"> & {
   hello: Uint8Array;
 
   /**
-   * @generated from field: spinapis.runtime.v1.PendingClient pending = 2;
+   * The broker's handle for the client that it made this Hello for. Everything that the broker knows of a client stays with the broker.
+   *
+   * @generated from field: bytes client = 2;
    */
-  pending?: PendingClient | undefined;
+  client: Uint8Array;
 };
 
 /**
@@ -460,47 +468,15 @@ export const MadeHelloSchema: GenMessage<MadeHello> = /*@__PURE__*/
   messageDesc(file_spinapis_runtime_v1_boundary, 8);
 
 /**
- * Between Hello and ClientAuth: the server keeps it for the connection.
- *
- * @generated from message spinapis.runtime.v1.PendingClient
- */
-export type PendingClient = Message<"spinapis.runtime.v1.PendingClient"> & {
-  /**
-   * @generated from field: spinapis.runtime.v1.AttachedClient attachment = 1;
-   */
-  attachment?: AttachedClient | undefined;
-
-  /**
-   * @generated from field: bytes hello_digest = 2;
-   */
-  helloDigest: Uint8Array;
-
-  /**
-   * @generated from field: string origin = 3;
-   */
-  origin: string;
-
-  /**
-   * @generated from field: bytes session_key = 4;
-   */
-  sessionKey: Uint8Array;
-};
-
-/**
- * Describes the message spinapis.runtime.v1.PendingClient.
- * Use `create(PendingClientSchema)` to create a new message.
- */
-export const PendingClientSchema: GenMessage<PendingClient> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 9);
-
-/**
  * @generated from message spinapis.runtime.v1.FinishAttach
  */
 export type FinishAttach = Message<"spinapis.runtime.v1.FinishAttach"> & {
   /**
-   * @generated from field: spinapis.runtime.v1.PendingClient pending = 1;
+   * From MadeHello; good for one attempt, within two minutes.
+   *
+   * @generated from field: bytes client = 1;
    */
-  pending?: PendingClient | undefined;
+  client: Uint8Array;
 
   /**
    * Signed ClientAuth.
@@ -515,47 +491,37 @@ export type FinishAttach = Message<"spinapis.runtime.v1.FinishAttach"> & {
  * Use `create(FinishAttachSchema)` to create a new message.
  */
 export const FinishAttachSchema: GenMessage<FinishAttach> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 10);
+  messageDesc(file_spinapis_runtime_v1_boundary, 9);
 
 /**
- * An authenticated client: what its capability says.
+ * An authenticated client: its handle, and what the server needs for decisions of its own. The broker believes none of it when it comes back.
  *
  * @generated from message spinapis.runtime.v1.AttachedClient
  */
 export type AttachedClient = Message<"spinapis.runtime.v1.AttachedClient"> & {
   /**
-   * @generated from field: bytes session_id = 1;
+   * @generated from field: bytes client = 1;
+   */
+  client: Uint8Array;
+
+  /**
+   * @generated from field: bytes session_id = 2;
    */
   sessionId: Uint8Array;
 
   /**
-   * @generated from field: bytes notebook_id = 2;
-   */
-  notebookId: Uint8Array;
-
-  /**
-   * @generated from field: string user_id = 3;
-   */
-  userId: string;
-
-  /**
    * Numbers of envelope.v1.Scope.
    *
-   * @generated from field: repeated int32 scopes = 4;
+   * @generated from field: repeated int32 scopes = 3;
    */
   scopes: number[];
 
   /**
-   * @generated from field: int64 expires_at_ms = 5;
+   * When the handle ends.
+   *
+   * @generated from field: int64 expires_at_ms = 4;
    */
   expiresAtMs: bigint;
-
-  /**
-   * What the log must be proved to have before programs of this attachment run; 0 demands nothing.
-   *
-   * @generated from field: uint64 log_size = 6;
-   */
-  logSize: bigint;
 };
 
 /**
@@ -563,6 +529,25 @@ export type AttachedClient = Message<"spinapis.runtime.v1.AttachedClient"> & {
  * Use `create(AttachedClientSchema)` to create a new message.
  */
 export const AttachedClientSchema: GenMessage<AttachedClient> = /*@__PURE__*/
+  messageDesc(file_spinapis_runtime_v1_boundary, 10);
+
+/**
+ * The client is gone: its handle opens nothing from here on. Handles that are not known are nothing to say about.
+ *
+ * @generated from message spinapis.runtime.v1.Detach
+ */
+export type Detach = Message<"spinapis.runtime.v1.Detach"> & {
+  /**
+   * @generated from field: bytes client = 1;
+   */
+  client: Uint8Array;
+};
+
+/**
+ * Describes the message spinapis.runtime.v1.Detach.
+ * Use `create(DetachSchema)` to create a new message.
+ */
+export const DetachSchema: GenMessage<Detach> = /*@__PURE__*/
   messageDesc(file_spinapis_runtime_v1_boundary, 11);
 
 /**
@@ -629,13 +614,15 @@ export const StoredTrustSchema: GenMessage<StoredTrust> = /*@__PURE__*/
   messageDesc(file_spinapis_runtime_v1_boundary, 13);
 
 /**
+ * For the session of the attached client that asked for the kernel, which may run programs there.
+ *
  * @generated from message spinapis.runtime.v1.BeginKernel
  */
 export type BeginKernel = Message<"spinapis.runtime.v1.BeginKernel"> & {
   /**
-   * @generated from field: bytes session_id = 1;
+   * @generated from field: bytes client = 1;
    */
-  sessionId: Uint8Array;
+  client: Uint8Array;
 
   /**
    * @generated from field: string kernel_name = 2;
@@ -706,9 +693,11 @@ export type OpenSealed = Message<"spinapis.runtime.v1.OpenSealed"> & {
   sealed: Uint8Array;
 
   /**
-   * @generated from field: spinapis.runtime.v1.AttachedClient attachment = 2;
+   * The handle of the attached client that it came from.
+   *
+   * @generated from field: bytes client = 2;
    */
-  attachment?: AttachedClient | undefined;
+  client: Uint8Array;
 };
 
 /**
