@@ -100,6 +100,8 @@ _BY_NAME: dict[str, tuple[grpc.StatusCode, str]] = {
     "POLICY_REFUSED": (_DENIED, "The runtime's own policy forbids this."),
     "QUEUE_FULL": (_EXHAUSTED, "The kernel's queue is full: wait for a run to end."),
     "LOG_UNPROVEN": (_PRECONDITION, "The log was not proved to continue what the runtime has seen: attach again."),
+    "SECRET_REFERENCE_REFUSED": (_DENIED, "The runtime's operator does not allow this reference to a secret manager."),
+    "SECRET_MANAGER_FAILED": (_PRECONDITION, "The secret manager gave no value."),
 }
 
 CATALOGUE: dict[Reason, tuple[grpc.StatusCode, str]] = {ErrorReason.Value(f"ERROR_REASON_{name}"): entry for name, entry in _BY_NAME.items()}

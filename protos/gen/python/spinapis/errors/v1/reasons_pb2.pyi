@@ -137,6 +137,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The runtime's queue for this kernel is full. Metadata: limit."""
     ERROR_REASON_LOG_UNPROVEN: _ErrorReason.ValueType  # 121
     """The log was not yet proved to continue what the runtime has seen: attach again and send the proof. Metadata: known_size, needed_size."""
+    ERROR_REASON_SECRET_REFERENCE_REFUSED: _ErrorReason.ValueType  # 124
+    """The runtime's operator does not allow this reference to a secret manager, or not for this connection's hosts. Metadata: connection."""
+    ERROR_REASON_SECRET_MANAGER_FAILED: _ErrorReason.ValueType  # 125
+    """The secret manager that the connection refers to gave no value. Metadata: connection."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -253,4 +257,8 @@ ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 120
 """The runtime's queue for this kernel is full. Metadata: limit."""
 ERROR_REASON_LOG_UNPROVEN: ErrorReason.ValueType  # 121
 """The log was not yet proved to continue what the runtime has seen: attach again and send the proof. Metadata: known_size, needed_size."""
+ERROR_REASON_SECRET_REFERENCE_REFUSED: ErrorReason.ValueType  # 124
+"""The runtime's operator does not allow this reference to a secret manager, or not for this connection's hosts. Metadata: connection."""
+ERROR_REASON_SECRET_MANAGER_FAILED: ErrorReason.ValueType  # 125
+"""The secret manager that the connection refers to gave no value. Metadata: connection."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
