@@ -30,7 +30,9 @@ class KubernetesSecretsDouble(WebDouble):
             return _status(401, "Unauthorized", "Unauthorized")
         _, _, _, namespace, _, name = request.path.strip("/").split("/")
         if self.denied:
-            return _status(403, "Forbidden", f'secrets "{name}" is forbidden: User "system:serviceaccount:spin:runtime" cannot get resource "secrets"')
+            return _status(
+                403, "Forbidden", f'secrets "{name}" is forbidden: User "system:serviceaccount:spin:runtime" cannot get resource "secrets"'
+            )
         found = self.secrets.get(f"{namespace}/{name}")
         if found is None:
             return _status(404, "NotFound", f'secrets "{name}" not found')

@@ -32,7 +32,16 @@ from tests.fakes.kubernetes_secrets import TOKEN, KubernetesSecretsDouble
 from tests.fakes.vault_secrets import JWT, ROLE, ROLE_ID, SECRET_ID, STATIC_TOKEN, VaultSecretsDouble
 from tests.fakes.web_double import WebDouble
 
-REMOTE = ("vault_kv2_approle", "vault_kv1_kubernetes", "vault_kv2_token", "aws_secrets_manager", "aws_ssm", "gcp_secret_manager", "azure_key_vault", "kubernetes")
+REMOTE = (
+    "vault_kv2_approle",
+    "vault_kv1_kubernetes",
+    "vault_kv2_token",
+    "aws_secrets_manager",
+    "aws_ssm",
+    "gcp_secret_manager",
+    "azure_key_vault",
+    "kubernetes",
+)
 LOCAL = ("runtime_env", "file")
 
 
@@ -211,9 +220,7 @@ def _bytes(value: Any) -> bytes:
     return (json.dumps(value) if isinstance(value, dict) else str(value)).encode()
 
 
-def _place(
-    double: WebDouble, manager: Manager, path: str, absent: str, put: Callable[[Any], str], lose_identity: Callable[[], Any]
-) -> ManagerPlace:
+def _place(double: WebDouble, manager: Manager, path: str, absent: str, put: Callable[[Any], str], lose_identity: Callable[[], Any]) -> ManagerPlace:
     def trouble(what: str) -> Manager:
         double.trouble = what
         return manager

@@ -1,5 +1,5 @@
-"""A double of Vault's HTTP API for reading secrets: KV version 1 and 2, an engine that makes users of a database with leases, logins by AppRole and by
-Kubernetes, tokens with a life, sys/leases. Its clock is the test's; its errors are Vault's."""
+"""A double of Vault's HTTP API for reading secrets: KV version 1 and 2, an engine that makes users of a database with leases, logins by AppRole and
+by Kubernetes, tokens with a life, sys/leases. Its clock is the test's; its errors are Vault's."""
 
 import json
 import secrets

@@ -83,7 +83,7 @@ def sealed(data: bytes) -> None:
 def bundle(data: bytes) -> None:
     states: Any = SimpleNamespace(state=State(), change=lambda **_: None)
     disk: Any = SimpleNamespace(write=lambda *_: None, remove=lambda *_: None, path=Path("/nowhere"))
-    Credentials(disk, states).accept(by_role(data, run_pb2.CredentialBundle, trust_pb2.ROLE_SECRETS), paired(), plane().clock())
+    Credentials(disk, states, list).accept(by_role(data, run_pb2.CredentialBundle, trust_pb2.ROLE_SECRETS), paired(), plane().clock())
 
 
 def receipt_ack(data: bytes) -> None:

@@ -68,7 +68,7 @@ def _made(folder: Path, uid: int, mode: int) -> Path:
     return folder
 
 
-def faults(home: Path, accounts: Accounts, servers_files: Iterable[Path]) -> list[str]:
+def faults(home: Path, accounts: Accounts, servers_files: Iterable[Path], brokers_files: Iterable[Path] = ()) -> list[str]:
     """What keeps these users from running the runtime's processes, one line each."""
     if len(str(home)) > LONGEST_HOME:
         return [f"SPIN_HOME is {home}, which is too long for the sockets below it: choose a path of at most {LONGEST_HOME} characters"]
@@ -80,7 +80,7 @@ def faults(home: Path, accounts: Accounts, servers_files: Iterable[Path]) -> lis
             "Choose users that exist here with SPIN_BROKER_UID and SPIN_SERVER_UID, or set SPIN_UIDS=shared"
         ]
     program, var = program_files(), home / "var"
-    brokers = _said("broker", accounts.broker, unreachable(accounts.broker, [*program, var / "broker", var / "run"]))
+    brokers = _said("broker", accounts.broker, unreachable(accounts.broker, [*program, var / "broker", var / "run", *brokers_files]))
     servers = _said("server", accounts.server, unreachable(accounts.server, [*program, var / "work", var / "home", *servers_files]))
     return [*brokers, *servers]
 

@@ -56,7 +56,17 @@ def _faults(environment: Mapping[str, str]) -> list[str]:
     if settings.accounts is None:
         return []
     files = (settings.tls_cert, settings.tls_key, settings.client_ca, settings.ca_bundle)
-    return accounts.faults(settings.home, settings.accounts, [file for file in files if file is not None])
+    return accounts.faults(
+        settings.home, settings.accounts, [file for file in files if file is not None], _brokers_files(settings.secret_managers, environment)
+    )
+
+
+def _brokers_files(secret_managers: Path | None, environment: Mapping[str, str]) -> list[Path]:
+    if secret_managers is None:
+        return []
+    from spin_runtime.broker.managers.configuration import load
+
+    return [secret_managers, *load(secret_managers, environment).files()]
 
 
 def server_environment(environment: Mapping[str, str]) -> dict[str, str]:

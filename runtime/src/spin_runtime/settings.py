@@ -65,6 +65,8 @@ class Settings:
     stream_bytes: int
     queue: int
     stop_grace_s: int
+    # The operator's file; None where there is none.
+    secret_managers: Path | None
     # None where all processes share a user.
     accounts: Accounts | None
 
@@ -127,6 +129,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     read.checked(lambda: _client_ca_fault(settings))
     read.checked(lambda: _ca_fault(settings.ca_bundle))
     read.checked(lambda: _egress_fault(settings))
+    read.faults.extend(_managers_faults(settings.secret_managers, environment))
     if read.faults:
         raise SettingsInvalid(read.faults)
     return settings
@@ -176,6 +179,7 @@ def _settings(read: _Reader) -> Settings:
         stream_bytes=read.number("SPIN_STREAM_BYTES", 4 << 30, 64 << 20),
         queue=read.number("SPIN_QUEUE", 256, 1, 100_000),
         stop_grace_s=read.number("SPIN_STOP_GRACE_S", 10, 0, 3600),
+        secret_managers=_secret_managers(read.text("SPIN_SECRET_MANAGERS"), home),
         accounts=_accounts(read),
     )
 
@@ -205,6 +209,24 @@ def _home_fault(home: Path) -> str | None:
     except OSError as error:
         return f"SPIN_HOME is {home}, and the runtime cannot write below it: {error.strerror}"
     return None
+
+
+def _secret_managers(named: str, home: Path) -> Path | None:
+    usual = home / "etc" / "secret-managers.json"
+    return Path(named) if named else usual if usual.exists() else None
+
+
+def _managers_faults(path: Path | None, environment: Mapping[str, str]) -> list[str]:
+    if path is None:
+        return []
+    # Imports what most runtimes do not need.
+    from spin_runtime.broker.managers.configuration import ConfigurationInvalid, load
+
+    try:
+        load(path, environment)
+    except ConfigurationInvalid as invalid:
+        return invalid.faults
+    return []
 
 
 def _accounts(read: _Reader) -> Accounts | None:

@@ -11,16 +11,15 @@ from urllib.parse import quote
 
 import pytest
 
-from spin_envelope.digests import canonical_json
 from spin_runtime.broker.api import BrokerError, BundleStored, Rejected, RunEnd
 from spin_runtime.broker.refusals import reason_name
 from spinapis.envelope.v1 import receipt_pb2, run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import broker_pb2
+from tests.fakes.broker_socket import CONNECTION, asked, failed, sent
 from tests.fakes.control_plane import HOUR_MS, Client, ControlPlane, use
 from tests.fakes.echo_processor import PASSWORD, Echo
 
-CONNECTION = b"c" * 16
 DENIED, OPERATION_FAILED = reasons_pb2.ERROR_REASON_OPERATION_DENIED, reasons_pb2.ERROR_REASON_OPERATION_FAILED
 
 
@@ -56,32 +55,6 @@ def entry(**changes: Any) -> run_pb2.CredentialEntry:
         "allowed_operations": ["echo.say", "echo.wait", "echo.fail", "echo.crash", "echo.leak", "other.say"],
     }
     return run_pb2.CredentialEntry(**(fields | changes))
-
-
-async def asked(path: str, ticket: bytes, operation: str, params: Any = None, connection_id: bytes = CONNECTION) -> list[broker_pb2.UseReply]:
-    """Every reply to one request, as code in the kernel would get them."""
-    request = broker_pb2.UseRequest(ticket=ticket, connection_id=connection_id, operation=operation)
-    request.params_json = params if isinstance(params, bytes) else canonical_json({} if params is None else params)
-    return await sent(path, request.SerializeToString())
-
-
-async def sent(path: str, data: bytes, length: int | None = None) -> list[broker_pb2.UseReply]:
-    reader, writer = await asyncio.open_unix_connection(path)
-    writer.write((len(data) if length is None else length).to_bytes(4) + data)
-    replies = []
-    try:
-        while True:
-            replies.append(broker_pb2.UseReply.FromString(await reader.readexactly(int.from_bytes(await reader.readexactly(4)))))
-    except (asyncio.IncompleteReadError, ConnectionResetError):
-        return replies
-    finally:
-        writer.close()
-
-
-def failed(replies: list[broker_pb2.UseReply], reason: int) -> str:
-    (reply,) = replies
-    assert reason_name(reply.failure.reason) == reason_name(reason)
-    return reply.failure.message
 
 
 async def end(seat, run) -> receipt_pb2.Receipt:

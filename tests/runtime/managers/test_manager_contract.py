@@ -129,7 +129,7 @@ async def test_bytes_that_are_no_text(place: ManagerPlace) -> None:
 async def test_nothing_on_disk_and_nothing_in_the_log(place: ManagerPlace, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Not even at the level at which SDKs tell everything but what was read."""
     caplog.set_level(logging.INFO)
-    before = {path for path in tmp_path.rglob("*")}
+    before = set(tmp_path.rglob("*"))
     place.put(VALUE)
     with structlog.testing.capture_logs() as lines:
         await place.manager.read(place.path, "")
@@ -137,4 +137,4 @@ async def test_nothing_on_disk_and_nothing_in_the_log(place: ManagerPlace, tmp_p
         if place.trouble is not None:
             await refused(place)
     assert VALUE not in caplog.text + str(lines)
-    assert {path for path in tmp_path.rglob("*")} - before <= {tmp_path / "app"}
+    assert set(tmp_path.rglob("*")) - before <= {tmp_path / "app"}

@@ -20,7 +20,7 @@ from spin_envelope.pairing import SpinToken
 from spin_runtime.settings import SettingsInvalid, from_environment, readable
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
-from tests.fakes.control_plane import Client, ControlPlane
+from tests.fakes.control_plane import Client, ControlPlane, use
 from tests.fakes.runtime_rig import Process, Seat, running, spawned, variables_of
 
 TOKEN = SpinToken.mint(bytes(16), bytes(16), bytes(32), bytes(32)).text
@@ -219,3 +219,26 @@ async def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
         assert b"SPIN_RUNTIME_PORT" in said
         assert b"Traceback" not in said
     assert os.environ.get("SPIN_TOKEN") is None
+
+
+async def test_a_secret_managers_file_that_is_wrong_ends_the_start(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "secret-managers.json").write_text('{"managers": {"vault": {"kind": "vault", "allow": ["secret/*"]}}}')
+    environment = variables_of(tmp_path, ControlPlane())
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "spin_runtime.main", env=environment, stderr=asyncio.subprocess.PIPE)
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert b"managers.vault: 'address' is a required property" in said
+
+
+async def test_cells_do_not_read_the_variables_of_secret_managers(tmp_path: Path) -> None:
+    file = tmp_path / "managers.json"
+    file.write_text('{"managers": {"environment": {"kind": "runtime_env", "allow": ["DATABASE_*"]}}}')
+    environment = {"SPIN_SECRET_MANAGERS": str(file), "DATABASE_PASSWORD": "find-me", "REGION": "north"}
+    async with spawned(tmp_path / "home", **environment) as runtime, runtime.attached() as seat:
+        await seat.start_kernel()
+        uses = [use(b"", "runtime_env.get", params={"name": name}) for name in ("REGION", "DATABASE_PASSWORD")]
+        code = "import os, spin_kernel\nprint(spin_kernel.runtime_env('REGION'), os.environ.get('DATABASE_PASSWORD'))\n"
+        printed = await seat.printed(code + "spin_kernel.runtime_env('DATABASE_PASSWORD')", uses=uses)
+        assert "north None" in printed and "no variable 'DATABASE_PASSWORD'" in printed
+        assert "find-me" not in seat.text()

@@ -7,7 +7,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -28,8 +28,9 @@ BUNDLE_VALIDITY_MS = 7 * 24 * 3600 * 1000
 
 
 class Credentials:
-    def __init__(self, folder: EncryptedFolder, states: StateStore) -> None:
-        self._folder, self._states = folder, states
+    def __init__(self, folder: EncryptedFolder, states: StateStore, changed: Callable[[Iterable[Credential]], None]) -> None:
+        """`changed` is told of all connections whenever there are others."""
+        self._folder, self._states, self._changed = folder, states, changed
         self._bundle: run_pb2.CredentialBundle | None = None
         self._by_id: dict[bytes, Credential] = {}
         self._renewed = asyncio.Event()
@@ -91,12 +92,14 @@ class Credentials:
 
     def wipe(self) -> None:
         self._bundle, self._by_id = None, {}
+        self._changed(())
         self._folder.remove(FILE)
 
     def _hold(self, bundle: run_pb2.CredentialBundle) -> None:
         forgotten = set(bundle.tombstones)
         self._by_id = {entry.connection_id: _credential(entry) for entry in bundle.entries if entry.connection_id not in forgotten}
         self._bundle = bundle
+        self._changed(self._by_id.values())
 
 
 def check_bundle(verified: Verified[run_pb2.CredentialBundle], trust: Trust, state: State, now_ms: int) -> None:

@@ -25,6 +25,7 @@ from spin_runtime.broker.disk import EncryptedFolder
 from spin_runtime.broker.identity import Boot, fingerprint, load_identity
 from spin_runtime.broker.journal import Journal
 from spin_runtime.broker.kernels import KernelLedger
+from spin_runtime.broker.managers.resolve import SecretManagers
 from spin_runtime.broker.operations import Operations, Processors, Standing, failure, installed_processor
 from spin_runtime.broker.receipts import Author, Receipts
 from spin_runtime.broker.refusals import Denial, log, reason_name, refusing
@@ -53,6 +54,7 @@ def open_broker(
     image_digest: bytes = b"",
     policy: admission.Policy | None = None,
     processors: Processors = installed_processor,
+    managers: SecretManagers | None = None,
 ) -> Broker:
     """The broker of the runtime whose files stand below `home`; it writes the receipts of this boot.
 
@@ -61,7 +63,7 @@ def open_broker(
     parsed = SpinToken.parse(token)
     folder = EncryptedFolder(home / "var" / "broker", parsed.disk_key())
     try:
-        broker = LocalBroker(folder, parsed, home / "var" / "run", clock, image_digest, policy or admission.Policy())
+        broker = LocalBroker(folder, parsed, home / "var" / "run", clock, image_digest, policy or admission.Policy(), managers or SecretManagers())
         broker.serve_operations(environment or {}, processors)
         broker.remember()
     except BaseException:
@@ -74,12 +76,20 @@ class LocalBroker:
     """Satisfies `api.Broker`."""
 
     def __init__(
-        self, folder: EncryptedFolder, token: SpinToken, sockets: Path, clock: Callable[[], int], image_digest: bytes, policy: admission.Policy
+        self,
+        folder: EncryptedFolder,
+        token: SpinToken,
+        sockets: Path,
+        clock: Callable[[], int],
+        image_digest: bytes,
+        policy: admission.Policy,
+        managers: SecretManagers,
     ) -> None:
         self._folder, self._token, self._clock, self._image_digest, self._policy = folder, token, clock, image_digest, policy
         self._identity: SigningKey = load_identity(folder)
         self._states = StateStore(folder)
-        self._credentials = Credentials(folder, self._states)
+        self._managers = managers
+        self._credentials = Credentials(folder, self._states, managers.keep)
         self._boot = Boot()
         self._clients, self._kernels, self._tickets = Clients(), KernelLedger(), TicketBook()
         self._runs = OpenRuns(self._tickets)
@@ -89,7 +99,7 @@ class LocalBroker:
         self._upkeep: asyncio.Task[None] | None = None
 
     def serve_operations(self, environment: Mapping[str, str], processors: Processors) -> None:
-        self._operations = Operations(self._credentials, environment, self._clock, processors, self._testify)
+        self._operations = Operations(self._credentials, environment, self._clock, processors, self._testify, self._managers)
 
     def remember(self) -> None:
         """Takes up what an earlier boot left on disk. Raises DiskError."""
@@ -327,6 +337,7 @@ class LocalBroker:
             with suppress(asyncio.CancelledError):
                 await self._upkeep
         await self._sockets.close_all()
+        await self._managers.close()
         if self._receipts is not None:
             await self._receipts.close()
         self._folder.close()
@@ -364,6 +375,8 @@ class LocalBroker:
             self._boot.expire(self._clock())
             self._clients.expire(self._clock())
             self._credentials.expire(self._clock())
+            if self._clock() >= self._paired().state.expires_at_ms:
+                self._managers.keep(())
 
 
 def _unauthentic(ciphertext_digest: bytes) -> receipt_pb2.Receipt:

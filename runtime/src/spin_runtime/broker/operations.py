@@ -3,6 +3,7 @@
 - Decided first, without I/O: the run was granted this operation with these parameters; trust and bundle are good now, not only when the
   run was admitted; everyone whose code is in the kernel by now may use the connection; the connection allows the operation, and the host where
   the parameters name one; what is guarded was approved, for the connection as it is.
+- References to secret managers are resolved then, and all is decided again where that meant asking one: it may have taken a while.
 - Then done by the process half of the cell type, which gets the credential; the kernel gets results alone.
 - A credential's value is given out by one operation, of connections of one kind, and only where the entry that secrets signed says so. That it
   was is on disk, signed, before the value leaves.
@@ -11,7 +12,8 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
@@ -23,6 +25,7 @@ from spin_envelope.digests import canonical_json, params_digest, read_json
 from spin_envelope.errors import Refused
 from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.credentials import Credentials
+from spin_runtime.broker.managers.resolve import SecretManagers
 from spin_runtime.broker.redaction import Redaction
 from spin_runtime.broker.refusals import Denial, log, reason_name
 from spin_runtime.broker.taint import Principal, check_principals
@@ -121,9 +124,13 @@ def check_host(params: Mapping[str, Any], credential: Credential) -> None:
     url = params.get("url")
     if not isinstance(url, str) or "//" not in url:
         return
-    listed = {host.lower() for host in credential.allowed_hosts} or hosts_of(str(credential.config.get("base_url", "")))
-    if not hosts_of(url) & listed:
+    if not hosts_of(url) & hosts_for(credential):
         raise _denied(f"The connection {credential.name!r} may not be used with this host.", "a host that is not the connection's")
+
+
+def hosts_for(credential: Credential) -> set[str]:
+    """Where the credential may be sent to, as far as the connection says."""
+    return {host.lower() for host in credential.allowed_hosts} or hosts_of(str(credential.config.get("base_url", "")))
 
 
 def hosts_of(url: str) -> set[str]:
@@ -142,9 +149,15 @@ def hosts_of(url: str) -> set[str]:
 
 class Operations:
     def __init__(
-        self, credentials: Credentials, environment: Mapping[str, str], clock: Callable[[], int], processors: Processors, testify: Testify
+        self,
+        credentials: Credentials,
+        environment: Mapping[str, str],
+        clock: Callable[[], int],
+        processors: Processors,
+        testify: Testify,
+        managers: SecretManagers,
     ) -> None:
-        self._credentials, self._clock, self._processors, self._testify = credentials, clock, processors, testify
+        self._credentials, self._clock, self._processors, self._testify, self._managers = credentials, clock, processors, testify, managers
         self._environment = {name: value for name, value in environment.items() if not name.upper().startswith(RESERVED)}
 
     async def perform(self, ticket: Ticket, request: broker_pb2.UseRequest, standing: Callable[[], Standing]) -> AsyncIterator[broker_pb2.UseReply]:
@@ -152,35 +165,43 @@ class Operations:
         try:
             order = await self._authorised(ticket, request, standing)
             processor = self._processor(order)
+            async with AsyncExitStack() as held:
+                credential = await self._resolved(order, held)
+                if credential is not order.credential and self._decided(ticket, request, standing()) != order:
+                    raise _denied("The connection was changed meanwhile: run the cell again.", "changed while its references were resolved")
+                ticket.count(request.connection_id, request.operation, denied=False)
+                if processor is None or credential is None:
+                    yield self._runtime_env(order.params)
+                    return
+                if (refused := await self._untestified(ticket, order, credential)) is not None:
+                    yield refused
+                    return
+                async with aclosing(_performed(processor, order, credential)) as performed:
+                    async for reply in performed:
+                        yield reply
         except Denial as denial:
             ticket.count(request.connection_id, request.operation, denied=True)
             log.warning("use_denied", operation=request.operation[:80], reason=reason_name(denial.reason), why=denial.why)
             yield failure(denial.reason, denial.text)
-            return
-        ticket.count(request.connection_id, request.operation, denied=False)
-        if processor is None or order.credential is None:
-            yield self._runtime_env(order.params)
-            return
-        exposes = order.operation == secret.OPERATION
-        redaction = Redaction(order.credential)
+
+    async def _resolved(self, order: Order, held: AsyncExitStack) -> Credential | None:
+        """The credential with its references' values, for as long as the stack holds them. Raises Denial."""
+        credential = order.credential
+        if credential is None or not credential.references:
+            return credential
+        return await held.enter_async_context(self._managers.resolved(credential, hosts_for(credential), exposes=order.operation == secret.OPERATION))
+
+    async def _untestified(self, ticket: Ticket, order: Order, credential: Credential) -> broker_pb2.UseReply | None:
+        """Why a value may not leave yet; None when that it does is on disk."""
+        if order.operation != secret.OPERATION or credential.connection_id in ticket.testified:
+            return None
         try:
-            if exposes and request.connection_id not in ticket.testified:
-                await self._testify(ticket)
-                ticket.testified.add(request.connection_id)
-            async for item in processor.run(order.operation, order.params, order.credential):
-                for shown in [item] if exposes else redaction.item(item):
-                    for reply in replies(shown):
-                        yield reply
-            for held in redaction.rest():
-                yield broker_pb2.UseReply(arrow=held.data)
-        except OperationFailed as failed:
-            yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, redaction.text(str(failed)))
+            await self._testify(ticket)
         except BrokerError as error:
             log.error("exposure_not_testified", reason=reason_name(error.reason))
-            yield failure(error.reason, error.text)
-        except Exception as error:  # a processor is a third party's code: whatever it raises must not reach the kernel
-            log.error("processor_failed", operation=order.operation, error=type(error).__name__)
-            yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, f"The connection {order.credential.name!r} failed: {type(error).__name__}")
+            return failure(error.reason, error.text)
+        ticket.testified.add(credential.connection_id)
+        return None
 
     async def _authorised(self, ticket: Ticket, request: broker_pb2.UseRequest, standing: Callable[[], Standing]) -> Order:
         """Raises Denial. Where only newer credentials are wanting it waits a little: whoever brings a trust state brings them right after it."""
@@ -210,6 +231,22 @@ class Operations:
         if value is None:
             return failure(reasons_pb2.ERROR_REASON_NOT_FOUND, f"The runtime's environment has no variable {name!r} that cells may read.")
         return _end({"value": value})
+
+
+async def _performed(processor: Processor, order: Order, credential: Credential) -> AsyncGenerator[broker_pb2.UseReply]:
+    redaction = Redaction(credential)
+    try:
+        async for item in processor.run(order.operation, order.params, credential):
+            for shown in [item] if order.operation == secret.OPERATION else redaction.item(item):
+                for reply in replies(shown):
+                    yield reply
+        for held in redaction.rest():
+            yield broker_pb2.UseReply(arrow=held.data)
+    except OperationFailed as failed:
+        yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, redaction.text(str(failed)))
+    except Exception as error:  # a processor is a third party's code: whatever it raises must not reach the kernel
+        log.error("processor_failed", operation=order.operation, error=type(error).__name__)
+        yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, f"The connection {credential.name!r} failed: {type(error).__name__}")
 
 
 def replies(item: Arrow | Progress | Result) -> list[broker_pb2.UseReply]:

@@ -9,9 +9,14 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spin_runtime.hardening import hide
+
+if TYPE_CHECKING:
+    from spin_runtime.broker.managers.configuration import Configuration
 
 
 def main() -> None:
@@ -26,6 +31,7 @@ def _run(environment: dict[str, str], server: socket.socket) -> int:
     import uvloop
 
     from spin_runtime.broker.disk import DiskError
+    from spin_runtime.broker.managers.configuration import ConfigurationInvalid, load
     from spin_runtime.logs import configure_logs
     from spin_runtime.settings import checked_before, readable
 
@@ -35,18 +41,22 @@ def _run(environment: dict[str, str], server: socket.socket) -> int:
     # For the SDKs of secret managers, which read their settings there; /proc does not show what is set after the start.
     os.environ.update(readable(environment))
     try:
-        uvloop.run(_serve(settings.home, token, server))
-    except DiskError as error:
+        managers = load(settings.secret_managers, environment)
+        cells = {name: value for name, value in readable(environment).items() if name not in managers.withheld(environment)}
+        uvloop.run(_serve(settings.home, token, server, managers, cells))
+    except (DiskError, ConfigurationInvalid) as error:
         sys.stderr.write(f"spin-runtime: {error}\n")
         return 2
     return 0
 
 
-async def _serve(home: Path, token: str, server: socket.socket) -> None:
+async def _serve(home: Path, token: str, server: socket.socket, managers: "Configuration", cells: Mapping[str, str]) -> None:
+    """`cells` is what they may read of the environment."""
     from spin_runtime.broker.boundary import Boundary
     from spin_runtime.broker.local import open_broker
+    from spin_runtime.broker.managers.resolve import SecretManagers
 
-    broker = open_broker(home, token, environment=os.environ)
+    broker = open_broker(home, token, environment=cells, managers=SecretManagers(managers, os.environ))
     try:
         boundary = await Boundary.serve(broker, server)
         await boundary.ended.wait()

@@ -1,6 +1,5 @@
-"""`azure_key_vault`: secrets of one vault. The identity is the application of `identity`, or what azure-identity finds: a managed or workload identity.
-
-A version is the vault's own, 32 hexadecimal digits; without one, the current one.
+"""`azure_key_vault`: secrets of one vault. The identity is the application of `identity`, or what azure-identity finds, as a managed
+identity. A version is the vault's own, 32 hexadecimal digits; without one, the current one.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -33,7 +32,11 @@ class AzureKeyVault(Unleased):
     def __init__(self, options: Mapping[str, Any], bounds: Bounds, environment: Mapping[str, str], **client_options: Any) -> None:
         self._options, self._environment = options, environment
         self._shared = {"retry_total": 1, **client_options}
-        self._connection = {"connection_timeout": bounds.timeout_s, "read_timeout": bounds.timeout_s, "connection_verify": authority(options, environment) or True}
+        self._connection = {
+            "connection_timeout": bounds.timeout_s,
+            "read_timeout": bounds.timeout_s,
+            "connection_verify": authority(options, environment) or True,
+        }
         self._opened = AsyncExitStack()
         self._client: SecretClient | None = None
 
@@ -66,9 +69,7 @@ class AzureKeyVault(Unleased):
         return ClientSecretCredential(identity["tenant_id"], identity["client_id"], secret, transport=self._transport(), **options)
 
     def _transport(self) -> AioHttpTransport:
-        session = aiohttp.ClientSession(
-            response_class=BoundedResponse, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
-        )
+        session = aiohttp.ClientSession(response_class=BoundedResponse, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
         return AioHttpTransport(session=session, **self._connection)
 
     @asynccontextmanager

@@ -6,6 +6,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,8 @@ from jsonschema import Draft202012Validator
 
 from spin_runtime.broker.managers.leases import Bounds
 from spin_runtime.broker.managers.permission import Rule, matches
-from spin_runtime.broker.managers.references import NAME
 from spin_runtime.broker.managers.schema import EITHER, FILES, KINDS, VAULT_AUTH
 
-VARIABLE, DEFAULT = "SPIN_SECRET_MANAGERS", Path("etc") / "secret-managers.json"
 # What vendors' SDKs take their identity from.
 IDENTITIES = {
     "vault": ("VAULT_TOKEN",),
@@ -27,6 +26,8 @@ IDENTITIES = {
 }
 IDENTITIES["aws_ssm"] = IDENTITIES["aws_secrets_manager"]
 MAXIMUM_FILE = 1 << 20
+# As a connection names it.
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 FILE_OF_AUTHORITIES = ("aws_secrets_manager", "aws_ssm", "azure_key_vault")
 
 
@@ -62,13 +63,6 @@ class Configuration:
 NONE = Configuration()
 
 
-def located(home: Path, environment: Mapping[str, str]) -> Path | None:
-    named = environment.get(VARIABLE, "").strip()
-    if named:
-        return Path(named)
-    return home / DEFAULT if (home / DEFAULT).exists() else None
-
-
 def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
     """Raises ConfigurationInvalid."""
     if path is None:
@@ -76,7 +70,9 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ConfigurationInvalid([f"the secret managers' file {path} cannot be read: {error.strerror}. Correct {VARIABLE}, or the file's rights"]) from None
+        raise ConfigurationInvalid(
+            [f"the secret managers' file {path} cannot be read: {error.strerror}. Correct SPIN_SECRET_MANAGERS, or the file's rights"]
+        ) from None
     faults = [f"{path}: {fault}" for fault in _read(data, environment)]
     if faults:
         raise ConfigurationInvalid(faults)
@@ -110,8 +106,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _faults(name: str, manager: Any, environment: Mapping[str, str]) -> Iterator[str]:
-    if not NAME.match(name):
-        yield ": a manager's name is 1 to 64 of A-Z a-z 0-9 - _ ."
+    if not NAME.fullmatch(name):
+        yield ": a manager's name is up to 63 of a-z, 0-9, dot, hyphen and underscore"
     kind = manager.get("kind") if isinstance(manager, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
         yield f".kind: must be one of {', '.join(KINDS)}"
@@ -134,10 +130,11 @@ def _schema_faults(value: Any, schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _surroundings(manager: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
-    for place, value in (("", manager), (".auth", manager.get("auth", {})), (".identity", manager.get("identity"))):
-        pair = EITHER.get("identity" if place == ".identity" and value else str((value or {}).get("method")))
+    for place in ("auth", "identity"):
+        value = manager.get(place, {})
+        pair = EITHER.get(value.get("method", place) if value else "")
         if pair and sum(name in value for name in pair) != 1:
-            yield f"{place}: needs {pair[0]} or {pair[1]}, and not both"
+            yield f".{place}: needs {pair[0]} or {pair[1]}, and not both"
     for name in _variables(manager):
         if not environment.get(name):
             yield f": the runtime's environment has no variable {name}, which it names: set it, or name a file"

@@ -77,7 +77,7 @@ def _credentials(file: Path) -> Any:
     """Of the two forms that hold no person's sign-in and run no program. Raises ValueError and OSError."""
     document = json.loads(file.read_text())
     if document.get("type") == "service_account":
-        return service_account.Credentials.from_service_account_info(document, scopes=SCOPES)
+        return service_account.Credentials.from_service_account_info(document, scopes=SCOPES)  # type: ignore[no-untyped-call]
     if document.get("type") == "external_account":
-        return identity_pool.Credentials.from_info(document, scopes=SCOPES)
-    raise auth_exceptions.DefaultCredentialsError("neither a service account nor an external account")
+        return identity_pool.Credentials.from_info(document, scopes=SCOPES)  # type: ignore[no-untyped-call]
+    raise ManagerFailed(Failure.NO_IDENTITY, "the file is of neither a service account nor an external account")

@@ -1,4 +1,7 @@
-"""The runtime's own identity towards a manager: secrets in files or in variables that the operator named. Read when they are needed, so that they rotate."""
+"""The runtime's own identity towards a manager: secrets in files or in variables that the operator named.
+
+They are read when they are needed, so that they can be rotated.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

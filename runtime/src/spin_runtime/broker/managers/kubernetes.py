@@ -1,6 +1,5 @@
-"""`kubernetes`: secrets of the cluster that the runtime runs in, or of the one at `address`, with the service account's token. A path is namespace/name.
-
-Secrets of Kubernetes have no versions; a reference that pins one finds nothing.
+"""`kubernetes`: secrets of the cluster that the runtime runs in, or of the one at `address`, with the service account's token. A path is
+namespace/name. Secrets of Kubernetes have no versions; a reference that pins one finds nothing.
 """
 
 import base64
@@ -36,7 +35,7 @@ class KubernetesSecrets(Unleased):
         try:
             api = CoreV1Api(self._connected())
             # As it is: the client would log what it has read.
-            answer = await api.read_namespaced_secret(name, namespace, _preload_content=False, _request_timeout=self._timeout)
+            answer: Any = await api.read_namespaced_secret(name, namespace, _preload_content=False, _request_timeout=self._timeout)
             return _secret(answer.status, await bounded(answer))
         except TimeoutError:
             raise ManagerFailed(Failure.SLOW) from None

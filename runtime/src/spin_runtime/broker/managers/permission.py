@@ -23,7 +23,7 @@ def refusal(rules: Iterable[Rule], path: str, hosts: Collection[str], exposes: b
     """Why a connection with these hosts may not use the path; empty when a rule allows it."""
     matching = [rule for rule in rules if matches(rule.path, path)]
     if not matching:
-        return 'is not in the manager\'s "allow"'
+        return 'is not allowed: whoever operates the runtime adds it to the manager\'s "allow"'
     exposed = [rule for rule in matching if rule.expose or not exposes]
     if not exposed:
         return 'may not be shown to cells: its rule does not say "expose": true'

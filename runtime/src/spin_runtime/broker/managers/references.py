@@ -1,6 +1,4 @@
-"""References: for fields of a credential, where their values are. Pure.
-
-    {"token": {"manager": "vault", "path": "secret/ci", "key": "token", "version": "3"}}      key and version may be left out
+"""References of a connection, and the value that one means of what was read. Pure.
 
 - A path is made of ordinary characters; nothing in it can end it or step out of it, whatever address it becomes part of.
 """
@@ -11,15 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spin_cells.api import SecretReference
 from spin_runtime.broker.managers.interface import MAXIMUM_VALUE, Failure, ManagerFailed, Secret
 
-_PATH = re.compile(r"[A-Za-z0-9_.:@+=,!$ /-]{1,512}\Z")
-_VERSION = re.compile(r"[A-Za-z0-9_.-]{0,128}\Z")
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
-
-
-class ReferenceInvalid(ValueError):
-    """Says what is wrong, without repeating it."""
+_PATH = re.compile(r"[A-Za-z0-9_.:@+=,!$ /-]{1,512}")
+_VERSION = re.compile(r"[A-Za-z0-9_.-]{0,128}")
 
 
 @dataclass(frozen=True)
@@ -31,26 +25,16 @@ class Place:
     version: str = ""
 
 
-@dataclass(frozen=True)
-class Reference:
-    place: Place
-    key: str = ""
+def place_of(reference: SecretReference) -> Place:
+    return Place(reference.manager, reference.path, reference.version)
 
 
-def reference(field: str, value: Any) -> Reference:
-    """Raises ReferenceInvalid."""
-    if not isinstance(value, Mapping) or not all(isinstance(part, str) for part in value.values()):
-        raise ReferenceInvalid(f"{field}: a reference is an object of texts")
-    if unknown := set(value) - {"manager", "path", "key", "version"}:
-        raise ReferenceInvalid(f"{field}: a reference has no {', '.join(sorted(map(str, unknown)))[:80]}")
-    manager, path, version = value.get("manager", ""), value.get("path", ""), value.get("version", "")
-    if not NAME.match(manager):
-        raise ReferenceInvalid(f"{field}.manager: the name of a manager of the runtime")
-    if not _PATH.match(path) or any(part in (".", "..") for part in path.split("/")) or "//" in path:
-        raise ReferenceInvalid(f"{field}.path: a path of letters, digits and _.:@+=,!$ /- without empty parts, . and ..")
-    if not _VERSION.match(version):
-        raise ReferenceInvalid(f"{field}.version: a version's name or number")
-    return Reference(Place(manager, path, version), value.get("key", ""))
+def fault(place: Place) -> str:
+    """What is wrong with the form of a place; empty when nothing is."""
+    parts = place.path.split("/")
+    if not _PATH.fullmatch(place.path) or any(part in (".", "..") for part in parts) or "" in parts[1:]:
+        return "a path is made of letters, digits and _.:@+=,!$ /- without empty parts, . and .."
+    return "" if _VERSION.fullmatch(place.version) else "a version is made of letters, digits and _.-"
 
 
 def select(secret: Secret, key: str) -> str:

@@ -11,7 +11,11 @@ _ADDRESS = {
     "description": "an address with https:// (http:// on this machine alone)",
 }
 _MOUNT = {"type": "string", "pattern": "^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", "description": "the path of a mount, without / at its ends"}
-_PATTERN = {"type": "string", "pattern": r"^[A-Za-z0-9_.:@+=,!$ /*-]{1,512}$", "description": "a path; * stands for one part or some of it, ** for any"}
+_PATTERN = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9_.:@+=,!$ /*-]{1,512}$",
+    "description": "a path; * stands for one part or some of it, ** for any",
+}
 _HOST = {"type": "string", "pattern": r"^[A-Za-z0-9_.:\[\]-]{1,253}$", "description": "a host, with :port where it is not the scheme's own"}
 
 # What every kind has.
@@ -49,7 +53,12 @@ def _form(required: list[str] | None = None, **properties: Any) -> dict[str, Any
 
 
 def _method(name: str, required: list[str], **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "required": ["method", *required], "additionalProperties": False, "properties": {"method": {"const": name}, **properties}}
+    return {
+        "type": "object",
+        "required": ["method", *required],
+        "additionalProperties": False,
+        "properties": {"method": {"const": name}, **properties},
+    }
 
 
 VAULT_AUTH = {
@@ -89,4 +98,8 @@ KINDS: dict[str, dict[str, Any]] = {
 # The files that must be there when the runtime starts; tokens of Vault Agent and the like may come later.
 FILES = ("secret_id_file", "ca_file", "credentials_file", "client_secret_file")
 # Each pair is two ways to say the same: exactly one is needed.
-EITHER = {"approle": ("secret_id_file", "secret_id_env"), "token": ("token_file", "token_env"), "identity": ("client_secret_file", "client_secret_env")}
+EITHER = {
+    "approle": ("secret_id_file", "secret_id_env"),
+    "token": ("token_file", "token_env"),
+    "identity": ("client_secret_file", "client_secret_env"),
+}

@@ -31,8 +31,10 @@ class Token:
 
 
 class Vault:
-    def __init__(self, options: Mapping[str, Any], bounds: Bounds, environment: Mapping[str, str]) -> None:
-        self._options, self._environment = options, environment
+    def __init__(
+        self, options: Mapping[str, Any], bounds: Bounds, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._environment, self._clock = environment, clock
         self._kv2 = sorted(options.get("kv2", ()), key=len, reverse=True)
         self._auth: Mapping[str, Any] = options["auth"]
         self._threads = Threads()
@@ -43,7 +45,8 @@ class Vault:
             session.mount(scheme, BoundedAdapter(bounds.timeout_s))
         self._client = hvac.Client(
             options["address"],
-            token="",  # noqa: S106 - none yet; without it hvac takes one from the environment or from a file of the home
+            # None yet; without it hvac takes one from the environment or from a file of the home.
+            token="",
             namespace=options.get("namespace"),
             session=session,
             verify=session.verify,
@@ -65,7 +68,8 @@ class Vault:
         await self._threads.run(lambda: self._asked(self._identified))
 
     async def close(self) -> None:
-        if self._token is not None and self._token.until > time.monotonic():
+        token, self._token = self._token, None
+        if token is not None and token.until > self._clock():
             await self._threads.run(lambda: self._asked(self._client.auth.token.revoke_self))
         self._threads.close()
 
@@ -102,7 +106,7 @@ class Vault:
         if self._auth["method"] == "token":
             self._client.token = secret_of(self._auth, "token", self._environment)
             return
-        now = time.monotonic()
+        now = self._clock()
         if self._token is not None and now >= self._token.renew_at:
             self._prolong(self._token, now)
         if self._token is None or now >= self._token.until:
