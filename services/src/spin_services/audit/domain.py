@@ -29,9 +29,10 @@ WRITERS: dict[str, frozenset[str]] = {
     "receipt.": frozenset(),
     "alarm.": frozenset(),
     "outputs.": frozenset(),
+    "secret.": frozenset(),
 }
 # Idempotency keys that carry meaning are named after the type that carries it.
-RESERVED_KEYS = {"program:": "program.", "receipt:": "receipt.", "alarm:": "alarm.", "outputs:": "outputs."}
+RESERVED_KEYS = {"program:": "program.", "receipt:": "receipt.", "alarm:": "alarm.", "outputs:": "outputs.", "secret.exposed:": "secret."}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from spin_envelope.signing import unverified
 from spin_services.audit import alarms
 from spin_services.audit.alarms import Alarm, clear_alarms, open_causes, raise_alarms
 from spin_services.audit.domain import Draft
+from spin_services.audit.exposures import exposure, newly_read
 from spin_services.audit.log_store import Head, LogStore, LogTransaction
 from spin_services.audit.receipts import Chain, Outputs, Plan, SignedReceipt, concerns, judge_outputs, plan_upload, run_changes, run_id_of, type_name
 from spin_services.audit.run_store import (
@@ -70,6 +71,7 @@ class _Upload:
         self._uses: dict[Place, int] = {}
         self._raised: list[Alarm] = []
         self._cleared: set[str] = set()
+        self._exposures: list[Draft] = []
 
     def take(self, uploaded: Sequence[SignedReceipt]) -> ReceiptsTaken:
         before = self._chain()
@@ -111,6 +113,8 @@ class _Upload:
                 boot_id = one.receipt.boot_id.hex()
             elif run_id_of(one.receipt) is not None:
                 self._heard(one, index, runs)
+        if self._exposures:
+            self._transaction.append(self._head.workspace_id, self._exposures, self._now_ms)
         save_runs(self._transaction, runs.values())
 
     def _heard(self, one: SignedReceipt, index: int, runs: dict[str, Row]) -> None:
@@ -125,11 +129,13 @@ class _Upload:
         if not known or (run["runtime_id"], run["program_digest"]) != (self._runtime_id, one.receipt.program_digest):
             self._alarm(alarms.UNKNOWN_PROGRAM, key, "The runtime tells of a program that was never logged.", one, run)
             if known:
+                self._exposed(one, run, b"")
                 return
         if not concerns(one.receipt, run):
             return
         if known:
             gather(self._uses, one.receipt, self._line(run["workspace_id"]), self._now_ms)
+        self._exposed(one, run, run["operations"])
         run.update(run_changes(one.receipt, index, run), heard_at_ms=self._now_ms, alarmed=False)
         if one.receipt.type == ReceiptType.RECEIPT_TYPE_START:
             kernel = {"boot_id": run["boot_id"], "kernel_epoch": run["kernel_epoch"]}
@@ -137,6 +143,10 @@ class _Upload:
         if run["ended_index"] is not None:
             self._cleared.add(key)
             self._judge(run)
+
+    def _exposed(self, one: SignedReceipt, run: Row, known: bytes) -> None:
+        read = newly_read(one.receipt, known)
+        self._exposures += [exposure(one, self._runtime_id, run, connection_id, count) for connection_id, count in read.items()]
 
     def _line(self, workspace_id: str) -> Sequence[str]:
         """What is between the workspace and the runtime's home may be missing: of one that was deleted, and of a receipt held back until now."""

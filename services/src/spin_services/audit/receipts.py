@@ -113,9 +113,15 @@ def run_changes(receipt: Receipt, index: int, run: Mapping[str, Any]) -> dict[st
             "truncated": receipt.truncated,
             "frames": receipt.frames,
             "output_digest": receipt.output_digest or START,
-            "operations": Receipt(operations=receipt.operations).SerializeToString(),
+            "operations": _operations(receipt),
         } | ({"reject_reason": "", "settled": False} if run["reject_reason"] else {})
+    if receipt.type == ReceiptType.RECEIPT_TYPE_PROGRESS and receipt.operations:
+        return {"operations": _operations(receipt)}
     return {}
+
+
+def _operations(receipt: Receipt) -> bytes:
+    return Receipt(operations=receipt.operations).SerializeToString()
 
 
 class Outputs(Enum):

@@ -3,7 +3,7 @@ import type { Run } from "../../../gen/spinapis/audit/v1/audit_pb";
 import { formatDuration, formatTime } from "../../../shared/clock";
 import { Button, Loading, ProblemNotice, Status } from "../../../shared/ui";
 import { useRunVerdict } from "../api/verify-run";
-import { receiptState, runStatus } from "../model/run-text";
+import { receiptState, runStatus, secretsRead } from "../model/run-text";
 import { VerdictView } from "./verdict-view";
 
 interface Props {
@@ -18,6 +18,7 @@ export function RunRow({ workspaceId, run, who }: Props) {
   const verdict = useRunVerdict(workspaceId, run, wanted);
   const [tone, text] = runStatus(run);
   const [receiptTone, receipts] = receiptState(run);
+  const exposed = secretsRead(run);
   const took = Number(run.endedAtMs) - Number(run.startedAtMs);
   return (
     <li className="timeline__run" data-run={run.id}>
@@ -26,6 +27,7 @@ export function RunRow({ workspaceId, run, who }: Props) {
         <code className="list__detail">{run.cellId}</code>
         <Status tone={tone}>{text}</Status>
         <Status tone={receiptTone}>{receipts}</Status>
+        {exposed > 0n && <Status tone="warn">{`Code read secrets' values ×${exposed}`}</Status>}
         {run.truncated && <Status tone="warn">Output truncated</Status>}
         <span style={{ flex: 1 }} />
         <Button

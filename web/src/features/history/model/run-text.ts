@@ -34,3 +34,9 @@ export function receiptState(run: Run): [Tone, string] {
   if (run.outputsVerified) return ["ok", `${run.frames} outputs match the receipt`];
   return ["warn", `${run.framesStored} of ${run.frames} outputs in the log`];
 }
+
+/** How often code got the value of an exposable secret; each reading is in the log as "secret.exposed". */
+export function secretsRead(run: Pick<Run, "operations">): bigint {
+  const readings = run.operations.filter((one) => one.operation === "secret.read");
+  return readings.reduce((sum, one) => sum + one.count, 0n);
+}
