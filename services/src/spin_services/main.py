@@ -183,6 +183,20 @@ def keys_list() -> None:
             typer.echo(f"{Role.Name(role).removeprefix('ROLE_').lower():10} {state:9} {key.key_id.hex()}")
 
 
+@keys_app.command("move-kek")
+def keys_move_kek(kek: Annotated[str, typer.Argument(help="The address of the new key-encryption key, as SPIN_KEK will say it.")]) -> None:
+    """Wrap all keys with another key-encryption key than SPIN_KEK's. The services must be stopped. Repeat it after an interruption."""
+    from spin_services.kek_move import move_kek
+
+    platform = _platform()
+    try:
+        done = asyncio.run(move_kek(platform, kek, os.environ))
+    except (KeysUnusable, OSError) as error:
+        _refuse(error)
+    again = f" ({done.before} were there already)" if done.before else ""
+    typer.echo(f"{done.keys} keys are under {kek} now{again}: set SPIN_KEK to it for every service, and start them")
+
+
 @app.command("sign-in-link")
 def sign_in_link(email: Annotated[str, typer.Option(help="Whose; the first owner's when left out.")] = "") -> None:
     """Make a one-time sign-in link, valid for 24 hours."""

@@ -11,7 +11,7 @@ within a second.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from spin_envelope.root import TrustedRoot, build_root_document
 from spin_envelope.signing import countersigned, sign, unverified
 from spin_services.keys.files import locked, write_durably
 from spin_services.keys.kek import Kek, KeysUnusable
+from spin_services.keys.moving import Wrapped
 from spinapis.envelope.v1.trust_pb2 import Role, RootDocument
 
 ROOT_LIFE_MS = 5 * 365 * 24 * 3600 * 1000
@@ -274,3 +275,18 @@ def _file_name(version: int) -> str:
 
 def _aad(role: Role.ValueType, key_id: bytes) -> bytes:
     return b"spin/key-file/v1\0" + _name(role).encode() + b"\0" + key_id
+
+
+class SigningKeyFiles:
+    """The private keys in a folder, for a move to another KEK."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def read(self) -> list[Wrapped]:
+        places = [(role, path) for role in (Role.ROLE_ROOT, *ROTATING_ROLES) for path in sorted((self._folder / _name(role)).glob("*.key"))]
+        return [Wrapped(str(path), _aad(role, bytes.fromhex(path.stem)), path.read_bytes()) for role, path in places]
+
+    async def save(self, moved: Sequence[tuple[Wrapped, bytes]]) -> None:
+        for one, data in moved:
+            write_durably(Path(one.name), data)

@@ -29,7 +29,7 @@ class Keyring:
 
     async def new(self, workspace_id: str, version: int, now_ms: int) -> WorkspaceKeyRow:
         """A fresh key, not yet stored. Raises KeysUnusable."""
-        key, aad = os.urandom(KEY), _aad(workspace_id, version)
+        key, aad = os.urandom(KEY), key_aad(workspace_id, version)
         return WorkspaceKeyRow(
             workspace_id=workspace_id,
             version=version,
@@ -50,7 +50,7 @@ class Keyring:
         kept = self._open.get(place)
         if kept is not None and kept[0] > now:
             return kept[1]
-        aad = _aad(row.workspace_id, row.version)
+        aad = key_aad(row.workspace_id, row.version)
         key = await self._kek.unwrap(row.wrapped_key, aad)
         name = f"version {row.version} of the key of workspace {row.workspace_id}"
         if not hmac.compare_digest(commitment(key, aad), row.commitment):
@@ -68,5 +68,6 @@ class Keyring:
             del self._open[next(iter(self._open))]
 
 
-def _aad(workspace_id: str, version: int) -> bytes:
+def key_aad(workspace_id: str, version: int) -> bytes:
+    """What the wrapped form of a version is bound to."""
     return pae(KIND, bytes.fromhex(workspace_id) + version.to_bytes(8))
