@@ -36,12 +36,21 @@ ROLES = (
 
 @dataclass
 class Clock:
-    """Milliseconds that a test moves."""
+    """Milliseconds that a test moves; `elapsed` is what passed beside that, whatever the clock says."""
 
     now_ms: int = 1_700_000_000_000
+    passed_ms: int = 0
 
     def __call__(self) -> int:
         return self.now_ms
+
+    def elapsed(self) -> int:
+        return self.passed_ms
+
+    def pass_ms(self, milliseconds: int) -> None:
+        """Time passes, and the clock goes with it."""
+        self.now_ms += milliseconds
+        self.passed_ms += milliseconds
 
 
 @dataclass

@@ -31,6 +31,16 @@ def wall_clock_ms() -> int:
 
 
 @dataclass
+class Ahead:
+    """The wall clock and what a test adds."""
+
+    added_ms: int = 0
+
+    def __call__(self) -> int:
+        return wall_clock_ms() + self.added_ms
+
+
+@dataclass
 class Door:
     """A runtime as its clients see it."""
 
@@ -240,7 +250,7 @@ async def running(home: Path, plane: ControlPlane | None = None, *, paired: bool
     plane = plane or ControlPlane(clock=wall_clock_ms)  # type: ignore[arg-type]
     variables = variables_of(home, plane) | environment
     settings = from_environment(variables)
-    broker = open_broker(settings.home, plane.token.text, environment=readable(variables))
+    broker = open_broker(settings.home, plane.token.text, clock=plane.clock, environment=readable(variables))
     runtime = build(settings, variables, broker)
     await runtime.start()
     try:

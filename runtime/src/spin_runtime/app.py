@@ -12,6 +12,7 @@ from spin_runtime.kernels.pool import JupyterPool
 from spin_runtime.server.client import Services
 from spin_runtime.server.endpoint import Endpoint
 from spin_runtime.server.http import HttpServer, metrics_app, public_app
+from spin_runtime.server.standing import Standing
 from spin_runtime.session.driver import Collaborators, Limits
 from spin_runtime.session.model import Rules
 from spin_runtime.session.sessions import Sessions
@@ -34,6 +35,8 @@ class Runtime:
         self.sessions, self._endpoint = sessions, endpoint
         tls = tls_context(settings.tls_cert, settings.tls_key, settings.client_ca) if settings.tls_cert and settings.tls_key else None
         self._https = tls is not None
+        self._standing = Standing(broker, sessions, endpoint)
+        self._following: asyncio.Task[None] | None = None
         self._server = HttpServer(public_app(endpoint, sessions), settings.listen, settings.port, tls)
         self._metrics_server = HttpServer(metrics_app(metrics.registry), "127.0.0.1", settings.metrics_port) if settings.metrics_port else None
         self.port = 0
@@ -46,6 +49,7 @@ class Runtime:
         if self._metrics_server is not None:
             await self._metrics_server.start()
         self._pool.start()
+        self._following = asyncio.create_task(self._standing.follow())
         _announce(await self._broker.status(), self._settings, self.port, self._https)
 
     async def stop(self) -> None:
@@ -56,6 +60,9 @@ class Runtime:
         await self.close()
 
     async def close(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
         await self._endpoint.close()
         await self._server.stop()
         if self._metrics_server is not None:

@@ -27,7 +27,7 @@ class Runtime:
         self.broker: Broker = self.opened()
 
     def opened(self) -> Broker:
-        return local.open_broker(self.home, self.plane.token.text, clock=self.plane.clock, **self.options)
+        return local.open_broker(self.home, self.plane.token.text, clock=self.plane.clock, elapsed=self.plane.clock.elapsed, **self.options)
 
     async def restart(self) -> None:
         await self.broker.close()

@@ -18,7 +18,8 @@ from spinapis.envelope.v1 import attach_pb2
 from spinapis.errors.v1 import reasons_pb2
 from tests.fakes.control_plane import HOUR_MS, MINUTE_MS, ORIGIN, Client, ControlPlane
 
-OVER = reasons_pb2.ERROR_REASON_CAPABILITY_INVALID
+OVER = reasons_pb2.ERROR_REASON_HELLO_STALE
+NOT_ATTACHED = reasons_pb2.ERROR_REASON_CAPABILITY_INVALID
 
 
 @pytest.fixture
@@ -108,24 +109,24 @@ class Greeting:
 
 async def test_a_client_auth_is_tried_once(server: RemoteBroker, plane: ControlPlane) -> None:
     one, other = await Greeting(server, plane).begin(), await Greeting(server, plane).begin()
-    await refused(server.attach(one.handle, other.auth))
-    await refused(server.attach(one.handle, one.auth))
+    await refused(server.attach(one.handle, other.auth), NOT_ATTACHED)
+    await refused(server.attach(one.handle, one.auth), NOT_ATTACHED)
     assert (await server.attach(other.handle, other.auth)).session_id == other.client.session_id
-    await refused(server.attach(other.handle, other.auth))
+    await refused(server.attach(other.handle, other.auth), NOT_ATTACHED)
 
 
 async def test_a_client_auth_that_comes_too_late_or_after_a_detach(server: RemoteBroker, plane: ControlPlane) -> None:
     late, gone = await Greeting(server, plane).begin(), await Greeting(server, plane).begin()
     await server.detach(gone.handle)
-    await refused(server.attach(gone.handle, gone.auth))
+    await refused(server.attach(gone.handle, gone.auth), NOT_ATTACHED)
     plane.clock.now_ms += 3 * MINUTE_MS
-    await refused(server.attach(late.handle, late.auth))
+    await refused(server.attach(late.handle, late.auth), NOT_ATTACHED)
 
 
 async def test_greetings_without_end_are_forgotten_oldest_first(server: RemoteBroker, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "PENDING_AT_ONCE", 3)
     greetings = [await Greeting(server, plane).begin() for _ in range(4)]
-    await refused(server.attach(greetings[0].handle, greetings[0].auth))
+    await refused(server.attach(greetings[0].handle, greetings[0].auth), NOT_ATTACHED)
     for greeting in greetings[1:]:
         await server.attach(greeting.handle, greeting.auth)
 

@@ -58,7 +58,7 @@ class BrokerContract:
         await broker.detach(seat.handle)
         await broker.detach(seat.handle)
         for call in (broker.open_sealed(seat.sealed(), seat.handle), broker.kernel_started(seat.handle, "python3")):
-            assert (await refusal(call)).reason == reasons_pb2.ERROR_REASON_CAPABILITY_INVALID
+            assert (await refusal(call)).reason == reasons_pb2.ERROR_REASON_HELLO_STALE
 
     async def test_takes_trust_and_no_older_one(self, make_seat, broker: Broker, plane: ControlPlane) -> None:
         await make_seat()
@@ -66,8 +66,16 @@ class BrokerContract:
         newer = plane.trust_state(version=9)
         stored = await broker.accept_trust(plane.root_documents, newer)
         assert (stored.root_version, stored.trust_version, stored.expires_at_ms) == (1, 9, (await broker.status()).trust_expires_at_ms)
+        assert (stored.trust_phase, stored.runs_until_ms) == (trust_pb2.TRUST_PHASE_FRESH, stored.expires_at_ms)
         rollback = await refusal(broker.accept_trust([], old))
         assert (rollback.reason, rollback.metadata) == (reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED, {"document": "trust-state"})
+
+    async def test_tells_of_another_phase_of_trust_when_it_comes(self, make_seat, broker: Broker, plane: ControlPlane) -> None:
+        await make_seat()
+        assert (await broker.wait_trust(trust_pb2.TRUST_PHASE_GRACE)).trust_phase == trust_pb2.TRUST_PHASE_FRESH
+        waiting = asyncio.create_task(broker.wait_trust(trust_pb2.TRUST_PHASE_FRESH))
+        await broker.accept_trust([], plane.trust_state(runtime_status=trust_pb2.RUNTIME_STATUS_REVOKED))
+        assert (await waiting).trust_phase == trust_pb2.TRUST_PHASE_REVOKED
 
     async def test_takes_a_proof_of_the_log_and_demands_one(self, make_seat, broker: Broker, plane: ControlPlane) -> None:
         seat = await make_seat()

@@ -42,7 +42,7 @@ class Machine(RuleBasedStateMachine):
         return self.loop.run_until_complete(call)
 
     def open(self) -> None:
-        self.broker = open_broker(Path(self.home.name), self.plane.token.text, clock=self.plane.clock)
+        self.broker = open_broker(Path(self.home.name), self.plane.token.text, clock=self.plane.clock, elapsed=self.plane.clock.elapsed)
 
     def begin_boot(self) -> None:
         capability, challenge = self.plane.capability(self.client), self.plane.challenge(self.client)

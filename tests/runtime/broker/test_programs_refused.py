@@ -327,7 +327,9 @@ async def test_ciphertext_dies_with_the_days_key(seat, plane: ControlPlane) -> N
     plane.clock.now_ms += 25 * HOUR_MS
     await seat.runtime.broker.accept_trust([], plane.trust_state())
     await seat.attach_again()
-    await refused(seat, sealed)
+    with pytest.raises(BrokerError) as caught:
+        await seat.open(sealed)
+    assert caught.value.reason == reasons_pb2.ERROR_REASON_HELLO_STALE
 
 
 async def test_what_was_sealed_just_before_the_key_changed_still_opens(seat, plane: ControlPlane) -> None:

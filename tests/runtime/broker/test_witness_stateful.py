@@ -47,7 +47,7 @@ class Machine(RuleBasedStateMachine):
         return self.loop.run_until_complete(call)
 
     def open(self) -> None:
-        self.broker = open_broker(Path(self.home.name), self.plane.token.text, clock=self.plane.clock)
+        self.broker = open_broker(Path(self.home.name), self.plane.token.text, clock=self.plane.clock, elapsed=self.plane.clock.elapsed)
 
     def note(self, log: MerkleLog, size: int) -> bytes:
         return log.note(self.plane.workspace_id, size, self.plane.keys[trust_pb2.ROLE_AUDIT])

@@ -293,10 +293,13 @@ class RuntimeSession:
     async def _on_error(self, frame: frames_pb2.Error) -> None:
         error = from_frame(frame)
         if frame.ciphertext_digest:
-            for run in list(self._runs.values()):
-                if run.ciphertext_digest == frame.ciphertext_digest:
-                    state = RunState(Phase.REJECTED, Status.UNSPECIFIED, run.cell_id, reason=error.reason, message=error.text)
-                    await self._on_event(run.nonce, state)
+            refused = [run for run in self._runs.values() if run.ciphertext_digest == frame.ciphertext_digest]
+            for run in refused:
+                state = RunState(Phase.REJECTED, Status.UNSPECIFIED, run.cell_id, reason=error.reason, message=error.text)
+                await self._on_event(run.nonce, state)
+            if not refused and error.reason == "HELLO_STALE":
+                # Credentials were sealed to a key that the runtime has replaced; they come with the next attachment.
+                await self._socket.reattach()
         elif not self._requests.refused(frame) and not self._kernel.failed(error):
             log.warning("the runtime reports: %s (%s)", error.text, error.reason)
 

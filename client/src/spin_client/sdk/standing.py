@@ -132,6 +132,8 @@ class Standing:
             self.bundle_held = answer.bundle_version
         except (SpinError, ConnectionLost) as error:
             log.info("credentials were not synchronised: %s", error)
+            if isinstance(error, SpinError) and error.reason == "HELLO_STALE":
+                await self._socket.reattach()
 
     def _sync_request(self, attachment: Attachment) -> secrets_pb2.SyncCredentialsRequest:
         return secrets_pb2.SyncCredentialsRequest(

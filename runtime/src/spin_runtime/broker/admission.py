@@ -8,13 +8,13 @@
 - Between two checks nothing waits, so nobody else's program comes in between compare and set.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from spin_envelope.errors import Refused
 from spin_envelope.hpke_keys import RecipientKey
 from spin_envelope.payloads import payload_type
-from spin_envelope.sealing import Opened, open_sealed
+from spin_envelope.sealing import Opened, header_of, open_sealed
 from spin_envelope.signing import Verified
 from spin_runtime.broker.approvals import check_approvals
 from spin_runtime.broker.attachment import Known
@@ -47,9 +47,13 @@ class Facts:
     trust: Trust
     boot_id: bytes
     now_ms: int
+    # The time by which trust runs out.
+    trust_ms: int
     # 0 when no bundle can be used.
     bundle_version: int
     policy: Policy = Policy()
+    # Ids of the keys of this boot that are gone.
+    retired_keys: Collection[bytes] = ()
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,13 @@ class Refusal:
 
 
 def open_for(data: bytes, keys: Sequence[RecipientKey], facts: Facts) -> Opened:
-    """Checks 1 to 3. Raises Refused."""
+    """Checks 1 to 3. Raises Refused, and Denial for what is sealed to a key that was replaced."""
+    header = header_of(data)
     grant = facts.trust.grant
+    if header.recipient_key_id in facts.retired_keys:
+        # The header is in the clear and anybody may have written it: this says nothing about what is sealed.
+        text = "The runtime's key was replaced since this session attached: attach again and repeat."
+        raise Denial(reasons_pb2.ERROR_REASON_HELLO_STALE, text, "sealed to a key of this boot that is gone")
     opened = open_sealed(data, keys, workspace_id=grant.workspace_id, runtime_id=grant.runtime_id, boot_id=facts.boot_id, min_suite=facts.trust.suite)
     if opened.content_type not in (PROGRAM, BUNDLE):
         raise Refused(f"{opened.content_type!r} is nothing that a runtime opens")
@@ -92,7 +101,7 @@ def decide(program: Verified[run_pb2.Program], client: Known, facts: Facts, ledg
     try:
         _check_repeated(program.message, grant.message, client, facts)
         approved = check_approvals(grant.message, facts.trust, facts.now_ms)
-        check_may_run(facts.trust, facts.now_ms)
+        check_may_run(facts.trust, facts.trust_ms)
         check_not_revoked(facts.trust, program.key_ids, grant.key_ids)
         check_proved(facts.trust.log, client.log_size)
         _check_times(program.message, grant.message, facts.now_ms)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from spinapis.envelope.v1 import receipt_pb2, run_pb2
+from spinapis.envelope.v1 import receipt_pb2, run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 
 
@@ -81,6 +81,9 @@ class TrustStored:
     expires_at_ms: int
     # Of the checkpoint that the runtime holds now.
     log_size: int
+    trust_phase: trust_pb2.TrustPhase.ValueType
+    # When the runtime stops running code.
+    runs_until_ms: int
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,9 @@ class Status:
     trust_expires_at_ms: int
     allowed_origins: Sequence[str] = field(default_factory=tuple)
     allowed_hosts: Sequence[str] = field(default_factory=tuple)
+    trust_phase: trust_pb2.TrustPhase.ValueType = trust_pb2.TRUST_PHASE_UNSPECIFIED
+    # When the runtime stops running code.
+    runs_until_ms: int = 0
 
 
 class Broker(Protocol):
@@ -152,6 +158,9 @@ class Broker(Protocol):
         """The client is gone, before or after it was attached. Handles that are not known change nothing."""
 
     async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes, log_proof: LogProof | None = None) -> TrustStored: ...
+
+    async def wait_trust(self, known: trust_pb2.TrustPhase.ValueType) -> Status:
+        """Returns when the phase of trust is another one than this."""
 
     # Kernels: the broker admits programs to live epochs alone
     async def kernel_started(self, handle: bytes, kernel_name: str) -> LiveKernel:

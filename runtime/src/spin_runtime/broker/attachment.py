@@ -13,8 +13,8 @@ from spin_envelope.errors import Refused
 from spin_envelope.keys import VerifyKey
 from spin_envelope.signing import verify
 from spin_runtime.broker.refusals import Denial
-from spin_runtime.broker.trust import SKEW_MS, Trust
-from spinapis.envelope.v1 import attach_pb2, trust_pb2
+from spin_runtime.broker.trust import REVOKED, SKEW_MS, Trust
+from spinapis.envelope.v1 import attach_pb2
 from spinapis.errors.v1 import reasons_pb2
 
 CAPABILITY_VALIDITY_MS = 5 * 60 * 1000
@@ -64,8 +64,8 @@ class Checked:
 
 def check_client_hello(hello: ClientHello, trust: Trust, now_ms: int) -> Checked:
     """Who the client claims to be, as far as auth vouches for it. Raises Denial."""
-    if trust.state.runtime_status == trust_pb2.RUNTIME_STATUS_REVOKED:
-        raise Denial(reasons_pb2.ERROR_REASON_RUNTIME_REVOKED, "The runtime was removed from the workspace.")
+    if trust.identity_revoked:
+        raise Denial(reasons_pb2.ERROR_REASON_RUNTIME_REVOKED, REVOKED)
     if hello.origin and hello.origin not in trust.grant.allowed_origins:
         raise Denial(reasons_pb2.ERROR_REASON_ORIGIN_REFUSED, "This origin is not on the runtime's list.", f"origin {hello.origin!r}")
     try:

@@ -125,6 +125,10 @@ async def _accept_trust(broker: Broker, call: b.AcceptTrust) -> Answer:
     return {"trust": records.trust(await broker.accept_trust(list(call.root_documents), call.trust_state, records.log_proof_of(call)))}
 
 
+async def _wait_trust(broker: Broker, call: b.WaitTrust) -> Answer:
+    return {"status": records.status(await broker.wait_trust(call.known))}
+
+
 async def _kernel_started(broker: Broker, call: b.BeginKernel) -> Answer:
     return {"kernel": records.kernel(await broker.kernel_started(call.client, call.kernel_name))}
 
@@ -192,6 +196,7 @@ ANSWERS: dict[str, Callable[[Broker, Any], Awaitable[Answer]]] = {
     "attach": _attach,
     "detach": _detach,
     "accept_trust": _accept_trust,
+    "wait_trust": _wait_trust,
     "kernel_started": _kernel_started,
     "kernel_ended": _kernel_ended,
     "open_sealed": _open_sealed,

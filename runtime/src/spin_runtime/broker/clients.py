@@ -3,7 +3,7 @@
 - The server has a client's handle, and says nothing of a client that the broker would believe: who somebody is, and what they may do, was
   verified here and stays here.
 - A client has one handle, from its Hello on. While it is pending it has one attempt, within two minutes. An attached one counts until it is
-  detached, and for as long as what was sealed for its Hello can be opened.
+  detached, and for as long as what was sealed for its Hello can be opened; then it is told to attach again (HELLO_STALE).
 - Both are bounded. Of pending clients the oldest goes; who attaches when all places are taken is told so, and nobody loses theirs.
 """
 
@@ -21,6 +21,7 @@ PENDING_MS = 2 * 60 * 1000
 ATTACHED_MS = KEY_AGE_MS + GRACE_MS
 PENDING_AT_ONCE = 512
 ATTACHED_AT_ONCE = 16_384
+OVER = "This connection's attachment is over: attach again."
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Clients:
         """Raises Denial."""
         held = self._attached.get(handle)
         if held is None or now_ms > held.until_ms:
-            raise _over("no client is attached under this handle")
+            # Whoever is attached for longer than that attaches again by itself.
+            raise Denial(reasons_pb2.ERROR_REASON_HELLO_STALE, OVER, "no client is attached under this handle")
         return held.known
 
     def may_run(self, handle: bytes, now_ms: int) -> Known:
@@ -85,4 +87,4 @@ class Clients:
 
 
 def _over(why: str) -> Denial:
-    return Denial(reasons_pb2.ERROR_REASON_CAPABILITY_INVALID, "This connection's attachment is over: attach again.", why)
+    return Denial(reasons_pb2.ERROR_REASON_CAPABILITY_INVALID, OVER, why)

@@ -49,6 +49,8 @@ class Boot:
     boot_id: bytes = field(default_factory=lambda: os.urandom(16))
     _current: DatedKey | None = None
     _previous: DatedKey | None = None
+    # Public ids of keys that are gone, so that who still seals to one can be told to attach again.
+    retired: set[bytes] = field(default_factory=set)
 
     def current(self, suite: Suite, now_ms: int) -> RecipientKey:
         """The key to seal to: of this suite, and younger than 24 hours."""
@@ -68,7 +70,15 @@ class Boot:
         if self._current is not None and now_ms - self._current.made_at_ms >= KEY_AGE_MS:
             self._replace(None)
         if self._previous is not None and now_ms - self._previous.made_at_ms >= KEY_AGE_MS + GRACE_MS:
+            self._retire(self._previous)
             self._previous = None
 
     def _replace(self, new: DatedKey | None) -> None:
-        self._previous, self._current = self._current or self._previous, new
+        if self._current is not None:
+            self._retire(self._previous)
+            self._previous = self._current
+        self._current = new
+
+    def _retire(self, dated: DatedKey | None) -> None:
+        if dated is not None:
+            self.retired.add(dated.key.key_id)

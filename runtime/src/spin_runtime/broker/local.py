@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from spin_envelope.digests import signed_digest
@@ -33,7 +34,9 @@ from spin_runtime.broker.runs import OpenRuns
 from spin_runtime.broker.socket import UseSockets
 from spin_runtime.broker.state import StateStore
 from spin_runtime.broker.tickets import Ticket, TicketBook
-from spin_runtime.broker.trust import Trust, with_documents, with_log_proof, with_state
+from spin_runtime.broker.trust import REVOKED, Trust, check_may_run, runs_until_ms, with_documents, with_log_proof, with_state
+from spin_runtime.broker.trust_clock import TrustClock, boot_clock_ms
+from spin_runtime.broker.trust_watch import TrustWatch
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import broker_pb2
@@ -50,6 +53,7 @@ def open_broker(
     token: str,
     *,
     clock: Callable[[], int] = wall_clock_ms,
+    elapsed: Callable[[], int] = boot_clock_ms,
     environment: Mapping[str, str] | None = None,
     image_digest: bytes = b"",
     policy: admission.Policy | None = None,
@@ -63,13 +67,21 @@ def open_broker(
     parsed = SpinToken.parse(token)
     folder = EncryptedFolder(home / "var" / "broker", parsed.disk_key())
     try:
-        broker = LocalBroker(folder, parsed, home / "var" / "run", clock, image_digest, policy or admission.Policy(), managers or SecretManagers())
+        clocks = Clocks(clock, elapsed)
+        broker = LocalBroker(folder, parsed, home / "var" / "run", clocks, image_digest, policy or admission.Policy(), managers or SecretManagers())
         broker.serve_operations(environment or {}, processors)
         broker.remember()
     except BaseException:
         folder.close()
         raise
     return broker
+
+
+@dataclass(frozen=True)
+class Clocks:
+    # Unix milliseconds, which somebody may set; and milliseconds that only pass.
+    wall: Callable[[], int]
+    elapsed: Callable[[], int]
 
 
 class LocalBroker:
@@ -80,12 +92,12 @@ class LocalBroker:
         folder: EncryptedFolder,
         token: SpinToken,
         sockets: Path,
-        clock: Callable[[], int],
+        clocks: Clocks,
         image_digest: bytes,
         policy: admission.Policy,
         managers: SecretManagers,
     ) -> None:
-        self._folder, self._token, self._clock, self._image_digest, self._policy = folder, token, clock, image_digest, policy
+        self._folder, self._token, self._clock, self._image_digest, self._policy = folder, token, clocks.wall, image_digest, policy
         self._identity: SigningKey = load_identity(folder)
         self._states = StateStore(folder)
         self._managers = managers
@@ -95,6 +107,8 @@ class LocalBroker:
         self._runs = OpenRuns(self._tickets)
         self._sockets = UseSockets(sockets, self._use)
         self._trust: Trust | None = None
+        self._trust_clock = TrustClock(clocks.wall, clocks.elapsed, self._states.state.trust_seen_ms)
+        self._watch = TrustWatch(self._trust_clock, self._states, lambda: self._trust)
         self._receipts: Receipts | None = None
         self._upkeep: asyncio.Task[None] | None = None
 
@@ -109,6 +123,7 @@ class LocalBroker:
             self._begin_receipts(self._trust)
 
     async def status(self) -> Status:
+        self._keep_up()
         trust, state = self._trust, trust_pb2.TrustState() if self._trust is None else self._trust.state
         return Status(
             paired=trust is not None,
@@ -119,7 +134,14 @@ class LocalBroker:
             trust_expires_at_ms=state.expires_at_ms,
             allowed_origins=() if trust is None else tuple(trust.grant.allowed_origins),
             allowed_hosts=() if trust is None else tuple(trust.grant.allowed_hosts),
+            trust_phase=self._watch.phase,
+            runs_until_ms=0 if trust is None else runs_until_ms(trust),
         )
+
+    async def wait_trust(self, known: trust_pb2.TrustPhase.ValueType) -> Status:
+        self._keep_up()
+        await self._watch.changed(known)
+        return await self.status()
 
     # Pairing
 
@@ -149,7 +171,7 @@ class LocalBroker:
             raise Denial(reasons_pb2.ERROR_REASON_ALREADY_EXISTS, text, resource="runtime", name=self._trust.grant.runtime_id.hex())
 
     def _begin_receipts(self, trust: Trust) -> None:
-        author = Author(self._identity, trust.grant.workspace_id, trust.grant.runtime_id, self._boot.boot_id, self._clock)
+        author = Author(self._identity, trust.grant.workspace_id, trust.grant.runtime_id, self._boot.boot_id, self._clock, lambda: self._watch.phase)
         self._receipts = Receipts(Journal(self._folder.path / "receipts", self._folder.cipher("receipts")), author)
         self._receipts.open()
 
@@ -212,7 +234,14 @@ class LocalBroker:
     async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes, log_proof: LogProof | None = None) -> TrustStored:
         with refusing("trust_refused"):
             trust = self._accept(root_documents, trust_state, log_proof)
-        return TrustStored(trust.root.version, trust.state.version, trust.state.expires_at_ms, trust.log.size)
+        return TrustStored(
+            root_version=trust.root.version,
+            trust_version=trust.state.version,
+            expires_at_ms=trust.state.expires_at_ms,
+            log_size=trust.log.size,
+            trust_phase=self._watch.phase,
+            runs_until_ms=runs_until_ms(trust),
+        )
 
     def _accept(self, documents: Sequence[bytes], state: bytes, proof: LogProof | None = None) -> Trust:
         """Takes newer documents, and stores them before anything is decided by them."""
@@ -221,7 +250,9 @@ class LocalBroker:
             trust = with_state(trust, state, self._clock())
         if proof is not None:
             trust = with_log_proof(trust, proof)
+        newer = trust.state_data != self._states.state.trust_state
         self._states.change(
+            trust_seen_ms=self._clock() if newer else self._states.state.trust_seen_ms,
             root_documents=trust.documents,
             trust_state=trust.state_data,
             log_note=trust.log.note,
@@ -229,8 +260,11 @@ class LocalBroker:
             log_root=trust.log.root_hash,
         )
         self._trust = trust
-        if trust.state.runtime_status == trust_pb2.RUNTIME_STATUS_REVOKED:
+        if newer:
+            self._trust_clock.begin_anew()
+        if trust.identity_revoked:
             self._credentials.wipe()
+        self._watch.look()
         return trust
 
     # Kernels
@@ -240,6 +274,8 @@ class LocalBroker:
             chain = self._chain()
             session_id = self._clients.may_run(handle, self._clock()).session_id
             self._keep_up()
+            if self._watch.phase in (trust_pb2.TRUST_PHASE_EXPIRED, trust_pb2.TRUST_PHASE_REVOKED):
+                check_may_run(self._paired(), self._trust_clock.now())
             epoch = self._kernels.next_epoch()
             try:
                 await self._sockets.open(epoch)
@@ -267,9 +303,12 @@ class LocalBroker:
         with refusing("sealed_refused"):
             trust, now_ms = self._paired(), self._clock()
             client = self._clients.may_run(handle, now_ms)
-            facts = admission.Facts(trust, self._boot.boot_id, now_ms, self._credentials.version(now_ms), self._policy)
+            bundle_version, trust_ms = self._credentials.version(now_ms), self._trust_clock.now()
+            facts = admission.Facts(trust, self._boot.boot_id, now_ms, trust_ms, bundle_version, self._policy, self._boot.retired)
             opened = admission.open_for(sealed, self._boot.opening(now_ms), facts)
             if opened.content_type == admission.BUNDLE:
+                if trust.identity_revoked:
+                    raise Denial(reasons_pb2.ERROR_REASON_RUNTIME_REVOKED, REVOKED)
                 return self._credentials.accept(opened.signed, trust, now_ms)
             try:
                 program = admission.authentic_program(opened.signed, facts)
@@ -298,6 +337,9 @@ class LocalBroker:
 
     async def run_started(self, nonce: run_pb2.RunNonce) -> None:
         run = self._runs.find(nonce)
+        with refusing("start_refused"):
+            # It may have waited in the queue for longer than trust lasted.
+            self._trusted()
         await self._chain().write(run.start())
         run.ticket.valid = True
 
@@ -349,6 +391,12 @@ class LocalBroker:
             raise Denial(reasons_pb2.ERROR_REASON_NOT_PAIRED, "This runtime belongs to no workspace yet: pair it.")
         return self._trust
 
+    def _trusted(self) -> Trust:
+        """Raises Denial when nothing may run now."""
+        trust = self._paired()
+        check_may_run(trust, self._trust_clock.now())
+        return trust
+
     def _chain(self) -> Receipts:
         if self._receipts is None:
             raise Denial(reasons_pb2.ERROR_REASON_NOT_PAIRED, "This runtime belongs to no workspace yet: pair it.")
@@ -361,7 +409,7 @@ class LocalBroker:
             yield failure(reasons_pb2.ERROR_REASON_OPERATION_DENIED, "This run is over, or was never started: run the cell again.")
             return
         with ticket.using(asyncio.current_task()):
-            async for reply in self._operations.perform(ticket, request, lambda: Standing(self._paired(), self._kernels.principals(kernel_epoch))):
+            async for reply in self._operations.perform(ticket, request, lambda: Standing(self._trusted(), self._kernels.principals(kernel_epoch))):
                 yield reply
 
     def _keep_up(self) -> None:
@@ -369,14 +417,16 @@ class LocalBroker:
             self._upkeep = asyncio.get_running_loop().create_task(self._expire_in_time())
 
     async def _expire_in_time(self) -> None:
-        """Keys and credentials go when their time is over, whether or not anybody asks for them."""
+        """Keys, credentials and trust go when their time is over, whether or not anybody asks for them."""
         while True:
-            await asyncio.sleep(UPKEEP_SECONDS)
             self._boot.expire(self._clock())
             self._clients.expire(self._clock())
             self._credentials.expire(self._clock())
-            if self._clock() >= self._paired().state.expires_at_ms:
+            self._watch.look()
+            if self._watch.phase in (trust_pb2.TRUST_PHASE_EXPIRED, trust_pb2.TRUST_PHASE_REVOKED):
                 self._managers.keep(())
+            ahead_ms = self._watch.until_next_ms()
+            await asyncio.sleep(UPKEEP_SECONDS if ahead_ms is None else min(UPKEEP_SECONDS, ahead_ms / 1000 + 0.001))
 
 
 def _unauthentic(ciphertext_digest: bytes) -> receipt_pb2.Receipt:

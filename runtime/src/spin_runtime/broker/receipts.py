@@ -19,7 +19,7 @@ from spin_envelope.signing import sign, unverified
 from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.journal import Journal, Place
 from spin_runtime.broker.refusals import Denial, disk_refuses, log
-from spinapis.envelope.v1 import receipt_pb2
+from spinapis.envelope.v1 import receipt_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 
 # The journal is rewritten when it is larger than this and most of it is acknowledged.
@@ -40,6 +40,7 @@ class Author:
     runtime_id: bytes
     boot_id: bytes
     clock: Callable[[], int]
+    phase: Callable[[], trust_pb2.TrustPhase.ValueType]
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class Receipts:
         author = self.author
         receipt.workspace_id, receipt.runtime_id, receipt.boot_id = author.workspace_id, author.runtime_id, author.boot_id
         receipt.receipt_seq, receipt.prev_digest, receipt.time_ms = self.head.seq + 1, self.head.digest, author.clock()
+        receipt.trust_phase = author.phase()
         data = sign(receipt, author.identity)
         self.head = Head(receipt.receipt_seq, signed_digest(data))
         return RECEIPT + data, self.head

@@ -34,6 +34,8 @@ def status(record: Status) -> b.BrokerStatus:
         trust_expires_at_ms=record.trust_expires_at_ms,
         allowed_origins=record.allowed_origins,
         allowed_hosts=record.allowed_hosts,
+        trust_phase=record.trust_phase,
+        runs_until_ms=record.runs_until_ms,
     )
 
 
@@ -47,6 +49,8 @@ def status_of(message: b.BrokerStatus) -> Status:
         trust_expires_at_ms=message.trust_expires_at_ms,
         allowed_origins=tuple(message.allowed_origins),
         allowed_hosts=tuple(message.allowed_hosts),
+        trust_phase=message.trust_phase,
+        runs_until_ms=message.runs_until_ms,
     )
 
 
@@ -63,7 +67,14 @@ def trust(record: TrustStored) -> b.StoredTrust:
 
 
 def trust_of(message: b.StoredTrust) -> TrustStored:
-    return TrustStored(message.root_version, message.trust_version, message.expires_at_ms, message.log_size)
+    return TrustStored(
+        root_version=message.root_version,
+        trust_version=message.trust_version,
+        expires_at_ms=message.expires_at_ms,
+        log_size=message.log_size,
+        trust_phase=message.trust_phase,
+        runs_until_ms=message.runs_until_ms,
+    )
 
 
 def log_proof(record: LogProof | None) -> frames_pb2.LogProof | None:

@@ -27,7 +27,7 @@ from spin_runtime.broker.api import (
     TrustStored,
 )
 from spin_runtime.broker.channel import MAX_MESSAGE, Channel
-from spinapis.envelope.v1 import run_pb2
+from spinapis.envelope.v1 import run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import boundary_pb2 as b
 
@@ -96,6 +96,9 @@ class RemoteBroker:
     async def accept_trust(self, root_documents: Sequence[bytes], trust_state: bytes, log_proof: LogProof | None = None) -> TrustStored:
         call = b.AcceptTrust(root_documents=root_documents, trust_state=trust_state, log_proof=records.log_proof(log_proof))
         return records.trust_of((await self._call(accept_trust=call)).trust)
+
+    async def wait_trust(self, known: trust_pb2.TrustPhase.ValueType) -> Status:
+        return records.status_of((await self._call(wait_trust=b.WaitTrust(known=known))).status)
 
     # Kernels
 

@@ -31,6 +31,8 @@ class State:
     # The highest bundle version seen and its digest, which outlive the bundle.
     bundle_version: int = 0
     bundle_digest: bytes = b""
+    # The latest time that was seen since the trust state came, so that a clock set back prolongs nothing.
+    trust_seen_ms: int = 0
 
 
 class StateStore:
@@ -73,4 +75,5 @@ def _decoded(data: bytes) -> State:
         log_root=base64.b64decode(fields["log_root"]),
         bundle_version=int(fields["bundle_version"]),
         bundle_digest=base64.b64decode(fields["bundle_digest"]),
+        trust_seen_ms=int(fields["trust_seen_ms"]),
     )

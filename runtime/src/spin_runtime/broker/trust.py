@@ -1,13 +1,16 @@
 """What a paired runtime believes: its root, its trust state, and when it may run code. docs/protocol.md, section 2. Pure.
 
 - Versions only rise. A document that was seen before may come again; an older one, or another one of the same version, is refused.
-- Nothing runs without a trust state that is fresh and says CONFIRMED; it is 24 hours old at most.
+- Nothing runs without a trust state that says CONFIRMED and is fresh, which is 24 hours at most, or in its grace, which is 72 at most. A grace
+  is the newest trust state's own: a later one may take it away.
+- A revocation is final for the identity that it is about: no later trust state lifts it.
 - A trust state shows a checkpoint of the log; what the runtime makes of it stands in `witness`.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from spin_envelope.keys import VerifyKey
 from spin_envelope.note import origin_of
 from spin_envelope.root import TrustedRoot
 from spin_envelope.sealing import Suite
@@ -19,6 +22,8 @@ from spinapis.errors.v1 import reasons_pb2
 
 SKEW_MS = 90 * 1000
 TRUST_VALIDITY_MS = 24 * 3600 * 1000
+MAX_GRACE_MS = 72 * 3600 * 1000
+REVOKED = "The runtime was removed from the workspace, or paired again: it runs nothing any more."
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,11 @@ class Trust:
     @property
     def revoked(self) -> Collection[bytes]:
         return self.state.revoked_key_ids
+
+    @property
+    def identity_revoked(self) -> bool:
+        """The record has another identity now, or none."""
+        return self.state.runtime_status == trust_pb2.RUNTIME_STATUS_REVOKED or VerifyKey(self.grant.identity_key).key_id in self.revoked
 
     @property
     def suite(self) -> Suite:
@@ -87,6 +97,8 @@ def with_state(trust: Trust, data: bytes, now_ms: int) -> Trust:
     """Takes a newer trust state. Raises Refused, and Denial for what is authentic and not acceptable."""
     if data == trust.state_data:
         return trust
+    if trust.identity_revoked:
+        raise Denial(reasons_pb2.ERROR_REASON_RUNTIME_REVOKED, REVOKED, "a trust state after the revocation")
     verified = trust.root.verify(data, trust_pb2.TrustState, now_ms, trust.revoked)
     state = verified.message
     _check_target(trust, state)
@@ -125,6 +137,8 @@ def _check_versions(trust: Trust, state: trust_pb2.TrustState) -> None:
 def _check_validity(state: trust_pb2.TrustState, now_ms: int) -> None:
     if state.expires_at_ms - state.issued_at_ms > TRUST_VALIDITY_MS:
         raise open_failed("a trust state that is valid for more than 24 hours")
+    if not 0 <= state.grace_ms <= MAX_GRACE_MS:
+        raise open_failed("a trust state with a grace of more than 72 hours")
     if now_ms < state.issued_at_ms - SKEW_MS or now_ms >= state.expires_at_ms:
         raise Denial(
             reasons_pb2.ERROR_REASON_TRUST_EXPIRED,
@@ -134,14 +148,30 @@ def _check_validity(state: trust_pb2.TrustState, now_ms: int) -> None:
         )
 
 
-def check_may_run(trust: Trust, now_ms: int) -> None:
-    """Raises Denial unless the trust state is fresh and the runtime confirmed."""
+def runs_until_ms(trust: Trust) -> int:
+    """When the runtime stops running code; 0 before the first trust state."""
+    return trust.state.expires_at_ms + trust.state.grace_ms
+
+
+def phase_of(trust: Trust, now_ms: int) -> trust_pb2.TrustPhase.ValueType:
     state = trust.state
-    if not trust.state_data or now_ms >= state.expires_at_ms or now_ms < state.issued_at_ms - SKEW_MS:
+    if not trust.state_data:
+        return trust_pb2.TRUST_PHASE_UNSPECIFIED
+    if trust.identity_revoked:
+        return trust_pb2.TRUST_PHASE_REVOKED
+    if now_ms < state.issued_at_ms - SKEW_MS or now_ms >= runs_until_ms(trust):
+        return trust_pb2.TRUST_PHASE_EXPIRED
+    return trust_pb2.TRUST_PHASE_FRESH if now_ms < state.expires_at_ms else trust_pb2.TRUST_PHASE_GRACE
+
+
+def check_may_run(trust: Trust, now_ms: int) -> None:
+    """Raises Denial unless the trust state is fresh or in its grace, and the runtime confirmed."""
+    phase = phase_of(trust, now_ms)
+    if phase == trust_pb2.TRUST_PHASE_REVOKED:
+        raise Denial(reasons_pb2.ERROR_REASON_RUNTIME_REVOKED, REVOKED)
+    if phase not in (trust_pb2.TRUST_PHASE_FRESH, trust_pb2.TRUST_PHASE_GRACE):
         raise Denial(reasons_pb2.ERROR_REASON_TRUST_EXPIRED, "The runtime has no fresh trust state: fetch one from the platform and send it.")
-    if state.runtime_status == trust_pb2.RUNTIME_STATUS_REVOKED:
-        raise Denial(reasons_pb2.ERROR_REASON_RUNTIME_REVOKED, "The runtime was removed from the workspace.")
-    if state.runtime_status != trust_pb2.RUNTIME_STATUS_CONFIRMED:
+    if trust.state.runtime_status != trust_pb2.RUNTIME_STATUS_CONFIRMED:
         raise Denial(
             reasons_pb2.ERROR_REASON_RUNTIME_NOT_CONFIRMED,
             "The runtime is not confirmed yet: compare its fingerprint with the one in its log, and confirm it.",

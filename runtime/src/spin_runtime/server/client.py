@@ -123,6 +123,7 @@ class Client:
         accepted = frames_pb2.TrustAccepted(
             root_version=stored.root_version, trust_version=stored.trust_version, expires_at_ms=stored.expires_at_ms, log_size=stored.log_size
         )
+        accepted.trust_phase, accepted.runs_until_ms = stored.trust_phase, stored.runs_until_ms
         await self._socket.send(frames_pb2.RuntimeFrame(trust_accepted=accepted))
 
     async def receipt_ack(self, frame: Frame) -> None:

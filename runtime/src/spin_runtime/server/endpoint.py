@@ -75,7 +75,9 @@ class Endpoint:
 
     async def close(self) -> None:
         """Ends every connection: clients come again when the runtime is back."""
-        closing = Fatal(reasons_pb2.ERROR_REASON_DRAINING, DRAINING)
+        await self.close_with(Fatal(reasons_pb2.ERROR_REASON_DRAINING, DRAINING))
+
+    async def close_with(self, closing: Fatal) -> None:
         await asyncio.gather(*(FrameSocket(socket).close_with(closing) for socket in tuple(self._sockets)))
 
     async def _serve(self, socket: FrameSocket, caller: Caller, guard: ByteGuard) -> None:
@@ -147,4 +149,6 @@ class Endpoint:
             ],
             warnings=self._warnings,
             trust_expires_at_ms=status.trust_expires_at_ms,
+            trust_phase=status.trust_phase,
+            runs_until_ms=status.runs_until_ms,
         )

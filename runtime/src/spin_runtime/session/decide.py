@@ -4,6 +4,7 @@
 - A run is over when the kernel replied and went idle. A run that fails or meets a limit takes the queued runs that asked for it
   (stop_on_error) with it; an interrupted one leaves the queue alone, unless that was asked.
 - A new kernel is a new epoch: programs were compiled for the old one, so its queue is aborted.
+- Without trust nothing runs: the queue is aborted and the run stopped as by a limit. The kernel stays, unless the runtime was removed.
 - A run that outlives its wall time is interrupted, and its kernel killed when that does not help. The runtime's stop does the same after its grace.
 """
 
@@ -20,6 +21,7 @@ from spinapis.runtime.v1 import frames_pb2
 INTERRUPTED, LIMIT, ABORTED = receipt_pb2.RUN_STATUS_INTERRUPTED, receipt_pb2.RUN_STATUS_LIMIT, receipt_pb2.RUN_STATUS_ABORTED
 FAILURES = frozenset({receipt_pb2.RUN_STATUS_ERROR, LIMIT})
 NOTHING: tuple[m.Action, ...] = ()
+UNNAMED = reasons_pb2.ERROR_REASON_UNSPECIFIED
 
 STALE = "The kernel was restarted or stopped after this cell was compiled: run it again."
 DRAINING = "The runtime is going down: run the cell again when it is back."
@@ -82,7 +84,7 @@ def _not_started(state: m.State, event: m.RunNotStarted) -> m.Decision:
     current = _is_current(state, event.nonce)
     if current is None or current.stage is m.Stage.ENDING:
         return state, NOTHING
-    return _end_current(state, ABORTED, event.message)
+    return _end_current(state, ABORTED, event.message, event.reason)
 
 
 def _busy(state: m.State, event: m.RunBusy) -> m.Decision:
@@ -113,9 +115,9 @@ def _end_if_over(state: m.State) -> m.Decision:
     return _end_current(state, current.stopped_as if failed and current.stopped_as is not None else current.reply)
 
 
-def _end_current(state: m.State, status: m.RunStatus, message: str = "") -> m.Decision:
+def _end_current(state: m.State, status: m.RunStatus, message: str = "", reason: m.Reason = UNNAMED) -> m.Decision:
     assert state.current is not None
-    end = m.EndRun(state.current.run, status, message)
+    end = m.EndRun(state.current.run, status, message, reason)
     state = state.with_current(stage=m.Stage.ENDING)
     if status not in FAILURES:
         return state, (end,)
@@ -123,8 +125,8 @@ def _end_current(state: m.State, status: m.RunStatus, message: str = "") -> m.De
     return state, (end, *aborted)
 
 
-def _abort_queue(state: m.State, message: str, which: Callable[[Run], bool] = lambda _: True) -> m.Decision:
-    ends = tuple(m.EndRun(run, ABORTED, message) for run in state.queue if which(run))
+def _abort_queue(state: m.State, message: str, which: Callable[[Run], bool] = lambda _: True, reason: m.Reason = UNNAMED) -> m.Decision:
+    ends = tuple(m.EndRun(run, ABORTED, message, reason) for run in state.queue if which(run))
     return replace(state, queue=tuple(run for run in state.queue if not which(run))), ends
 
 
@@ -288,6 +290,21 @@ def _cull(state: m.State, now_ms: int) -> m.Decision:
     )
 
 
+def _trust_lost(state: m.State, event: m.TrustLost) -> m.Decision:
+    state, aborted = _abort_queue(state, event.message, reason=event.reason)
+    if event.reason == reasons_pb2.ERROR_REASON_RUNTIME_REVOKED:
+        if not state.kernel.coming:
+            return state, aborted
+        state, stopped = _stopped(state, INTERRUPTED, event.message)
+        return state, (*aborted, *stopped)
+    current = state.current
+    if current is None or current.stage is m.Stage.ENDING or current.kill_ms:
+        return state, aborted
+    state = state.with_current(stopped_as=current.stopped_as or INTERRUPTED, kill_ms=event.now_ms + state.rules.grace_ms)
+    # One that has not begun is interrupted when it does.
+    return state, (*aborted, m.InterruptKernel()) if current.busy_ms else aborted
+
+
 def _drain(state: m.State, event: m.Drain) -> m.Decision:
     if state.drain_ms is not None:
         return state, NOTHING
@@ -339,5 +356,6 @@ _RULES: dict[type, Callable[[m.State, Any], m.Decision]] = {
     m.KernelFailed: _kernel_failed,
     m.KernelGone: _kernel_gone,
     m.Tick: _tick,
+    m.TrustLost: _trust_lost,
     m.Drain: _drain,
 }

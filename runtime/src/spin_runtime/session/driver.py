@@ -141,6 +141,10 @@ class Session:
         self._arm()
         return refusal
 
+    def lose_trust(self, reason: m.Reason, message: str) -> None:
+        """Nothing may run here now."""
+        self.post(m.TrustLost(self._now(), reason, message))
+
     async def close(self) -> None:
         """Ends the session: the lane empties, the stream is forgotten."""
         for timer in (self._timer, self._flush_timer, self._progress_timer):
@@ -184,7 +188,8 @@ class Session:
             await self._broker.run_started(run.nonce)
         except Exception as error:
             log.exception("a run's start could not be recorded", cell=run.cell_id)
-            self.post(m.RunNotStarted(run.nonce, error.text if isinstance(error, BrokerError) else UNRECORDED))
+            refused = error if isinstance(error, BrokerError) else BrokerError(reasons_pb2.ERROR_REASON_INTERNAL, UNRECORDED)
+            self.post(m.RunNotStarted(run.nonce, refused.text, refused.reason))
             return
         kernel = self._kernel
         if kernel is None:

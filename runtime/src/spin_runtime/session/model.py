@@ -152,6 +152,7 @@ class RunExecuting:
 class RunNotStarted:
     nonce: run_pb2.RunNonce
     message: str
+    reason: Reason = reasons_pb2.ERROR_REASON_UNSPECIFIED
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,15 @@ class Tick:
 
 
 @dataclass(frozen=True)
+class TrustLost:
+    """Nothing may run any more: for now (TRUST_EXPIRED), or for ever (RUNTIME_REVOKED)."""
+
+    now_ms: int
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
 class Drain:
     now_ms: int
     grace_ms: int
@@ -231,6 +241,7 @@ Event = (
     | InputWanted
     | InputGiven
     | Tick
+    | TrustLost
     | Drain
 )
 

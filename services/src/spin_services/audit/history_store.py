@@ -35,6 +35,7 @@ from spin_services.audit.run_store import (
 from spin_services.audit.tables import CHAINS, RECEIPTS
 from spin_services.audit.uses import Place, gather, keep
 from spinapis.envelope.v1.receipt_pb2 import Receipt, ReceiptType, RunStatus
+from spinapis.envelope.v1.trust_pb2 import TrustPhase
 
 # Bounds what one upload holds in memory; the rest of a long held stretch follows with the next upload.
 HELD_PER_UPLOAD = 2000
@@ -255,6 +256,9 @@ def _draft(one: SignedReceipt, runtime_id: str, run: Row | None) -> Draft:
     session_id = receipt.session_id.hex() or (run["session_id"] if run is not None else "")
     subjects = [f"runtime:{runtime_id}"] + [f"session:{session_id}"] * bool(session_id) + [f"run:{run_id}"] * bool(run_id)
     body: dict[str, Any] = {"receipt_seq": one.seq, "boot_id": receipt.boot_id.hex(), "runtime_id": runtime_id, "time_ms": receipt.time_ms}
+    if receipt.trust_phase not in (TrustPhase.TRUST_PHASE_UNSPECIFIED, TrustPhase.TRUST_PHASE_FRESH):
+        # The control plane did not vouch for the runtime then.
+        body["trust"] = TrustPhase.Name(receipt.trust_phase).removeprefix("TRUST_PHASE_").lower()
     if run_id is not None:
         body |= {"run_id": str(run_id), "program_digest": receipt.program_digest.hex(), "frames": receipt.frames}
     if receipt.status:

@@ -59,7 +59,7 @@ async def build(wiring: Wiring) -> App:
         await asyncio.gather(*(client.close() for client in oidc.values()))
 
     sign_in_service = SignInService(sign_in, members, keys, settings, oidc, clock)
-    enrolment_service = EnrolmentService(enrolment, runtimes, places, documents, keys, wiring.peers, clock)
+    enrolment_service = EnrolmentService(enrolment, runtimes, places, workspace_policies, documents, keys, wiring.peers, clock)
     return App(
         name="auth",
         servicers=[

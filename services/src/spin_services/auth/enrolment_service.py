@@ -8,6 +8,7 @@ import structlog
 from spin_services.auth.documents import Documents
 from spin_services.auth.enrolment import Enrolment, fingerprint
 from spin_services.auth.places import Places
+from spin_services.auth.policy_service import WorkspacePolicies
 from spin_services.auth.store import Runtimes
 from spin_services.database import pages
 from spin_services.keys import KeyStore
@@ -36,6 +37,7 @@ class EnrolmentService(EnrolmentServiceServicer):
         enrolment: Enrolment,
         runtimes: Runtimes,
         places: Places,
+        policies: WorkspacePolicies,
         documents: Documents,
         keys: KeyStore,
         peers: Peers,
@@ -44,6 +46,7 @@ class EnrolmentService(EnrolmentServiceServicer):
         self._enrolment = enrolment
         self._runtimes = runtimes
         self._places = places
+        self._policies = policies
         self._documents = documents
         self._keys = keys
         self._log = peers.stub(LogServiceStub)
@@ -76,6 +79,8 @@ class EnrolmentService(EnrolmentServiceServicer):
             enrol_grant=grant,
             confirmation=self._documents.of_today(row.confirmation, RuntimeConfirmation) if row.confirmation else b"",
             fingerprint=fingerprint(self._documents.ours(grant, EnrolGrant).message),
+            trust_expires_at_ms=row.trust_expires_at_ms,
+            runs_until_ms=row.runs_until_ms,
         )
 
     async def ListRootDocuments(self, request: pb.ListRootDocumentsRequest, context: Any) -> pb.ListRootDocumentsResponse:
@@ -94,7 +99,8 @@ class EnrolmentService(EnrolmentServiceServicer):
             raise not_found("runtime", request.runtime_id)
         # Read again: what the state says must not be older than its version.
         row = await self._places.runtime(request.workspace_id, request.runtime_id)
-        now = self._clock()
+        now, grace_ms = self._clock(), (await self._policies.own(row.workspace_id)).trust_grace_ms
+        await self._runtimes.trusted_until(row.workspace_id, row.runtime_id, now + TRUST_LIFE_MS, now + TRUST_LIFE_MS + grace_ms)
         state = TrustState(
             workspace_id=grant.workspace_id,
             runtime_id=grant.runtime_id,
@@ -102,11 +108,13 @@ class EnrolmentService(EnrolmentServiceServicer):
             issued_at_ms=now,
             expires_at_ms=now + TRUST_LIFE_MS,
             root_version=self._keys.root().version,
-            revoked_key_ids=sorted(self._keys.revoked_key_ids()),
+            # An identity that was replaced is told so by the same state that the new one lives by.
+            revoked_key_ids=sorted({*self._keys.revoked_key_ids(), *map(bytes.fromhex, row.former_keys.split())}),
             runtime_status=RuntimeStatus.ValueType(row.status),
             min_suite=grant.suite,
             min_bundle_version=following.min_bundle_version,
             checkpoint=checkpoint,
+            grace_ms=grace_ms,
         )
         return pb.GetTrustStateResponse(trust_state=self._documents.sign(state))
 

@@ -126,6 +126,8 @@ class PairingRow(Table, table=True):
     allowed_hosts: str = "[]"
     expires_at_ms: int = _time()
     used_at_ms: int = _time()
+    # It replaces the identity that the runtime has.
+    again: bool = False
 
 
 class RuntimeRow(Table, table=True):
@@ -142,6 +144,11 @@ class RuntimeRow(Table, table=True):
     # The highest that a trust state of the runtime ever said.
     min_bundle_version: int = _time()
     enrolled_at_ms: int = _time()
+    # Of the newest trust state: when it expires, and until when its grace lasts.
+    trust_expires_at_ms: int = _time()
+    runs_until_ms: int = _time()
+    # Key ids of the identities that it had before, in hexadecimal, separated by spaces.
+    former_keys: str = ""
 
 
 class RunCounterRow(Table, table=True):

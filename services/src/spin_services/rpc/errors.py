@@ -62,7 +62,12 @@ _BY_NAME: dict[str, tuple[grpc.StatusCode, str]] = {
     "OIDC_FAILED": (_UNAUTHENTICATED, "The identity provider refused the sign-in, or answered wrongly."),
     "LAST_OWNER": (_PRECONDITION, "A workspace keeps at least one owner: make someone else an owner first."),
     "SERVICE_ONLY": (_DENIED, "This method is for other services alone."),
-    "PAIRING_INVALID": (_PRECONDITION, "This pairing was used, has expired, or is for someone else: add the runtime again."),
+    "PAIRING_INVALID": (_PRECONDITION, "This pairing has expired, or is for someone else: make a new token for the runtime."),
+    "PAIRING_USED": (
+        _PRECONDITION,
+        "This token was used before: the runtime lost its data, or another one has its token. Pair the runtime again, with a new token.",
+    ),
+    "RUNTIME_ENROLLED": (_PRECONDITION, "The runtime is paired already. Pair it again, if it must get a new token and a new identity."),
     "RUNTIME_NOT_CONFIRMED": (_PRECONDITION, "The runtime is not confirmed yet: compare its fingerprint with its log and confirm it."),
     "RUNTIME_REVOKED": (_PRECONDITION, "The runtime was removed from the workspace."),
     "SIGNATURE_INVALID": (_INVALID, "A signed document does not verify for what it is used for."),

@@ -148,6 +148,16 @@ class Runtimes:
             await session.commit()
             return NextTrust(*found) if found is not None else None
 
+    async def trusted_until(self, workspace_id: str, runtime_id: str, expires_at_ms: int, runs_until_ms: int) -> None:
+        """Notes how long the newest trust state lasts."""
+        async with self._database.session() as session:
+            await session.execute(
+                update(RuntimeRow)
+                .where(col(RuntimeRow.workspace_id) == workspace_id, col(RuntimeRow.runtime_id) == runtime_id)
+                .values(trust_expires_at_ms=expires_at_ms, runs_until_ms=runs_until_ms)
+            )
+            await session.commit()
+
     async def allocate_seq(self, kernel: KernelStart, grant_digest: str, principal: Principal, now_ms: int) -> int | None:
         """The next number of a kernel's runs, from 1; None when the runtime is not confirmed with this grant any more."""
         values = asdict(kernel) | {

@@ -234,6 +234,11 @@ export class LiveSession {
     const trouble = troubleOf(error);
     if (error.requestId > 0n && this.#pending.refuse(error.requestId, trouble)) return;
     if (error.ciphertextDigest.length > 0 && this.#submissions.refuse(toHex(error.ciphertextDigest), trouble)) return;
+    if (error.reason === ErrorReason.HELLO_STALE) {
+      // Credentials were sealed to a key that the runtime has replaced; they come with the next attachment.
+      this.#link.reattach();
+      return;
+    }
     if (error.reason === ErrorReason.POSITION_UNKNOWN) {
       // What this page has seen is no longer kept there: begin again with all that is.
       this.#store.update({ stream: { ...NEW_SESSION, kernel: this.view.stream.kernel }, caughtUp: false });

@@ -35,9 +35,12 @@ class RegisterPairingRequest(_message.Message):
     REGISTRATION_FIELD_NUMBER: _builtins.int
     ALLOWED_ORIGINS_FIELD_NUMBER: _builtins.int
     ALLOWED_HOSTS_FIELD_NUMBER: _builtins.int
+    AGAIN_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     registration: _builtins.bytes
     """Signed PairRegistration."""
+    again: _builtins.bool
+    """The runtime is enrolled, and gets a new identity: the one it has is revoked when the new one enrols, which must be confirmed anew."""
     @_builtins.property
     def allowed_origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Exact origins and Host values for the EnrolGrant. Origins must be ones that the platform serves."""
@@ -51,10 +54,11 @@ class RegisterPairingRequest(_message.Message):
         registration: _builtins.bytes = ...,
         allowed_origins: _abc.Iterable[_builtins.str] | None = ...,
         allowed_hosts: _abc.Iterable[_builtins.str] | None = ...,
+        again: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_origins", b"allowed_origins", "registration", b"registration", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "allowed_hosts", b"allowed_hosts", "allowed_origins", b"allowed_origins", "registration", b"registration", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -242,11 +246,18 @@ class GetRuntimeTrustResponse(_message.Message):
     ENROL_GRANT_FIELD_NUMBER: _builtins.int
     CONFIRMATION_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    TRUST_EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    RUNS_UNTIL_MS_FIELD_NUMBER: _builtins.int
     status: _trust_pb2.RuntimeStatus.ValueType
     enrol_grant: _builtins.bytes
     """Signed EnrolGrant and RuntimeConfirmation; the latter empty until confirmed."""
     confirmation: _builtins.bytes
     fingerprint: _builtins.bytes
+    trust_expires_at_ms: _builtins.int
+    """Of the newest trust state that was made for the runtime, 0 before the first: when it expires, and when its grace is over. Whether the
+    runtime got it is not known here.
+    """
+    runs_until_ms: _builtins.int
     def __init__(
         self,
         *,
@@ -254,10 +265,12 @@ class GetRuntimeTrustResponse(_message.Message):
         enrol_grant: _builtins.bytes = ...,
         confirmation: _builtins.bytes = ...,
         fingerprint: _builtins.bytes = ...,
+        trust_expires_at_ms: _builtins.int = ...,
+        runs_until_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmation", b"confirmation", "enrol_grant", b"enrol_grant", "fingerprint", b"fingerprint", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmation", b"confirmation", "enrol_grant", b"enrol_grant", "fingerprint", b"fingerprint", "runs_until_ms", b"runs_until_ms", "status", b"status", "trust_expires_at_ms", b"trust_expires_at_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

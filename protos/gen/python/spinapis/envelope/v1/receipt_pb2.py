@@ -23,25 +23,26 @@ _sym_db = _symbol_database.Default()
 
 
 from spinapis.envelope.v1 import run_pb2 as spinapis_dot_envelope_dot_v1_dot_run__pb2
+from spinapis.envelope.v1 import trust_pb2 as spinapis_dot_envelope_dot_v1_dot_trust__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"spinapis/envelope/v1/receipt.proto\x12\x14spinapis.envelope.v1\x1a\x1espinapis/envelope/v1/run.proto\"Y\n\x0eOperationCount\x12\x15\n\rconnection_id\x18\x01 \x01(\x0c\x12\x11\n\toperation\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x0e\n\x06\x64\x65nied\x18\x04 \x01(\x04\"\xf1\x03\n\x07Receipt\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\x0c\x12\x12\n\nruntime_id\x18\x02 \x01(\x0c\x12\x13\n\x0breceipt_seq\x18\x03 \x01(\x04\x12\x13\n\x0bprev_digest\x18\x04 \x01(\x0c\x12\x0f\n\x07\x62oot_id\x18\x05 \x01(\x0c\x12/\n\x04type\x18\x06 \x01(\x0e\x32!.spinapis.envelope.v1.ReceiptType\x12\x16\n\x0eprogram_digest\x18\x07 \x01(\x0c\x12\x19\n\x11\x63iphertext_digest\x18\x08 \x01(\x0c\x12\x14\n\x0cgrant_digest\x18\t \x01(\x0c\x12-\n\x05nonce\x18\n \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\x12\x0e\n\x06\x66rames\x18\x0b \x01(\r\x12\x15\n\routput_digest\x18\x0c \x01(\x0c\x12\x11\n\ttruncated\x18\r \x01(\x08\x12/\n\x06status\x18\x0e \x01(\x0e\x32\x1f.spinapis.envelope.v1.RunStatus\x12\x38\n\noperations\x18\x0f \x03(\x0b\x32$.spinapis.envelope.v1.OperationCount\x12\x0f\n\x07time_ms\x18\x10 \x01(\x03\x12\x0e\n\x06reason\x18\x11 \x01(\t\x12\x12\n\nsession_id\x18\x12 \x01(\x0c\"o\n\nReceiptAck\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\x0c\x12\x12\n\nruntime_id\x18\x02 \x01(\x0c\x12\x11\n\tup_to_seq\x18\x03 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x14\n\x0cissued_at_ms\x18\x05 \x01(\x03\"\x84\x01\n\x07LogLeaf\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\x17\n\x0f\x61\x63tor_pseudonym\x18\x03 \x01(\t\x12\x10\n\x08subjects\x18\x04 \x03(\t\x12\x17\n\x0f\x62ody_commitment\x18\x05 \x01(\x0c\x12\x16\n\x0ereceipt_digest\x18\x06 \x01(\x0c*\xbd\x01\n\x0bReceiptType\x12\x1c\n\x18RECEIPT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11RECEIPT_TYPE_BOOT\x10\x01\x12\x17\n\x13RECEIPT_TYPE_KERNEL\x10\x02\x12\x16\n\x12RECEIPT_TYPE_START\x10\x03\x12\x19\n\x15RECEIPT_TYPE_PROGRESS\x10\x04\x12\x14\n\x10RECEIPT_TYPE_END\x10\x05\x12\x17\n\x13RECEIPT_TYPE_REJECT\x10\x06*\xcb\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x11\n\rRUN_STATUS_OK\x10\x01\x12\x14\n\x10RUN_STATUS_ERROR\x10\x02\x12\x1a\n\x16RUN_STATUS_INTERRUPTED\x10\x03\x12\x14\n\x10RUN_STATUS_LIMIT\x10\x04\x12\x1a\n\x16RUN_STATUS_KERNEL_DIED\x10\x05\x12\x13\n\x0fRUN_STATUS_LOST\x10\x06\x12\x16\n\x12RUN_STATUS_ABORTED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"spinapis/envelope/v1/receipt.proto\x12\x14spinapis.envelope.v1\x1a\x1espinapis/envelope/v1/run.proto\x1a spinapis/envelope/v1/trust.proto\"Y\n\x0eOperationCount\x12\x15\n\rconnection_id\x18\x01 \x01(\x0c\x12\x11\n\toperation\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x0e\n\x06\x64\x65nied\x18\x04 \x01(\x04\"\xa8\x04\n\x07Receipt\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\x0c\x12\x12\n\nruntime_id\x18\x02 \x01(\x0c\x12\x13\n\x0breceipt_seq\x18\x03 \x01(\x04\x12\x13\n\x0bprev_digest\x18\x04 \x01(\x0c\x12\x0f\n\x07\x62oot_id\x18\x05 \x01(\x0c\x12/\n\x04type\x18\x06 \x01(\x0e\x32!.spinapis.envelope.v1.ReceiptType\x12\x16\n\x0eprogram_digest\x18\x07 \x01(\x0c\x12\x19\n\x11\x63iphertext_digest\x18\x08 \x01(\x0c\x12\x14\n\x0cgrant_digest\x18\t \x01(\x0c\x12-\n\x05nonce\x18\n \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\x12\x0e\n\x06\x66rames\x18\x0b \x01(\r\x12\x15\n\routput_digest\x18\x0c \x01(\x0c\x12\x11\n\ttruncated\x18\r \x01(\x08\x12/\n\x06status\x18\x0e \x01(\x0e\x32\x1f.spinapis.envelope.v1.RunStatus\x12\x38\n\noperations\x18\x0f \x03(\x0b\x32$.spinapis.envelope.v1.OperationCount\x12\x0f\n\x07time_ms\x18\x10 \x01(\x03\x12\x0e\n\x06reason\x18\x11 \x01(\t\x12\x12\n\nsession_id\x18\x12 \x01(\x0c\x12\x35\n\x0btrust_phase\x18\x13 \x01(\x0e\x32 .spinapis.envelope.v1.TrustPhase\"o\n\nReceiptAck\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\x0c\x12\x12\n\nruntime_id\x18\x02 \x01(\x0c\x12\x11\n\tup_to_seq\x18\x03 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x14\n\x0cissued_at_ms\x18\x05 \x01(\x03\"\x84\x01\n\x07LogLeaf\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\x17\n\x0f\x61\x63tor_pseudonym\x18\x03 \x01(\t\x12\x10\n\x08subjects\x18\x04 \x03(\t\x12\x17\n\x0f\x62ody_commitment\x18\x05 \x01(\x0c\x12\x16\n\x0ereceipt_digest\x18\x06 \x01(\x0c*\xbd\x01\n\x0bReceiptType\x12\x1c\n\x18RECEIPT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11RECEIPT_TYPE_BOOT\x10\x01\x12\x17\n\x13RECEIPT_TYPE_KERNEL\x10\x02\x12\x16\n\x12RECEIPT_TYPE_START\x10\x03\x12\x19\n\x15RECEIPT_TYPE_PROGRESS\x10\x04\x12\x14\n\x10RECEIPT_TYPE_END\x10\x05\x12\x17\n\x13RECEIPT_TYPE_REJECT\x10\x06*\xcb\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x11\n\rRUN_STATUS_OK\x10\x01\x12\x14\n\x10RUN_STATUS_ERROR\x10\x02\x12\x1a\n\x16RUN_STATUS_INTERRUPTED\x10\x03\x12\x14\n\x10RUN_STATUS_LIMIT\x10\x04\x12\x1a\n\x16RUN_STATUS_KERNEL_DIED\x10\x05\x12\x13\n\x0fRUN_STATUS_LOST\x10\x06\x12\x16\n\x12RUN_STATUS_ABORTED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spinapis.envelope.v1.receipt_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECEIPTTYPE']._serialized_start=932
-  _globals['_RECEIPTTYPE']._serialized_end=1121
-  _globals['_RUNSTATUS']._serialized_start=1124
-  _globals['_RUNSTATUS']._serialized_end=1327
-  _globals['_OPERATIONCOUNT']._serialized_start=92
-  _globals['_OPERATIONCOUNT']._serialized_end=181
-  _globals['_RECEIPT']._serialized_start=184
-  _globals['_RECEIPT']._serialized_end=681
-  _globals['_RECEIPTACK']._serialized_start=683
-  _globals['_RECEIPTACK']._serialized_end=794
-  _globals['_LOGLEAF']._serialized_start=797
-  _globals['_LOGLEAF']._serialized_end=929
+  _globals['_RECEIPTTYPE']._serialized_start=1021
+  _globals['_RECEIPTTYPE']._serialized_end=1210
+  _globals['_RUNSTATUS']._serialized_start=1213
+  _globals['_RUNSTATUS']._serialized_end=1416
+  _globals['_OPERATIONCOUNT']._serialized_start=126
+  _globals['_OPERATIONCOUNT']._serialized_end=215
+  _globals['_RECEIPT']._serialized_start=218
+  _globals['_RECEIPT']._serialized_end=770
+  _globals['_RECEIPTACK']._serialized_start=772
+  _globals['_RECEIPTACK']._serialized_end=883
+  _globals['_LOGLEAF']._serialized_start=886
+  _globals['_LOGLEAF']._serialized_end=1018
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from spinapis.envelope.v1 import run_pb2 as _run_pb2
+from spinapis.envelope.v1 import trust_pb2 as _trust_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -138,6 +139,7 @@ class Receipt(_message.Message):
     TIME_MS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    TRUST_PHASE_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.bytes
     runtime_id: _builtins.bytes
     receipt_seq: _builtins.int
@@ -158,6 +160,8 @@ class Receipt(_message.Message):
     reason: _builtins.str
     """An ErrorReason name for REJECT; a kernel's name and event for KERNEL."""
     session_id: _builtins.bytes
+    trust_phase: _trust_pb2.TrustPhase.ValueType
+    """The runtime's trust when it wrote this: whether the control plane vouched for it then, or a grace or nothing did."""
     @_builtins.property
     def nonce(self) -> _run_pb2.RunNonce: ...
     @_builtins.property
@@ -183,10 +187,11 @@ class Receipt(_message.Message):
         time_ms: _builtins.int = ...,
         reason: _builtins.str = ...,
         session_id: _builtins.bytes = ...,
+        trust_phase: _trust_pb2.TrustPhase.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "ciphertext_digest", b"ciphertext_digest", "frames", b"frames", "grant_digest", b"grant_digest", "nonce", b"nonce", "operations", b"operations", "output_digest", b"output_digest", "prev_digest", b"prev_digest", "program_digest", b"program_digest", "reason", b"reason", "receipt_seq", b"receipt_seq", "runtime_id", b"runtime_id", "session_id", b"session_id", "status", b"status", "time_ms", b"time_ms", "truncated", b"truncated", "type", b"type", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "ciphertext_digest", b"ciphertext_digest", "frames", b"frames", "grant_digest", b"grant_digest", "nonce", b"nonce", "operations", b"operations", "output_digest", b"output_digest", "prev_digest", b"prev_digest", "program_digest", b"program_digest", "reason", b"reason", "receipt_seq", b"receipt_seq", "runtime_id", b"runtime_id", "session_id", b"session_id", "status", b"status", "time_ms", b"time_ms", "truncated", b"truncated", "trust_phase", b"trust_phase", "type", b"type", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,21 +25,23 @@ _sym_db = _symbol_database.Default()
 from spinapis.envelope.v1 import signed_pb2 as spinapis_dot_envelope_dot_v1_dot_signed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n spinapis/envelope/v1/trust.proto\x12\x14spinapis.envelope.v1\x1a!spinapis/envelope/v1/signed.proto\"\x94\x01\n\x0cRootDocument\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x15\n\rexpires_at_ms\x18\x02 \x01(\x03\x12-\n\x04keys\x18\x03 \x03(\x0b\x32\x1f.spinapis.envelope.v1.PublicKey\x12-\n\x05roles\x18\x04 \x03(\x0b\x32\x1e.spinapis.envelope.v1.RoleKeys\"X\n\x08RoleKeys\x12(\n\x04role\x18\x01 \x01(\x0e\x32\x1a.spinapis.envelope.v1.Role\x12\x0f\n\x07key_ids\x18\x02 \x03(\x0c\x12\x11\n\tthreshold\x18\x03 \x01(\r\"\xa3\x02\n\nTrustState\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\x0c\x12\x12\n\nruntime_id\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x14\n\x0cissued_at_ms\x18\x04 \x01(\x03\x12\x15\n\rexpires_at_ms\x18\x05 \x01(\x03\x12\x14\n\x0croot_version\x18\x06 \x01(\x04\x12\x17\n\x0frevoked_key_ids\x18\x07 \x03(\x0c\x12;\n\x0eruntime_status\x18\x08 \x01(\x0e\x32#.spinapis.envelope.v1.RuntimeStatus\x12\x11\n\tmin_suite\x18\t \x01(\r\x12\x1a\n\x12min_bundle_version\x18\n \x01(\x04\x12\x12\n\ncheckpoint\x18\x0b \x01(\x0c*\x83\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_ROOT\x10\x01\x12\r\n\tROLE_AUTH\x10\x02\x12\x11\n\rROLE_COMPILER\x10\x03\x12\x10\n\x0cROLE_SECRETS\x10\x04\x12\x0e\n\nROLE_AUDIT\x10\x05\x12\x12\n\x0eROLE_WORKSPACE\x10\x06*\x84\x01\n\rRuntimeStatus\x12\x1e\n\x1aRUNTIME_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15RUNTIME_STATUS_PAIRED\x10\x01\x12\x1c\n\x18RUNTIME_STATUS_CONFIRMED\x10\x02\x12\x1a\n\x16RUNTIME_STATUS_REVOKED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n spinapis/envelope/v1/trust.proto\x12\x14spinapis.envelope.v1\x1a!spinapis/envelope/v1/signed.proto\"\x94\x01\n\x0cRootDocument\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x15\n\rexpires_at_ms\x18\x02 \x01(\x03\x12-\n\x04keys\x18\x03 \x03(\x0b\x32\x1f.spinapis.envelope.v1.PublicKey\x12-\n\x05roles\x18\x04 \x03(\x0b\x32\x1e.spinapis.envelope.v1.RoleKeys\"X\n\x08RoleKeys\x12(\n\x04role\x18\x01 \x01(\x0e\x32\x1a.spinapis.envelope.v1.Role\x12\x0f\n\x07key_ids\x18\x02 \x03(\x0c\x12\x11\n\tthreshold\x18\x03 \x01(\r\"\xb5\x02\n\nTrustState\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\x0c\x12\x12\n\nruntime_id\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x14\n\x0cissued_at_ms\x18\x04 \x01(\x03\x12\x15\n\rexpires_at_ms\x18\x05 \x01(\x03\x12\x14\n\x0croot_version\x18\x06 \x01(\x04\x12\x17\n\x0frevoked_key_ids\x18\x07 \x03(\x0c\x12;\n\x0eruntime_status\x18\x08 \x01(\x0e\x32#.spinapis.envelope.v1.RuntimeStatus\x12\x11\n\tmin_suite\x18\t \x01(\r\x12\x1a\n\x12min_bundle_version\x18\n \x01(\x04\x12\x12\n\ncheckpoint\x18\x0b \x01(\x0c\x12\x10\n\x08grace_ms\x18\x0c \x01(\x03*\x83\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_ROOT\x10\x01\x12\r\n\tROLE_AUTH\x10\x02\x12\x11\n\rROLE_COMPILER\x10\x03\x12\x10\n\x0cROLE_SECRETS\x10\x04\x12\x0e\n\nROLE_AUDIT\x10\x05\x12\x12\n\x0eROLE_WORKSPACE\x10\x06*\x84\x01\n\rRuntimeStatus\x12\x1e\n\x1aRUNTIME_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15RUNTIME_STATUS_PAIRED\x10\x01\x12\x1c\n\x18RUNTIME_STATUS_CONFIRMED\x10\x02\x12\x1a\n\x16RUNTIME_STATUS_REVOKED\x10\x03*\x89\x01\n\nTrustPhase\x12\x1b\n\x17TRUST_PHASE_UNSPECIFIED\x10\x00\x12\x15\n\x11TRUST_PHASE_FRESH\x10\x01\x12\x15\n\x11TRUST_PHASE_GRACE\x10\x02\x12\x17\n\x13TRUST_PHASE_EXPIRED\x10\x03\x12\x17\n\x13TRUST_PHASE_REVOKED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spinapis.envelope.v1.trust_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=629
-  _globals['_ROLE']._serialized_end=760
-  _globals['_RUNTIMESTATUS']._serialized_start=763
-  _globals['_RUNTIMESTATUS']._serialized_end=895
+  _globals['_ROLE']._serialized_start=647
+  _globals['_ROLE']._serialized_end=778
+  _globals['_RUNTIMESTATUS']._serialized_start=781
+  _globals['_RUNTIMESTATUS']._serialized_end=913
+  _globals['_TRUSTPHASE']._serialized_start=916
+  _globals['_TRUSTPHASE']._serialized_end=1053
   _globals['_ROOTDOCUMENT']._serialized_start=94
   _globals['_ROOTDOCUMENT']._serialized_end=242
   _globals['_ROLEKEYS']._serialized_start=244
   _globals['_ROLEKEYS']._serialized_end=332
   _globals['_TRUSTSTATE']._serialized_start=335
-  _globals['_TRUSTSTATE']._serialized_end=626
+  _globals['_TRUSTSTATE']._serialized_end=644
 # @@protoc_insertion_point(module_scope)

@@ -71,6 +71,36 @@ RUNTIME_STATUS_CONFIRMED: RuntimeStatus.ValueType  # 2
 RUNTIME_STATUS_REVOKED: RuntimeStatus.ValueType  # 3
 Global___RuntimeStatus: _TypeAlias = RuntimeStatus  # noqa: Y015
 
+class _TrustPhase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TrustPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrustPhase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRUST_PHASE_UNSPECIFIED: _TrustPhase.ValueType  # 0
+    """No trust state came yet."""
+    TRUST_PHASE_FRESH: _TrustPhase.ValueType  # 1
+    TRUST_PHASE_GRACE: _TrustPhase.ValueType  # 2
+    """The newest trust state has expired, and the workspace lets the runtime go on for a while."""
+    TRUST_PHASE_EXPIRED: _TrustPhase.ValueType  # 3
+    """Nothing runs until a newer trust state comes."""
+    TRUST_PHASE_REVOKED: _TrustPhase.ValueType  # 4
+    """The runtime was removed, or its identity was replaced: nothing runs there any more."""
+
+class TrustPhase(_TrustPhase, metaclass=_TrustPhaseEnumTypeWrapper):
+    """How long a runtime's trust still lasts, by its own clock."""
+
+TRUST_PHASE_UNSPECIFIED: TrustPhase.ValueType  # 0
+"""No trust state came yet."""
+TRUST_PHASE_FRESH: TrustPhase.ValueType  # 1
+TRUST_PHASE_GRACE: TrustPhase.ValueType  # 2
+"""The newest trust state has expired, and the workspace lets the runtime go on for a while."""
+TRUST_PHASE_EXPIRED: TrustPhase.ValueType  # 3
+"""Nothing runs until a newer trust state comes."""
+TRUST_PHASE_REVOKED: TrustPhase.ValueType  # 4
+"""The runtime was removed, or its identity was replaced: nothing runs there any more."""
+Global___TrustPhase: _TypeAlias = TrustPhase  # noqa: Y015
+
 @_typing.final
 class RootDocument(_message.Message):
     """The keys of every role. Version N+1 is signed by the root thresholds of N and of N+1."""
@@ -135,7 +165,7 @@ Global___RoleKeys: _TypeAlias = RoleKeys  # noqa: Y015
 @_typing.final
 class TrustState(_message.Message):
     """What a runtime must know to go on trusting, for 24 hours. A runtime keeps the highest version it saw, refuses lower
-    ones, and stops running code when the newest has expired.
+    ones, and stops running code when the newest has expired and its grace is over.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -151,6 +181,7 @@ class TrustState(_message.Message):
     MIN_SUITE_FIELD_NUMBER: _builtins.int
     MIN_BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    GRACE_MS_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.bytes
     runtime_id: _builtins.bytes
     version: _builtins.int
@@ -162,6 +193,8 @@ class TrustState(_message.Message):
     min_bundle_version: _builtins.int
     checkpoint: _builtins.bytes
     """The audit log's newest signed note for the workspace, as text bytes; empty before the first one."""
+    grace_ms: _builtins.int
+    """How long the runtime may go on after expires_at_ms, as the workspace's policy says; 72 hours at most, 0 for not at all."""
     @_builtins.property
     def revoked_key_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
@@ -178,10 +211,11 @@ class TrustState(_message.Message):
         min_suite: _builtins.int = ...,
         min_bundle_version: _builtins.int = ...,
         checkpoint: _builtins.bytes = ...,
+        grace_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "expires_at_ms", b"expires_at_ms", "issued_at_ms", b"issued_at_ms", "min_bundle_version", b"min_bundle_version", "min_suite", b"min_suite", "revoked_key_ids", b"revoked_key_ids", "root_version", b"root_version", "runtime_id", b"runtime_id", "runtime_status", b"runtime_status", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "expires_at_ms", b"expires_at_ms", "grace_ms", b"grace_ms", "issued_at_ms", b"issued_at_ms", "min_bundle_version", b"min_bundle_version", "min_suite", b"min_suite", "revoked_key_ids", b"revoked_key_ids", "root_version", b"root_version", "runtime_id", b"runtime_id", "runtime_status", b"runtime_status", "version", b"version", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -73,6 +73,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The Hello is not from this session's challenge, or of an earlier boot: attach again."""
     ERROR_REASON_SUITE_REFUSED: _ErrorReason.ValueType  # 45
     """The runtime has no key of the pinned suite or better. Metadata: suite."""
+    ERROR_REASON_PAIRING_USED: _ErrorReason.ValueType  # 46
+    """The token was used before: the runtime lost its data, or another one has it. Pair it again."""
+    ERROR_REASON_RUNTIME_ENROLLED: _ErrorReason.ValueType  # 47
+    """The runtime is enrolled already: pair it again to give it a new identity."""
     ERROR_REASON_CELL_INVALID: _ErrorReason.ValueType  # 60
     """The cell does not compile; details carry google.rpc.BadRequest with line and column."""
     ERROR_REASON_CELL_TYPE_UNKNOWN: _ErrorReason.ValueType  # 61
@@ -193,6 +197,10 @@ ERROR_REASON_HELLO_STALE: ErrorReason.ValueType  # 44
 """The Hello is not from this session's challenge, or of an earlier boot: attach again."""
 ERROR_REASON_SUITE_REFUSED: ErrorReason.ValueType  # 45
 """The runtime has no key of the pinned suite or better. Metadata: suite."""
+ERROR_REASON_PAIRING_USED: ErrorReason.ValueType  # 46
+"""The token was used before: the runtime lost its data, or another one has it. Pair it again."""
+ERROR_REASON_RUNTIME_ENROLLED: ErrorReason.ValueType  # 47
+"""The runtime is enrolled already: pair it again to give it a new identity."""
 ERROR_REASON_CELL_INVALID: ErrorReason.ValueType  # 60
 """The cell does not compile; details carry google.rpc.BadRequest with line and column."""
 ERROR_REASON_CELL_TYPE_UNKNOWN: ErrorReason.ValueType  # 61

@@ -11,6 +11,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from spinapis.envelope.v1 import receipt_pb2 as _receipt_pb2
 from spinapis.envelope.v1 import run_pb2 as _run_pb2
+from spinapis.envelope.v1 import trust_pb2 as _trust_pb2
 from spinapis.errors.v1 import reasons_pb2 as _reasons_pb2
 from spinapis.runtime.v1 import frames_pb2 as _frames_pb2
 import builtins as _builtins
@@ -48,6 +49,7 @@ class BoundaryRequest(_message.Message):
     ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
     DETACH_FIELD_NUMBER: _builtins.int
+    WAIT_TRUST_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     acknowledge: _builtins.bytes
     """Signed ReceiptAck."""
@@ -83,6 +85,8 @@ class BoundaryRequest(_message.Message):
     def wait_receipts(self) -> Global___WaitReceipts: ...
     @_builtins.property
     def detach(self) -> Global___Detach: ...
+    @_builtins.property
+    def wait_trust(self) -> Global___WaitTrust: ...
     def __init__(
         self,
         *,
@@ -104,12 +108,13 @@ class BoundaryRequest(_message.Message):
         acknowledge: _builtins.bytes = ...,
         cancel: _builtins.bool = ...,
         detach: Global___Detach | None = ...,
+        wait_trust: Global___WaitTrust | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "detach", b"detach", "hello", b"hello", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "detach", b"detach", "hello", b"hello", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts", "wait_trust", b"wait_trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "detach", b"detach", "hello", b"hello", "id", b"id", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "detach", b"detach", "hello", b"hello", "id", b"id", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts", "wait_trust", b"wait_trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["status", "pairing_start", "pairing_finish", "hello", "attach", "accept_trust", "kernel_started", "kernel_ended", "open_sealed", "run_started", "run_progress", "run_ended", "receipts_after", "wait_receipts", "acknowledge", "cancel", "detach"]  # noqa: Y015
+    _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["status", "pairing_start", "pairing_finish", "hello", "attach", "accept_trust", "kernel_started", "kernel_ended", "open_sealed", "run_started", "run_progress", "run_ended", "receipts_after", "wait_receipts", "acknowledge", "cancel", "detach", "wait_trust"]  # noqa: Y015
     _WhichOneofArgType_call: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_call) -> _WhichOneofReturnType_call | None: ...
 
@@ -261,12 +266,16 @@ class BrokerStatus(_message.Message):
     TRUST_EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     ALLOWED_ORIGINS_FIELD_NUMBER: _builtins.int
     ALLOWED_HOSTS_FIELD_NUMBER: _builtins.int
+    TRUST_PHASE_FIELD_NUMBER: _builtins.int
+    RUNS_UNTIL_MS_FIELD_NUMBER: _builtins.int
     paired: _builtins.bool
     fingerprint: _builtins.bytes
     workspace_id: _builtins.bytes
     runtime_id: _builtins.bytes
     boot_id: _builtins.bytes
     trust_expires_at_ms: _builtins.int
+    trust_phase: _trust_pb2.TrustPhase.ValueType
+    runs_until_ms: _builtins.int
     @_builtins.property
     def allowed_origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -282,14 +291,37 @@ class BrokerStatus(_message.Message):
         trust_expires_at_ms: _builtins.int = ...,
         allowed_origins: _abc.Iterable[_builtins.str] | None = ...,
         allowed_hosts: _abc.Iterable[_builtins.str] | None = ...,
+        trust_phase: _trust_pb2.TrustPhase.ValueType = ...,
+        runs_until_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_origins", b"allowed_origins", "boot_id", b"boot_id", "fingerprint", b"fingerprint", "paired", b"paired", "runtime_id", b"runtime_id", "trust_expires_at_ms", b"trust_expires_at_ms", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_origins", b"allowed_origins", "boot_id", b"boot_id", "fingerprint", b"fingerprint", "paired", b"paired", "runs_until_ms", b"runs_until_ms", "runtime_id", b"runtime_id", "trust_expires_at_ms", b"trust_expires_at_ms", "trust_phase", b"trust_phase", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BrokerStatus: _TypeAlias = BrokerStatus  # noqa: Y015
+
+@_typing.final
+class WaitTrust(_message.Message):
+    """Answered with a BrokerStatus once the phase of trust is another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KNOWN_FIELD_NUMBER: _builtins.int
+    known: _trust_pb2.TrustPhase.ValueType
+    def __init__(
+        self,
+        *,
+        known: _trust_pb2.TrustPhase.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known", b"known"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitTrust: _TypeAlias = WaitTrust  # noqa: Y015
 
 @_typing.final
 class StartPairing(_message.Message):
@@ -514,11 +546,15 @@ class StoredTrust(_message.Message):
     TRUST_VERSION_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     LOG_SIZE_FIELD_NUMBER: _builtins.int
+    TRUST_PHASE_FIELD_NUMBER: _builtins.int
+    RUNS_UNTIL_MS_FIELD_NUMBER: _builtins.int
     root_version: _builtins.int
     trust_version: _builtins.int
     expires_at_ms: _builtins.int
     log_size: _builtins.int
     """Of the checkpoint that the runtime holds now."""
+    trust_phase: _trust_pb2.TrustPhase.ValueType
+    runs_until_ms: _builtins.int
     def __init__(
         self,
         *,
@@ -526,10 +562,12 @@ class StoredTrust(_message.Message):
         trust_version: _builtins.int = ...,
         expires_at_ms: _builtins.int = ...,
         log_size: _builtins.int = ...,
+        trust_phase: _trust_pb2.TrustPhase.ValueType = ...,
+        runs_until_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "log_size", b"log_size", "root_version", b"root_version", "trust_version", b"trust_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "log_size", b"log_size", "root_version", b"root_version", "runs_until_ms", b"runs_until_ms", "trust_phase", b"trust_phase", "trust_version", b"trust_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from spinapis.envelope.v1 import receipt_pb2 as _receipt_pb2
 from spinapis.envelope.v1 import run_pb2 as _run_pb2
+from spinapis.envelope.v1 import trust_pb2 as _trust_pb2
 from spinapis.errors.v1 import reasons_pb2 as _reasons_pb2
 import builtins as _builtins
 import sys
@@ -500,11 +501,16 @@ class TrustAccepted(_message.Message):
     TRUST_VERSION_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     LOG_SIZE_FIELD_NUMBER: _builtins.int
+    TRUST_PHASE_FIELD_NUMBER: _builtins.int
+    RUNS_UNTIL_MS_FIELD_NUMBER: _builtins.int
     root_version: _builtins.int
     trust_version: _builtins.int
     expires_at_ms: _builtins.int
     log_size: _builtins.int
     """The size of the checkpoint that the runtime holds now."""
+    trust_phase: _trust_pb2.TrustPhase.ValueType
+    runs_until_ms: _builtins.int
+    """When the runtime stops running code; the same as expires_at_ms without a grace."""
     def __init__(
         self,
         *,
@@ -512,10 +518,12 @@ class TrustAccepted(_message.Message):
         trust_version: _builtins.int = ...,
         expires_at_ms: _builtins.int = ...,
         log_size: _builtins.int = ...,
+        trust_phase: _trust_pb2.TrustPhase.ValueType = ...,
+        runs_until_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "log_size", b"log_size", "root_version", b"root_version", "trust_version", b"trust_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "log_size", b"log_size", "root_version", b"root_version", "runs_until_ms", b"runs_until_ms", "trust_phase", b"trust_phase", "trust_version", b"trust_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -556,12 +564,17 @@ class Attached(_message.Message):
     KERNELS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     TRUST_EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    TRUST_PHASE_FIELD_NUMBER: _builtins.int
+    RUNS_UNTIL_MS_FIELD_NUMBER: _builtins.int
     boot_id: _builtins.bytes
     first_position: _builtins.int
     """The stream's positions that can be replayed: first..last; last 0 when nothing was written."""
     last_position: _builtins.int
     trust_expires_at_ms: _builtins.int
     """0 when no trust state was accepted yet."""
+    trust_phase: _trust_pb2.TrustPhase.ValueType
+    runs_until_ms: _builtins.int
+    """When the runtime stops running code; the same as trust_expires_at_ms without a grace."""
     @_builtins.property
     def kernel(self) -> Global___KernelState: ...
     @_builtins.property
@@ -582,10 +595,12 @@ class Attached(_message.Message):
         kernels: _abc.Iterable[Global___KernelSpec] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         trust_expires_at_ms: _builtins.int = ...,
+        trust_phase: _trust_pb2.TrustPhase.ValueType = ...,
+        runs_until_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["kernel", b"kernel"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "first_position", b"first_position", "kernel", b"kernel", "kernels", b"kernels", "last_position", b"last_position", "trust_expires_at_ms", b"trust_expires_at_ms", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "first_position", b"first_position", "kernel", b"kernel", "kernels", b"kernels", "last_position", b"last_position", "runs_until_ms", b"runs_until_ms", "trust_expires_at_ms", b"trust_expires_at_ms", "trust_phase", b"trust_phase", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

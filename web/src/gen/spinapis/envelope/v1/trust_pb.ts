@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/envelope/v1/trust.proto.
  */
 export const file_spinapis_envelope_v1_trust: GenFile = /*@__PURE__*/
-  fileDesc("CiBzcGluYXBpcy9lbnZlbG9wZS92MS90cnVzdC5wcm90bxIUc3BpbmFwaXMuZW52ZWxvcGUudjEilAEKDFJvb3REb2N1bWVudBIPCgd2ZXJzaW9uGAEgASgEEhUKDWV4cGlyZXNfYXRfbXMYAiABKAMSLQoEa2V5cxgDIAMoCzIfLnNwaW5hcGlzLmVudmVsb3BlLnYxLlB1YmxpY0tleRItCgVyb2xlcxgEIAMoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJvbGVLZXlzIlgKCFJvbGVLZXlzEigKBHJvbGUYASABKA4yGi5zcGluYXBpcy5lbnZlbG9wZS52MS5Sb2xlEg8KB2tleV9pZHMYAiADKAwSEQoJdGhyZXNob2xkGAMgASgNIqMCCgpUcnVzdFN0YXRlEhQKDHdvcmtzcGFjZV9pZBgBIAEoDBISCgpydW50aW1lX2lkGAIgASgMEg8KB3ZlcnNpb24YAyABKAQSFAoMaXNzdWVkX2F0X21zGAQgASgDEhUKDWV4cGlyZXNfYXRfbXMYBSABKAMSFAoMcm9vdF92ZXJzaW9uGAYgASgEEhcKD3Jldm9rZWRfa2V5X2lkcxgHIAMoDBI7Cg5ydW50aW1lX3N0YXR1cxgIIAEoDjIjLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bnRpbWVTdGF0dXMSEQoJbWluX3N1aXRlGAkgASgNEhoKEm1pbl9idW5kbGVfdmVyc2lvbhgKIAEoBBISCgpjaGVja3BvaW50GAsgASgMKoMBCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABINCglST0xFX1JPT1QQARINCglST0xFX0FVVEgQAhIRCg1ST0xFX0NPTVBJTEVSEAMSEAoMUk9MRV9TRUNSRVRTEAQSDgoKUk9MRV9BVURJVBAFEhIKDlJPTEVfV09SS1NQQUNFEAYqhAEKDVJ1bnRpbWVTdGF0dXMSHgoaUlVOVElNRV9TVEFUVVNfVU5TUEVDSUZJRUQQABIZChVSVU5USU1FX1NUQVRVU19QQUlSRUQQARIcChhSVU5USU1FX1NUQVRVU19DT05GSVJNRUQQAhIaChZSVU5USU1FX1NUQVRVU19SRVZPS0VEEANiBnByb3RvMw", [file_spinapis_envelope_v1_signed]);
+  fileDesc("CiBzcGluYXBpcy9lbnZlbG9wZS92MS90cnVzdC5wcm90bxIUc3BpbmFwaXMuZW52ZWxvcGUudjEilAEKDFJvb3REb2N1bWVudBIPCgd2ZXJzaW9uGAEgASgEEhUKDWV4cGlyZXNfYXRfbXMYAiABKAMSLQoEa2V5cxgDIAMoCzIfLnNwaW5hcGlzLmVudmVsb3BlLnYxLlB1YmxpY0tleRItCgVyb2xlcxgEIAMoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJvbGVLZXlzIlgKCFJvbGVLZXlzEigKBHJvbGUYASABKA4yGi5zcGluYXBpcy5lbnZlbG9wZS52MS5Sb2xlEg8KB2tleV9pZHMYAiADKAwSEQoJdGhyZXNob2xkGAMgASgNIrUCCgpUcnVzdFN0YXRlEhQKDHdvcmtzcGFjZV9pZBgBIAEoDBISCgpydW50aW1lX2lkGAIgASgMEg8KB3ZlcnNpb24YAyABKAQSFAoMaXNzdWVkX2F0X21zGAQgASgDEhUKDWV4cGlyZXNfYXRfbXMYBSABKAMSFAoMcm9vdF92ZXJzaW9uGAYgASgEEhcKD3Jldm9rZWRfa2V5X2lkcxgHIAMoDBI7Cg5ydW50aW1lX3N0YXR1cxgIIAEoDjIjLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bnRpbWVTdGF0dXMSEQoJbWluX3N1aXRlGAkgASgNEhoKEm1pbl9idW5kbGVfdmVyc2lvbhgKIAEoBBISCgpjaGVja3BvaW50GAsgASgMEhAKCGdyYWNlX21zGAwgASgDKoMBCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABINCglST0xFX1JPT1QQARINCglST0xFX0FVVEgQAhIRCg1ST0xFX0NPTVBJTEVSEAMSEAoMUk9MRV9TRUNSRVRTEAQSDgoKUk9MRV9BVURJVBAFEhIKDlJPTEVfV09SS1NQQUNFEAYqhAEKDVJ1bnRpbWVTdGF0dXMSHgoaUlVOVElNRV9TVEFUVVNfVU5TUEVDSUZJRUQQABIZChVSVU5USU1FX1NUQVRVU19QQUlSRUQQARIcChhSVU5USU1FX1NUQVRVU19DT05GSVJNRUQQAhIaChZSVU5USU1FX1NUQVRVU19SRVZPS0VEEAMqiQEKClRydXN0UGhhc2USGwoXVFJVU1RfUEhBU0VfVU5TUEVDSUZJRUQQABIVChFUUlVTVF9QSEFTRV9GUkVTSBABEhUKEVRSVVNUX1BIQVNFX0dSQUNFEAISFwoTVFJVU1RfUEhBU0VfRVhQSVJFRBADEhcKE1RSVVNUX1BIQVNFX1JFVk9LRUQQBGIGcHJvdG8z", [file_spinapis_envelope_v1_signed]);
 
 /**
  * The keys of every role. Version N+1 is signed by the root thresholds of N and of N+1.
@@ -83,7 +83,7 @@ export const RoleKeysSchema: GenMessage<RoleKeys> = /*@__PURE__*/
 
 /**
  * What a runtime must know to go on trusting, for 24 hours. A runtime keeps the highest version it saw, refuses lower
- * ones, and stops running code when the newest has expired.
+ * ones, and stops running code when the newest has expired and its grace is over.
  *
  * @generated from message spinapis.envelope.v1.TrustState
  */
@@ -144,6 +144,13 @@ export type TrustState = Message<"spinapis.envelope.v1.TrustState"> & {
    * @generated from field: bytes checkpoint = 11;
    */
   checkpoint: Uint8Array;
+
+  /**
+   * How long the runtime may go on after expires_at_ms, as the workspace's policy says; 72 hours at most, 0 for not at all.
+   *
+   * @generated from field: int64 grace_ms = 12;
+   */
+  graceMs: bigint;
 };
 
 /**
@@ -236,4 +243,50 @@ export enum RuntimeStatus {
  */
 export const RuntimeStatusSchema: GenEnum<RuntimeStatus> = /*@__PURE__*/
   enumDesc(file_spinapis_envelope_v1_trust, 1);
+
+/**
+ * How long a runtime's trust still lasts, by its own clock.
+ *
+ * @generated from enum spinapis.envelope.v1.TrustPhase
+ */
+export enum TrustPhase {
+  /**
+   * No trust state came yet.
+   *
+   * @generated from enum value: TRUST_PHASE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: TRUST_PHASE_FRESH = 1;
+   */
+  FRESH = 1,
+
+  /**
+   * The newest trust state has expired, and the workspace lets the runtime go on for a while.
+   *
+   * @generated from enum value: TRUST_PHASE_GRACE = 2;
+   */
+  GRACE = 2,
+
+  /**
+   * Nothing runs until a newer trust state comes.
+   *
+   * @generated from enum value: TRUST_PHASE_EXPIRED = 3;
+   */
+  EXPIRED = 3,
+
+  /**
+   * The runtime was removed, or its identity was replaced: nothing runs there any more.
+   *
+   * @generated from enum value: TRUST_PHASE_REVOKED = 4;
+   */
+  REVOKED = 4,
+}
+
+/**
+ * Describes the enum spinapis.envelope.v1.TrustPhase.
+ */
+export const TrustPhaseSchema: GenEnum<TrustPhase> = /*@__PURE__*/
+  enumDesc(file_spinapis_envelope_v1_trust, 2);
 

@@ -11,6 +11,8 @@ import type { RunStatus } from "../../envelope/v1/receipt_pb";
 import { file_spinapis_envelope_v1_receipt } from "../../envelope/v1/receipt_pb";
 import type { Limits, RunNonce } from "../../envelope/v1/run_pb";
 import { file_spinapis_envelope_v1_run } from "../../envelope/v1/run_pb";
+import type { TrustPhase } from "../../envelope/v1/trust_pb";
+import { file_spinapis_envelope_v1_trust } from "../../envelope/v1/trust_pb";
 import type { ErrorReason } from "../../errors/v1/reasons_pb";
 import { file_spinapis_errors_v1_reasons } from "../../errors/v1/reasons_pb";
 import type { LogProof } from "./frames_pb";
@@ -21,7 +23,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/runtime/v1/boundary.proto.
  */
 export const file_spinapis_runtime_v1_boundary: GenFile = /*@__PURE__*/
-  fileDesc("CiJzcGluYXBpcy9ydW50aW1lL3YxL2JvdW5kYXJ5LnByb3RvEhNzcGluYXBpcy5ydW50aW1lLnYxIpAHCg9Cb3VuZGFyeVJlcXVlc3QSCgoCaWQYASABKAQSMAoGc3RhdHVzGAIgASgLMh4uc3BpbmFwaXMucnVudGltZS52MS5HZXRTdGF0dXNIABI6Cg1wYWlyaW5nX3N0YXJ0GAMgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5TdGFydFBhaXJpbmdIABI8Cg5wYWlyaW5nX2ZpbmlzaBgEIAEoCzIiLnNwaW5hcGlzLnJ1bnRpbWUudjEuRmluaXNoUGFpcmluZ0gAEi8KBWhlbGxvGAUgASgLMh4uc3BpbmFwaXMucnVudGltZS52MS5NYWtlSGVsbG9IABIzCgZhdHRhY2gYBiABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkZpbmlzaEF0dGFjaEgAEjgKDGFjY2VwdF90cnVzdBgHIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuQWNjZXB0VHJ1c3RIABI6Cg5rZXJuZWxfc3RhcnRlZBgIIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuQmVnaW5LZXJuZWxIABI2CgxrZXJuZWxfZW5kZWQYCSABKAsyHi5zcGluYXBpcy5ydW50aW1lLnYxLkVuZEtlcm5lbEgAEjYKC29wZW5fc2VhbGVkGAogASgLMh8uc3BpbmFwaXMucnVudGltZS52MS5PcGVuU2VhbGVkSAASNAoLcnVuX3N0YXJ0ZWQYCyABKAsyHS5zcGluYXBpcy5ydW50aW1lLnYxLkJlZ2luUnVuSAASOAoMcnVuX3Byb2dyZXNzGAwgASgLMiAuc3BpbmFwaXMucnVudGltZS52MS5Qcm9ncmVzc1J1bkgAEjAKCXJ1bl9lbmRlZBgNIAEoCzIbLnNwaW5hcGlzLnJ1bnRpbWUudjEuRW5kUnVuSAASOwoOcmVjZWlwdHNfYWZ0ZXIYDiABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkxpc3RSZWNlaXB0c0gAEjoKDXdhaXRfcmVjZWlwdHMYDyABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLldhaXRSZWNlaXB0c0gAEhUKC2Fja25vd2xlZGdlGBAgASgMSAASEAoGY2FuY2VsGBEgASgISAASLQoGZGV0YWNoGBIgASgLMhsuc3BpbmFwaXMucnVudGltZS52MS5EZXRhY2hIAEIGCgRjYWxsIuAECg1Cb3VuZGFyeVJlcGx5EgoKAmlkGAEgASgEEjcKB2ZhaWx1cmUYAiABKAsyJC5zcGluYXBpcy5ydW50aW1lLnYxLkJvdW5kYXJ5RmFpbHVyZUgAEg4KBGRvbmUYAyABKAhIABIzCgZzdGF0dXMYBCABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkJyb2tlclN0YXR1c0gAEhcKDWVucm9sX3JlcXVlc3QYBSABKAxIABIvCgVoZWxsbxgGIAEoCzIeLnNwaW5hcGlzLnJ1bnRpbWUudjEuTWFkZUhlbGxvSAASOQoKYXR0YWNobWVudBgHIAEoCzIjLnNwaW5hcGlzLnJ1bnRpbWUudjEuQXR0YWNoZWRDbGllbnRIABIxCgV0cnVzdBgIIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuU3RvcmVkVHJ1c3RIABIxCgZrZXJuZWwYCSABKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLkxpdmVLZXJuZWxIABIvCgNydW4YCiABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLkFkbWl0dGVkUnVuSAASNAoIcmVqZWN0ZWQYCyABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLlJlamVjdGVkUnVuSAASMwoGYnVuZGxlGAwgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5TdG9yZWRCdW5kbGVIABI0CghyZWNlaXB0cxgNIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuUmVjZWlwdExpc3RIAEIICgZyZXN1bHQixwEKD0JvdW5kYXJ5RmFpbHVyZRIvCgZyZWFzb24YASABKA4yHy5zcGluYXBpcy5lcnJvcnMudjEuRXJyb3JSZWFzb24SDAoEdGV4dBgCIAEoCRJECghtZXRhZGF0YRgDIAMoCzIyLnNwaW5hcGlzLnJ1bnRpbWUudjEuQm91bmRhcnlGYWlsdXJlLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIgsKCUdldFN0YXR1cyK7AQoMQnJva2VyU3RhdHVzEg4KBnBhaXJlZBgBIAEoCBITCgtmaW5nZXJwcmludBgCIAEoDBIUCgx3b3Jrc3BhY2VfaWQYAyABKAwSEgoKcnVudGltZV9pZBgEIAEoDBIPCgdib290X2lkGAUgASgMEhsKE3RydXN0X2V4cGlyZXNfYXRfbXMYBiABKAMSFwoPYWxsb3dlZF9vcmlnaW5zGAcgAygJEhUKDWFsbG93ZWRfaG9zdHMYCCADKAkiDgoMU3RhcnRQYWlyaW5nIjwKDUZpbmlzaFBhaXJpbmcSEwoLZW5yb2xfZ3JhbnQYASABKAwSFgoOcm9vdF9kb2N1bWVudHMYAiADKAwilQEKCU1ha2VIZWxsbxISCgpjYXBhYmlsaXR5GAEgASgMEhEKCWNoYWxsZW5nZRgCIAEoDBIPCgdub25jZV9iGAMgASgMEhMKC3Nlc3Npb25fa2V5GAQgASgMEg4KBm9yaWdpbhgFIAEoCRIWCg5yb290X2RvY3VtZW50cxgGIAMoDBITCgt0cnVzdF9zdGF0ZRgHIAEoDCIqCglNYWRlSGVsbG8SDQoFaGVsbG8YASABKAwSDgoGY2xpZW50GAIgASgMIjMKDEZpbmlzaEF0dGFjaBIOCgZjbGllbnQYASABKAwSEwoLY2xpZW50X2F1dGgYAiABKAwiWwoOQXR0YWNoZWRDbGllbnQSDgoGY2xpZW50GAEgASgMEhIKCnNlc3Npb25faWQYAiABKAwSDgoGc2NvcGVzGAMgAygFEhUKDWV4cGlyZXNfYXRfbXMYBCABKAMiGAoGRGV0YWNoEg4KBmNsaWVudBgBIAEoDCJsCgtBY2NlcHRUcnVzdBIWCg5yb290X2RvY3VtZW50cxgBIAMoDBITCgt0cnVzdF9zdGF0ZRgCIAEoDBIwCglsb2dfcHJvb2YYAyABKAsyHS5zcGluYXBpcy5ydW50aW1lLnYxLkxvZ1Byb29mImMKC1N0b3JlZFRydXN0EhQKDHJvb3RfdmVyc2lvbhgBIAEoBBIVCg10cnVzdF92ZXJzaW9uGAIgASgEEhUKDWV4cGlyZXNfYXRfbXMYAyABKAMSEAoIbG9nX3NpemUYBCABKAQiMgoLQmVnaW5LZXJuZWwSDgoGY2xpZW50GAEgASgMEhMKC2tlcm5lbF9uYW1lGAIgASgJIjYKCkxpdmVLZXJuZWwSFAoMa2VybmVsX2Vwb2NoGAEgASgEEhIKCnNlc3Npb25faWQYAiABKAwiMQoJRW5kS2VybmVsEhQKDGtlcm5lbF9lcG9jaBgBIAEoBBIOCgZyZWFzb24YAiABKAkiLAoKT3BlblNlYWxlZBIOCgZzZWFsZWQYASABKAwSDgoGY2xpZW50GAIgASgMIo0ECgtBZG1pdHRlZFJ1bhItCgVub25jZRgBIAEoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bk5vbmNlEhIKCnNlc3Npb25faWQYAiABKAwSEwoLbm90ZWJvb2tfaWQYAyABKAwSDwoHY2VsbF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEgwKBGNvZGUYBiABKAkSLAoGbGltaXRzGAcgASgLMhwuc3BpbmFwaXMuZW52ZWxvcGUudjEuTGltaXRzEhkKEWNpcGhlcnRleHRfZGlnZXN0GAggASgMEhYKDnByb2dyYW1fZGlnZXN0GAkgASgMEhQKDGdyYW50X2RpZ2VzdBgKIAEoDBIOCgZzaWxlbnQYCyABKAgSFQoNc3RvcmVfaGlzdG9yeRgMIAEoCBITCgthbGxvd19zdGRpbhgNIAEoCBIVCg1zdG9wX29uX2Vycm9yGA4gASgIEk8KEHVzZXJfZXhwcmVzc2lvbnMYDyADKAsyNS5zcGluYXBpcy5ydW50aW1lLnYxLkFkbWl0dGVkUnVuLlVzZXJFeHByZXNzaW9uc0VudHJ5Eg4KBnRpY2tldBgQIAEoDBITCgtzb2NrZXRfcGF0aBgRIAEoCRo2ChRVc2VyRXhwcmVzc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIswBCgtSZWplY3RlZFJ1bhItCgVub25jZRgBIAEoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bk5vbmNlEhIKCnNlc3Npb25faWQYAiABKAwSDwoHY2VsbF9pZBgDIAEoCRIPCgd1c2VyX2lkGAQgASgJEhkKEWNpcGhlcnRleHRfZGlnZXN0GAUgASgMEi8KBnJlYXNvbhgGIAEoDjIfLnNwaW5hcGlzLmVycm9ycy52MS5FcnJvclJlYXNvbhIMCgR0ZXh0GAcgASgJIj0KDFN0b3JlZEJ1bmRsZRIWCg5idW5kbGVfdmVyc2lvbhgBIAEoBBIVCg1leHBpcmVzX2F0X21zGAIgASgDIjkKCEJlZ2luUnVuEi0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2UiYwoLUHJvZ3Jlc3NSdW4SLQoFbm9uY2UYASABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZRIOCgZmcmFtZXMYAiABKAQSFQoNb3V0cHV0X2RpZ2VzdBgDIAEoDCKyAQoGRW5kUnVuEi0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USLwoGc3RhdHVzGAIgASgOMh8uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuU3RhdHVzEg4KBmZyYW1lcxgDIAEoBBIVCg1vdXRwdXRfZGlnZXN0GAQgASgMEhEKCXRydW5jYXRlZBgFIAEoCBIOCgZyZWFzb24YBiABKAkiMgoMTGlzdFJlY2VpcHRzEhMKC3JlY2VpcHRfc2VxGAEgASgEEg0KBWxpbWl0GAIgASgNIkUKC1JlY2VpcHRMaXN0EjYKCHJlY2VpcHRzGAEgAygLMiQuc3BpbmFwaXMucnVudGltZS52MS5OdW1iZXJlZFJlY2VpcHQiNwoPTnVtYmVyZWRSZWNlaXB0EhMKC3JlY2VpcHRfc2VxGAEgASgEEg8KB3JlY2VpcHQYAiABKAwiIwoMV2FpdFJlY2VpcHRzEhMKC3JlY2VpcHRfc2VxGAEgASgEYgZwcm90bzM", [file_spinapis_envelope_v1_receipt, file_spinapis_envelope_v1_run, file_spinapis_errors_v1_reasons, file_spinapis_runtime_v1_frames]);
+  fileDesc("CiJzcGluYXBpcy9ydW50aW1lL3YxL2JvdW5kYXJ5LnByb3RvEhNzcGluYXBpcy5ydW50aW1lLnYxIsYHCg9Cb3VuZGFyeVJlcXVlc3QSCgoCaWQYASABKAQSMAoGc3RhdHVzGAIgASgLMh4uc3BpbmFwaXMucnVudGltZS52MS5HZXRTdGF0dXNIABI6Cg1wYWlyaW5nX3N0YXJ0GAMgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5TdGFydFBhaXJpbmdIABI8Cg5wYWlyaW5nX2ZpbmlzaBgEIAEoCzIiLnNwaW5hcGlzLnJ1bnRpbWUudjEuRmluaXNoUGFpcmluZ0gAEi8KBWhlbGxvGAUgASgLMh4uc3BpbmFwaXMucnVudGltZS52MS5NYWtlSGVsbG9IABIzCgZhdHRhY2gYBiABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkZpbmlzaEF0dGFjaEgAEjgKDGFjY2VwdF90cnVzdBgHIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuQWNjZXB0VHJ1c3RIABI6Cg5rZXJuZWxfc3RhcnRlZBgIIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuQmVnaW5LZXJuZWxIABI2CgxrZXJuZWxfZW5kZWQYCSABKAsyHi5zcGluYXBpcy5ydW50aW1lLnYxLkVuZEtlcm5lbEgAEjYKC29wZW5fc2VhbGVkGAogASgLMh8uc3BpbmFwaXMucnVudGltZS52MS5PcGVuU2VhbGVkSAASNAoLcnVuX3N0YXJ0ZWQYCyABKAsyHS5zcGluYXBpcy5ydW50aW1lLnYxLkJlZ2luUnVuSAASOAoMcnVuX3Byb2dyZXNzGAwgASgLMiAuc3BpbmFwaXMucnVudGltZS52MS5Qcm9ncmVzc1J1bkgAEjAKCXJ1bl9lbmRlZBgNIAEoCzIbLnNwaW5hcGlzLnJ1bnRpbWUudjEuRW5kUnVuSAASOwoOcmVjZWlwdHNfYWZ0ZXIYDiABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkxpc3RSZWNlaXB0c0gAEjoKDXdhaXRfcmVjZWlwdHMYDyABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLldhaXRSZWNlaXB0c0gAEhUKC2Fja25vd2xlZGdlGBAgASgMSAASEAoGY2FuY2VsGBEgASgISAASLQoGZGV0YWNoGBIgASgLMhsuc3BpbmFwaXMucnVudGltZS52MS5EZXRhY2hIABI0Cgp3YWl0X3RydXN0GCggASgLMh4uc3BpbmFwaXMucnVudGltZS52MS5XYWl0VHJ1c3RIAEIGCgRjYWxsIuAECg1Cb3VuZGFyeVJlcGx5EgoKAmlkGAEgASgEEjcKB2ZhaWx1cmUYAiABKAsyJC5zcGluYXBpcy5ydW50aW1lLnYxLkJvdW5kYXJ5RmFpbHVyZUgAEg4KBGRvbmUYAyABKAhIABIzCgZzdGF0dXMYBCABKAsyIS5zcGluYXBpcy5ydW50aW1lLnYxLkJyb2tlclN0YXR1c0gAEhcKDWVucm9sX3JlcXVlc3QYBSABKAxIABIvCgVoZWxsbxgGIAEoCzIeLnNwaW5hcGlzLnJ1bnRpbWUudjEuTWFkZUhlbGxvSAASOQoKYXR0YWNobWVudBgHIAEoCzIjLnNwaW5hcGlzLnJ1bnRpbWUudjEuQXR0YWNoZWRDbGllbnRIABIxCgV0cnVzdBgIIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuU3RvcmVkVHJ1c3RIABIxCgZrZXJuZWwYCSABKAsyHy5zcGluYXBpcy5ydW50aW1lLnYxLkxpdmVLZXJuZWxIABIvCgNydW4YCiABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLkFkbWl0dGVkUnVuSAASNAoIcmVqZWN0ZWQYCyABKAsyIC5zcGluYXBpcy5ydW50aW1lLnYxLlJlamVjdGVkUnVuSAASMwoGYnVuZGxlGAwgASgLMiEuc3BpbmFwaXMucnVudGltZS52MS5TdG9yZWRCdW5kbGVIABI0CghyZWNlaXB0cxgNIAEoCzIgLnNwaW5hcGlzLnJ1bnRpbWUudjEuUmVjZWlwdExpc3RIAEIICgZyZXN1bHQixwEKD0JvdW5kYXJ5RmFpbHVyZRIvCgZyZWFzb24YASABKA4yHy5zcGluYXBpcy5lcnJvcnMudjEuRXJyb3JSZWFzb24SDAoEdGV4dBgCIAEoCRJECghtZXRhZGF0YRgDIAMoCzIyLnNwaW5hcGlzLnJ1bnRpbWUudjEuQm91bmRhcnlGYWlsdXJlLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIgsKCUdldFN0YXR1cyKJAgoMQnJva2VyU3RhdHVzEg4KBnBhaXJlZBgBIAEoCBITCgtmaW5nZXJwcmludBgCIAEoDBIUCgx3b3Jrc3BhY2VfaWQYAyABKAwSEgoKcnVudGltZV9pZBgEIAEoDBIPCgdib290X2lkGAUgASgMEhsKE3RydXN0X2V4cGlyZXNfYXRfbXMYBiABKAMSFwoPYWxsb3dlZF9vcmlnaW5zGAcgAygJEhUKDWFsbG93ZWRfaG9zdHMYCCADKAkSNQoLdHJ1c3RfcGhhc2UYCSABKA4yIC5zcGluYXBpcy5lbnZlbG9wZS52MS5UcnVzdFBoYXNlEhUKDXJ1bnNfdW50aWxfbXMYCiABKAMiPAoJV2FpdFRydXN0Ei8KBWtub3duGAEgASgOMiAuc3BpbmFwaXMuZW52ZWxvcGUudjEuVHJ1c3RQaGFzZSIOCgxTdGFydFBhaXJpbmciPAoNRmluaXNoUGFpcmluZxITCgtlbnJvbF9ncmFudBgBIAEoDBIWCg5yb290X2RvY3VtZW50cxgCIAMoDCKVAQoJTWFrZUhlbGxvEhIKCmNhcGFiaWxpdHkYASABKAwSEQoJY2hhbGxlbmdlGAIgASgMEg8KB25vbmNlX2IYAyABKAwSEwoLc2Vzc2lvbl9rZXkYBCABKAwSDgoGb3JpZ2luGAUgASgJEhYKDnJvb3RfZG9jdW1lbnRzGAYgAygMEhMKC3RydXN0X3N0YXRlGAcgASgMIioKCU1hZGVIZWxsbxINCgVoZWxsbxgBIAEoDBIOCgZjbGllbnQYAiABKAwiMwoMRmluaXNoQXR0YWNoEg4KBmNsaWVudBgBIAEoDBITCgtjbGllbnRfYXV0aBgCIAEoDCJbCg5BdHRhY2hlZENsaWVudBIOCgZjbGllbnQYASABKAwSEgoKc2Vzc2lvbl9pZBgCIAEoDBIOCgZzY29wZXMYAyADKAUSFQoNZXhwaXJlc19hdF9tcxgEIAEoAyIYCgZEZXRhY2gSDgoGY2xpZW50GAEgASgMImwKC0FjY2VwdFRydXN0EhYKDnJvb3RfZG9jdW1lbnRzGAEgAygMEhMKC3RydXN0X3N0YXRlGAIgASgMEjAKCWxvZ19wcm9vZhgDIAEoCzIdLnNwaW5hcGlzLnJ1bnRpbWUudjEuTG9nUHJvb2YisQEKC1N0b3JlZFRydXN0EhQKDHJvb3RfdmVyc2lvbhgBIAEoBBIVCg10cnVzdF92ZXJzaW9uGAIgASgEEhUKDWV4cGlyZXNfYXRfbXMYAyABKAMSEAoIbG9nX3NpemUYBCABKAQSNQoLdHJ1c3RfcGhhc2UYBSABKA4yIC5zcGluYXBpcy5lbnZlbG9wZS52MS5UcnVzdFBoYXNlEhUKDXJ1bnNfdW50aWxfbXMYBiABKAMiMgoLQmVnaW5LZXJuZWwSDgoGY2xpZW50GAEgASgMEhMKC2tlcm5lbF9uYW1lGAIgASgJIjYKCkxpdmVLZXJuZWwSFAoMa2VybmVsX2Vwb2NoGAEgASgEEhIKCnNlc3Npb25faWQYAiABKAwiMQoJRW5kS2VybmVsEhQKDGtlcm5lbF9lcG9jaBgBIAEoBBIOCgZyZWFzb24YAiABKAkiLAoKT3BlblNlYWxlZBIOCgZzZWFsZWQYASABKAwSDgoGY2xpZW50GAIgASgMIo0ECgtBZG1pdHRlZFJ1bhItCgVub25jZRgBIAEoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bk5vbmNlEhIKCnNlc3Npb25faWQYAiABKAwSEwoLbm90ZWJvb2tfaWQYAyABKAwSDwoHY2VsbF9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEgwKBGNvZGUYBiABKAkSLAoGbGltaXRzGAcgASgLMhwuc3BpbmFwaXMuZW52ZWxvcGUudjEuTGltaXRzEhkKEWNpcGhlcnRleHRfZGlnZXN0GAggASgMEhYKDnByb2dyYW1fZGlnZXN0GAkgASgMEhQKDGdyYW50X2RpZ2VzdBgKIAEoDBIOCgZzaWxlbnQYCyABKAgSFQoNc3RvcmVfaGlzdG9yeRgMIAEoCBITCgthbGxvd19zdGRpbhgNIAEoCBIVCg1zdG9wX29uX2Vycm9yGA4gASgIEk8KEHVzZXJfZXhwcmVzc2lvbnMYDyADKAsyNS5zcGluYXBpcy5ydW50aW1lLnYxLkFkbWl0dGVkUnVuLlVzZXJFeHByZXNzaW9uc0VudHJ5Eg4KBnRpY2tldBgQIAEoDBITCgtzb2NrZXRfcGF0aBgRIAEoCRo2ChRVc2VyRXhwcmVzc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIswBCgtSZWplY3RlZFJ1bhItCgVub25jZRgBIAEoCzIeLnNwaW5hcGlzLmVudmVsb3BlLnYxLlJ1bk5vbmNlEhIKCnNlc3Npb25faWQYAiABKAwSDwoHY2VsbF9pZBgDIAEoCRIPCgd1c2VyX2lkGAQgASgJEhkKEWNpcGhlcnRleHRfZGlnZXN0GAUgASgMEi8KBnJlYXNvbhgGIAEoDjIfLnNwaW5hcGlzLmVycm9ycy52MS5FcnJvclJlYXNvbhIMCgR0ZXh0GAcgASgJIj0KDFN0b3JlZEJ1bmRsZRIWCg5idW5kbGVfdmVyc2lvbhgBIAEoBBIVCg1leHBpcmVzX2F0X21zGAIgASgDIjkKCEJlZ2luUnVuEi0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2UiYwoLUHJvZ3Jlc3NSdW4SLQoFbm9uY2UYASABKAsyHi5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW5Ob25jZRIOCgZmcmFtZXMYAiABKAQSFQoNb3V0cHV0X2RpZ2VzdBgDIAEoDCKyAQoGRW5kUnVuEi0KBW5vbmNlGAEgASgLMh4uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuTm9uY2USLwoGc3RhdHVzGAIgASgOMh8uc3BpbmFwaXMuZW52ZWxvcGUudjEuUnVuU3RhdHVzEg4KBmZyYW1lcxgDIAEoBBIVCg1vdXRwdXRfZGlnZXN0GAQgASgMEhEKCXRydW5jYXRlZBgFIAEoCBIOCgZyZWFzb24YBiABKAkiMgoMTGlzdFJlY2VpcHRzEhMKC3JlY2VpcHRfc2VxGAEgASgEEg0KBWxpbWl0GAIgASgNIkUKC1JlY2VpcHRMaXN0EjYKCHJlY2VpcHRzGAEgAygLMiQuc3BpbmFwaXMucnVudGltZS52MS5OdW1iZXJlZFJlY2VpcHQiNwoPTnVtYmVyZWRSZWNlaXB0EhMKC3JlY2VpcHRfc2VxGAEgASgEEg8KB3JlY2VpcHQYAiABKAwiIwoMV2FpdFJlY2VpcHRzEhMKC3JlY2VpcHRfc2VxGAEgASgEYgZwcm90bzM", [file_spinapis_envelope_v1_receipt, file_spinapis_envelope_v1_run, file_spinapis_envelope_v1_trust, file_spinapis_errors_v1_reasons, file_spinapis_runtime_v1_frames]);
 
 /**
  * From the server. Ids rise; none comes twice.
@@ -143,6 +145,12 @@ export type BoundaryRequest = Message<"spinapis.runtime.v1.BoundaryRequest"> & {
      */
     value: Detach;
     case: "detach";
+  } | {
+    /**
+     * @generated from field: spinapis.runtime.v1.WaitTrust wait_trust = 40;
+     */
+    value: WaitTrust;
+    case: "waitTrust";
   } | { case: undefined; value?: undefined };
 };
 
@@ -338,6 +346,16 @@ export type BrokerStatus = Message<"spinapis.runtime.v1.BrokerStatus"> & {
    * @generated from field: repeated string allowed_hosts = 8;
    */
   allowedHosts: string[];
+
+  /**
+   * @generated from field: spinapis.envelope.v1.TrustPhase trust_phase = 9;
+   */
+  trustPhase: TrustPhase;
+
+  /**
+   * @generated from field: int64 runs_until_ms = 10;
+   */
+  runsUntilMs: bigint;
 };
 
 /**
@@ -346,6 +364,25 @@ export type BrokerStatus = Message<"spinapis.runtime.v1.BrokerStatus"> & {
  */
 export const BrokerStatusSchema: GenMessage<BrokerStatus> = /*@__PURE__*/
   messageDesc(file_spinapis_runtime_v1_boundary, 4);
+
+/**
+ * Answered with a BrokerStatus once the phase of trust is another one.
+ *
+ * @generated from message spinapis.runtime.v1.WaitTrust
+ */
+export type WaitTrust = Message<"spinapis.runtime.v1.WaitTrust"> & {
+  /**
+   * @generated from field: spinapis.envelope.v1.TrustPhase known = 1;
+   */
+  known: TrustPhase;
+};
+
+/**
+ * Describes the message spinapis.runtime.v1.WaitTrust.
+ * Use `create(WaitTrustSchema)` to create a new message.
+ */
+export const WaitTrustSchema: GenMessage<WaitTrust> = /*@__PURE__*/
+  messageDesc(file_spinapis_runtime_v1_boundary, 5);
 
 /**
  * @generated from message spinapis.runtime.v1.StartPairing
@@ -358,7 +395,7 @@ export type StartPairing = Message<"spinapis.runtime.v1.StartPairing"> & {
  * Use `create(StartPairingSchema)` to create a new message.
  */
 export const StartPairingSchema: GenMessage<StartPairing> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 5);
+  messageDesc(file_spinapis_runtime_v1_boundary, 6);
 
 /**
  * @generated from message spinapis.runtime.v1.FinishPairing
@@ -384,7 +421,7 @@ export type FinishPairing = Message<"spinapis.runtime.v1.FinishPairing"> & {
  * Use `create(FinishPairingSchema)` to create a new message.
  */
 export const FinishPairingSchema: GenMessage<FinishPairing> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 6);
+  messageDesc(file_spinapis_runtime_v1_boundary, 7);
 
 /**
  * @generated from message spinapis.runtime.v1.MakeHello
@@ -439,7 +476,7 @@ export type MakeHello = Message<"spinapis.runtime.v1.MakeHello"> & {
  * Use `create(MakeHelloSchema)` to create a new message.
  */
 export const MakeHelloSchema: GenMessage<MakeHello> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 7);
+  messageDesc(file_spinapis_runtime_v1_boundary, 8);
 
 /**
  * @generated from message spinapis.runtime.v1.MadeHello
@@ -465,7 +502,7 @@ export type MadeHello = Message<"spinapis.runtime.v1.MadeHello"> & {
  * Use `create(MadeHelloSchema)` to create a new message.
  */
 export const MadeHelloSchema: GenMessage<MadeHello> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 8);
+  messageDesc(file_spinapis_runtime_v1_boundary, 9);
 
 /**
  * @generated from message spinapis.runtime.v1.FinishAttach
@@ -491,7 +528,7 @@ export type FinishAttach = Message<"spinapis.runtime.v1.FinishAttach"> & {
  * Use `create(FinishAttachSchema)` to create a new message.
  */
 export const FinishAttachSchema: GenMessage<FinishAttach> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 9);
+  messageDesc(file_spinapis_runtime_v1_boundary, 10);
 
 /**
  * An authenticated client: its handle, and what the server needs for decisions of its own. The broker believes none of it when it comes back.
@@ -529,7 +566,7 @@ export type AttachedClient = Message<"spinapis.runtime.v1.AttachedClient"> & {
  * Use `create(AttachedClientSchema)` to create a new message.
  */
 export const AttachedClientSchema: GenMessage<AttachedClient> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 10);
+  messageDesc(file_spinapis_runtime_v1_boundary, 11);
 
 /**
  * The client is gone: its handle opens nothing from here on. Handles that are not known are nothing to say about.
@@ -548,7 +585,7 @@ export type Detach = Message<"spinapis.runtime.v1.Detach"> & {
  * Use `create(DetachSchema)` to create a new message.
  */
 export const DetachSchema: GenMessage<Detach> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 11);
+  messageDesc(file_spinapis_runtime_v1_boundary, 12);
 
 /**
  * @generated from message spinapis.runtime.v1.AcceptTrust
@@ -577,7 +614,7 @@ export type AcceptTrust = Message<"spinapis.runtime.v1.AcceptTrust"> & {
  * Use `create(AcceptTrustSchema)` to create a new message.
  */
 export const AcceptTrustSchema: GenMessage<AcceptTrust> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 12);
+  messageDesc(file_spinapis_runtime_v1_boundary, 13);
 
 /**
  * @generated from message spinapis.runtime.v1.StoredTrust
@@ -604,6 +641,16 @@ export type StoredTrust = Message<"spinapis.runtime.v1.StoredTrust"> & {
    * @generated from field: uint64 log_size = 4;
    */
   logSize: bigint;
+
+  /**
+   * @generated from field: spinapis.envelope.v1.TrustPhase trust_phase = 5;
+   */
+  trustPhase: TrustPhase;
+
+  /**
+   * @generated from field: int64 runs_until_ms = 6;
+   */
+  runsUntilMs: bigint;
 };
 
 /**
@@ -611,7 +658,7 @@ export type StoredTrust = Message<"spinapis.runtime.v1.StoredTrust"> & {
  * Use `create(StoredTrustSchema)` to create a new message.
  */
 export const StoredTrustSchema: GenMessage<StoredTrust> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 13);
+  messageDesc(file_spinapis_runtime_v1_boundary, 14);
 
 /**
  * For the session of the attached client that asked for the kernel, which may run programs there.
@@ -635,7 +682,7 @@ export type BeginKernel = Message<"spinapis.runtime.v1.BeginKernel"> & {
  * Use `create(BeginKernelSchema)` to create a new message.
  */
 export const BeginKernelSchema: GenMessage<BeginKernel> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 14);
+  messageDesc(file_spinapis_runtime_v1_boundary, 15);
 
 /**
  * @generated from message spinapis.runtime.v1.LiveKernel
@@ -657,7 +704,7 @@ export type LiveKernel = Message<"spinapis.runtime.v1.LiveKernel"> & {
  * Use `create(LiveKernelSchema)` to create a new message.
  */
 export const LiveKernelSchema: GenMessage<LiveKernel> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 15);
+  messageDesc(file_spinapis_runtime_v1_boundary, 16);
 
 /**
  * @generated from message spinapis.runtime.v1.EndKernel
@@ -679,7 +726,7 @@ export type EndKernel = Message<"spinapis.runtime.v1.EndKernel"> & {
  * Use `create(EndKernelSchema)` to create a new message.
  */
 export const EndKernelSchema: GenMessage<EndKernel> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 16);
+  messageDesc(file_spinapis_runtime_v1_boundary, 17);
 
 /**
  * @generated from message spinapis.runtime.v1.OpenSealed
@@ -705,7 +752,7 @@ export type OpenSealed = Message<"spinapis.runtime.v1.OpenSealed"> & {
  * Use `create(OpenSealedSchema)` to create a new message.
  */
 export const OpenSealedSchema: GenMessage<OpenSealed> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 17);
+  messageDesc(file_spinapis_runtime_v1_boundary, 18);
 
 /**
  * @generated from message spinapis.runtime.v1.AdmittedRun
@@ -804,7 +851,7 @@ export type AdmittedRun = Message<"spinapis.runtime.v1.AdmittedRun"> & {
  * Use `create(AdmittedRunSchema)` to create a new message.
  */
 export const AdmittedRunSchema: GenMessage<AdmittedRun> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 18);
+  messageDesc(file_spinapis_runtime_v1_boundary, 19);
 
 /**
  * @generated from message spinapis.runtime.v1.RejectedRun
@@ -851,7 +898,7 @@ export type RejectedRun = Message<"spinapis.runtime.v1.RejectedRun"> & {
  * Use `create(RejectedRunSchema)` to create a new message.
  */
 export const RejectedRunSchema: GenMessage<RejectedRun> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 19);
+  messageDesc(file_spinapis_runtime_v1_boundary, 20);
 
 /**
  * @generated from message spinapis.runtime.v1.StoredBundle
@@ -873,7 +920,7 @@ export type StoredBundle = Message<"spinapis.runtime.v1.StoredBundle"> & {
  * Use `create(StoredBundleSchema)` to create a new message.
  */
 export const StoredBundleSchema: GenMessage<StoredBundle> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 20);
+  messageDesc(file_spinapis_runtime_v1_boundary, 21);
 
 /**
  * @generated from message spinapis.runtime.v1.BeginRun
@@ -890,7 +937,7 @@ export type BeginRun = Message<"spinapis.runtime.v1.BeginRun"> & {
  * Use `create(BeginRunSchema)` to create a new message.
  */
 export const BeginRunSchema: GenMessage<BeginRun> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 21);
+  messageDesc(file_spinapis_runtime_v1_boundary, 22);
 
 /**
  * @generated from message spinapis.runtime.v1.ProgressRun
@@ -917,7 +964,7 @@ export type ProgressRun = Message<"spinapis.runtime.v1.ProgressRun"> & {
  * Use `create(ProgressRunSchema)` to create a new message.
  */
 export const ProgressRunSchema: GenMessage<ProgressRun> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 22);
+  messageDesc(file_spinapis_runtime_v1_boundary, 23);
 
 /**
  * @generated from message spinapis.runtime.v1.EndRun
@@ -959,7 +1006,7 @@ export type EndRun = Message<"spinapis.runtime.v1.EndRun"> & {
  * Use `create(EndRunSchema)` to create a new message.
  */
 export const EndRunSchema: GenMessage<EndRun> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 23);
+  messageDesc(file_spinapis_runtime_v1_boundary, 24);
 
 /**
  * @generated from message spinapis.runtime.v1.ListReceipts
@@ -981,7 +1028,7 @@ export type ListReceipts = Message<"spinapis.runtime.v1.ListReceipts"> & {
  * Use `create(ListReceiptsSchema)` to create a new message.
  */
 export const ListReceiptsSchema: GenMessage<ListReceipts> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 24);
+  messageDesc(file_spinapis_runtime_v1_boundary, 25);
 
 /**
  * Fewer than the limit where more would not fit into one message.
@@ -1000,7 +1047,7 @@ export type ReceiptList = Message<"spinapis.runtime.v1.ReceiptList"> & {
  * Use `create(ReceiptListSchema)` to create a new message.
  */
 export const ReceiptListSchema: GenMessage<ReceiptList> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 25);
+  messageDesc(file_spinapis_runtime_v1_boundary, 26);
 
 /**
  * @generated from message spinapis.runtime.v1.NumberedReceipt
@@ -1024,7 +1071,7 @@ export type NumberedReceipt = Message<"spinapis.runtime.v1.NumberedReceipt"> & {
  * Use `create(NumberedReceiptSchema)` to create a new message.
  */
 export const NumberedReceiptSchema: GenMessage<NumberedReceipt> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 26);
+  messageDesc(file_spinapis_runtime_v1_boundary, 27);
 
 /**
  * @generated from message spinapis.runtime.v1.WaitReceipts
@@ -1041,5 +1088,5 @@ export type WaitReceipts = Message<"spinapis.runtime.v1.WaitReceipts"> & {
  * Use `create(WaitReceiptsSchema)` to create a new message.
  */
 export const WaitReceiptsSchema: GenMessage<WaitReceipts> = /*@__PURE__*/
-  messageDesc(file_spinapis_runtime_v1_boundary, 27);
+  messageDesc(file_spinapis_runtime_v1_boundary, 28);
 
