@@ -32,7 +32,7 @@ def sandboxed(environment: Mapping[str, str]) -> bool:
 
 
 def default(environment: Mapping[str, str]) -> str:
-    return SEPARATE if os.geteuid() == 0 and not sandboxed(environment) else SHARED
+    return SEPARATE if os.geteuid() == 0 and environment.get("SPIN_ISOLATION", "").strip() in ("", "process") else SHARED
 
 
 def chosen(environment: Mapping[str, str]) -> Accounts | None:

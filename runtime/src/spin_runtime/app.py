@@ -102,6 +102,7 @@ def _isolation(settings: Settings) -> Isolation:
         processes=settings.kernel_processes,
         uids=settings.kernel_uids,
         readable=settings.kernel_readable,
+        engine=settings.engine,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from spin_envelope.pairing import SpinToken, TokenInvalid
 from spin_runtime import accounts
 from spin_runtime.accounts import Accounts
+from spin_runtime.launcher.rules import CONTAINER, PROCESS, SANDBOX, EngineRules
 
 UNVERIFIED_TLS = (
     "REQUESTS_CA_BUNDLE is not set, so the certificates of the systems that cells connect to are not verified. "
@@ -17,6 +18,7 @@ UNVERIFIED_TLS = (
 )
 # Above what distributions and container engines give out.
 KERNEL_UIDS = (1_900_000_000, 1_916_777_215)
+DOCKER = "unix:///var/run/docker.sock"
 LAST_UID = (1 << 31) - 1
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.\d+")
 
@@ -57,6 +59,8 @@ class Settings:
     kernel_uids: tuple[int, int]
     # What kernels may read beside the interpreter and the system.
     kernel_readable: tuple[str, ...]
+    # Where kernels are containers.
+    engine: EngineRules | None
     idle_cull_s: int
     session_keep_s: int
     run_wall_s: int
@@ -103,6 +107,13 @@ class _Reader:
         text = self.text(name, str(default))
         if not re.fullmatch(r"(0(\.\d+)?|1(\.0+)?)", text):
             self.faults.append(f"{name} must be a number from 0 to 1, and is {text!r}")
+            return default
+        return float(text)
+
+    def decimal(self, name: str, default: float, high: float) -> float:
+        text = self.text(name, str(default))
+        if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or float(text) > high:
+            self.faults.append(f"{name} must be a number from 0 to {high:.0f}, and is {text!r}")
             return default
         return float(text)
 
@@ -164,13 +175,14 @@ def _settings(read: _Reader) -> Settings:
         trace_ratio=read.ratio("SPIN_TRACE_RATIO", 1.0),
         default_kernel=read.text("SPIN_DEFAULT_KERNEL", "python3"),
         spare_kernels=read.number("SPIN_SPARE_KERNELS", 1, 0, 64),
-        isolation=read.choice("SPIN_ISOLATION", "process", "process", "sandbox"),
+        isolation=read.choice("SPIN_ISOLATION", PROCESS, PROCESS, SANDBOX, CONTAINER),
         egress=read.choice("SPIN_EGRESS", "open", "none", "open"),
         kernel_memory_bytes=read.number("SPIN_KERNEL_MEMORY_BYTES", 0),
         kernel_scratch_bytes=read.number("SPIN_KERNEL_SCRATCH_BYTES", 1 << 30, 1 << 20),
         kernel_processes=read.number("SPIN_KERNEL_PROCESSES", 4096, 64, 1 << 22),
         kernel_uids=read.range("SPIN_KERNEL_UIDS", KERNEL_UIDS, LAST_UID),
         kernel_readable=tuple(path for path in read.text("SPIN_KERNEL_READABLE").split(":") if path),
+        engine=_engine(read) if read.text("SPIN_ISOLATION") == CONTAINER else None,
         idle_cull_s=read.number("SPIN_IDLE_CULL_S", 8 * 3600),
         session_keep_s=read.number("SPIN_SESSION_KEEP_S", 3600),
         run_wall_s=read.number("SPIN_RUN_WALL_S", 0),
@@ -184,9 +196,24 @@ def _settings(read: _Reader) -> Settings:
     )
 
 
+def _engine(read: _Reader) -> EngineRules:
+    address, image = read.text("DOCKER_HOST", DOCKER), read.text("SPIN_KERNEL_IMAGE")
+    if not re.fullmatch(r"unix:///[^?#]+", address):
+        read.faults.append(f"DOCKER_HOST is {address}: kernels need an engine on this machine, so give its socket, unix:///PATH")
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}", image):
+        read.faults.append(f"SPIN_KERNEL_IMAGE must name the image of kernels that SPIN_ISOLATION=container needs, and is {image!r}")
+    runtime = read.text("SPIN_KERNEL_RUNTIME")
+    if not re.fullmatch(r"[a-zA-Z0-9._-]{0,64}", runtime):
+        read.faults.append(f"SPIN_KERNEL_RUNTIME must be the name of a runtime of the container engine, such as runsc, and is {runtime!r}")
+    return EngineRules(address, image, runtime, read.decimal("SPIN_KERNEL_CPUS", 0.0, 1024.0))
+
+
 def _egress_fault(settings: Settings) -> str | None:
     if settings.isolation == "process" and settings.egress != "open":
-        return f"SPIN_EGRESS is {settings.egress}, which SPIN_ISOLATION=process cannot enforce: set SPIN_ISOLATION=sandbox, or SPIN_EGRESS=open"
+        return (
+            f"SPIN_EGRESS is {settings.egress}, which SPIN_ISOLATION=process cannot enforce: "
+            "set SPIN_ISOLATION=sandbox (or container), or SPIN_EGRESS=open"
+        )
     return None
 
 

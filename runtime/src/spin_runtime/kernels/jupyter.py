@@ -250,7 +250,8 @@ class JupyterKernel:
         await self._process_end()
         self._exited.set()
         if self._death is not None and not self._stopping:
-            await self._death("The kernel ended by itself. Variables are gone: restart it and run the cells again.")
+            why = await self._launched.local.why() if self._launched.local is not None else ""
+            await self._death(f"{why or 'The kernel ended by itself.'} Variables are gone: restart it and run the cells again.")
 
     async def _process_end(self) -> None:
         if self._launched.local is not None:

@@ -9,19 +9,20 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
 import zmq.asyncio
-from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_path
 
 from spin_runtime.kernels.isolation.local import LaunchedProvisioner
+from spin_runtime.kernels.specs import ImageSpecs
 from spin_runtime.launcher.client import LauncherClient
-from spin_runtime.launcher.rules import EGRESS_OPEN, PROCESS, Rules
+from spin_runtime.launcher.rules import CONTAINER, EGRESS_OPEN, PROCESS, EngineRules, Rules
 
 ALLOWED = frozenset(
     [
@@ -32,6 +33,8 @@ ALLOWED = frozenset(
     ]
 )
 ALLOWED_PREFIXES = ("LC_",)
+# Of these, what an image has its own of.
+OF_MACHINE = frozenset(["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH"])
 IPYKERNEL_OPTIONS = (
     "--HistoryManager.hist_file=:memory:",
     "--IPythonKernel._execute_sleep=0",
@@ -69,6 +72,8 @@ class Isolation:
     uids: tuple[int, int] = (1_900_000_000, 1_916_777_215)
     # Beside the interpreter's own files.
     readable: tuple[str, ...] = ()
+    # Where kernels are containers.
+    engine: EngineRules | None = None
 
 
 @dataclass(frozen=True)
@@ -127,25 +132,39 @@ class Launcher:
     def __init__(self, environment: Mapping[str, str], isolation: Isolation, context: "zmq.Context[zmq.Socket[bytes]]", folder: Path) -> None:
         """`folder` is this runtime's alone, in its private data: what a killed one left there goes."""
         self._environment = kernel_environment(environment)
+        self._contained = isolation.kind == CONTAINER
         self._context = context
         # jupyter_client insists on this class; it shares the sockets' threads.
         self._manager_context = zmq.asyncio.Context.shadow(context.underlying)
-        self._root = _emptied(folder) if len(str(folder)) <= LONGEST_FOLDER else Path(tempfile.mkdtemp(prefix="spin-k-"))
+        self._root = Path(os.path.realpath(_emptied(folder) if len(str(folder)) <= LONGEST_FOLDER else tempfile.mkdtemp(prefix="spin-k-")))
         # Kernels' own users pass through it, to boxes that are theirs.
         self._root.chmod(0o711)
         self.client = LauncherClient(_rules(isolation, folder.parent, self._environment), self._environment)
+        self.specs = KernelSpecManager()
+
+    async def begin(self) -> None:
+        """Raises IsolationUnavailable, LaunchRefused."""
+        await self.client.begin()
+        if self._contained:
+            self.specs = ImageSpecs(self.client.kernels, self.client.python)
 
     async def launch(self, kernel_name: str, workdir: Path) -> Launched:
         box = Path(tempfile.mkdtemp(dir=self._root))
         manager = AsyncKernelManager(
-            kernel_name=kernel_name, context=self._manager_context, connection_file=str(box / "connection.json"), autorestart=False
+            kernel_name=kernel_name,
+            kernel_spec_manager=self.specs,
+            context=self._manager_context,
+            connection_file=str(box / "connection.json"),
+            autorestart=False,
         )
-        arguments: dict[str, object] = {"env": dict(self._environment), "cwd": str(workdir)}
+        environment = {name: value for name, value in self._environment.items() if not (self._contained and name in OF_MACHINE)}
+        arguments: dict[str, object] = {"env": environment, "cwd": str(workdir)}
         ipykernel, local = False, None
-        if _is_local(manager):
+        # Nothing that an image says leads out of its containers.
+        if self._contained or _is_local(manager):
             ipykernel = _is_ipykernel(manager)
             if ipykernel:
-                quicken(spec_of(manager))
+                quicken(spec_of(manager), {self.client.python} if self._contained else _PYTHON_HERE)
             manager.transport, manager.ip = "ipc", str(box / "s")
             manager.provisioner = local = self._provisioner(manager, box)
             arguments["extra_arguments"] = list(IPYKERNEL_OPTIONS) if ipykernel else []
@@ -172,23 +191,28 @@ def _rules(isolation: Isolation, private: Path, environment: Mapping[str, str]) 
     return Rules(
         kind=isolation.kind,
         egress=isolation.egress,
-        readable=_readable(isolation, environment),
+        readable=_named(isolation, environment) if isolation.kind == CONTAINER else _readable(isolation, environment),
         private=os.path.realpath(private),
         scratch_bytes=isolation.scratch_bytes,
         processes=isolation.processes,
         memory_bytes=isolation.memory_bytes,
         uids=isolation.uids,
         group=os.getegid(),
+        engine=isolation.engine,
     )
 
 
 def _readable(isolation: Isolation, environment: Mapping[str, str]) -> list[str]:
     """The interpreter, everything that is imported from, kernels' specifications, and what the operator names."""
-    named = [sys.prefix, sys.base_prefix, sys.executable, *(path for path in sys.path if path), *jupyter_path("kernels"), *isolation.readable]
-    named += [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-    if bundle := environment.get("REQUESTS_CA_BUNDLE"):
-        named.append(bundle)
-    return list({os.path.abspath(path): None for path in named})  # noqa: PTH100 - links are followed where the rules are applied
+    found = [sys.prefix, sys.base_prefix, sys.executable, *(path for path in sys.path if path), *jupyter_path("kernels")]
+    found += [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return list(dict.fromkeys([*map(os.path.abspath, found), *_named(isolation, environment)]))
+
+
+def _named(isolation: Isolation, environment: Mapping[str, str]) -> list[str]:
+    """Absolute: links are followed where the rules are applied."""
+    bundle = environment.get("REQUESTS_CA_BUNDLE")
+    return list(dict.fromkeys(map(os.path.abspath, [*isolation.readable, *([bundle] if bundle else [])])))
 
 
 def _emptied(folder: Path) -> Path:
@@ -212,7 +236,7 @@ def _is_ipykernel(manager: AsyncKernelManager) -> bool:
     return any(argument in _IPYKERNELS for argument in spec_of(manager).argv)
 
 
-def quicken(spec: KernelSpec) -> None:
+def quicken(spec: KernelSpec, pythons: Collection[str]) -> None:
     """Our program in place of ipykernel's; a Python of its own need not have ours."""
-    if spec.argv[0] in _PYTHON_HERE:
+    if spec.argv[0] in pythons:
         spec.argv = [OUR_PROGRAM if argument in _IPYKERNELS else argument for argument in spec.argv]

@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 import zmq
-from jupyter_client.kernelspec import KernelSpecManager
 
 from spin_runtime.kernels.api import KernelStartFailed, SpecInfo
 from spin_runtime.kernels.jupyter import JupyterKernel
@@ -35,7 +34,6 @@ class JupyterPool:
         for option, value in ((zmq.RECONNECT_IVL, 5), (zmq.RCVHWM, 0), (zmq.SNDHWM, 0), (zmq.LINGER, 0)):
             self._context.setsockopt(option, value)
         self._launcher = Launcher(environment, isolation or Isolation(), self._context, work.parent / "kernels")
-        self._specs = KernelSpecManager()
         self._work = work
         for left in work.glob("spare-*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -45,12 +43,12 @@ class JupyterPool:
         self._closed = False
 
     def specs(self) -> Sequence[SpecInfo]:
-        found: dict[str, Any] = self._specs.get_all_specs()
+        found: dict[str, Any] = self._launcher.specs.get_all_specs()
         return [SpecInfo(name, entry["spec"]["display_name"], entry["spec"]["language"]) for name, entry in sorted(found.items())]
 
     async def begin(self) -> None:
         """Starts the launcher. Raises IsolationUnavailable when this machine cannot isolate kernels as was asked for."""
-        await self._launcher.client.begin()
+        await self._launcher.begin()
         log.info("kernels are isolated", kind=self._launcher.client.rules.kind, mechanisms=list(self._launcher.client.mechanisms))
 
     def start(self) -> None:
@@ -66,7 +64,7 @@ class JupyterPool:
                 if spare.alive and spare.moved_to(workdir):
                     return spare
                 await spare.stop()
-        if name not in self._specs.find_kernel_specs():
+        if name not in self._launcher.specs.find_kernel_specs():
             raise LookupError(name)
         return await self._started(name, workdir)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from spin_runtime.launcher import wire
 from spin_runtime.launcher.rules import Rules, Start
@@ -27,8 +28,8 @@ class IsolationUnavailable(Exception):
 class Started:
     kernel: str
     pid: int
-    # The server's own; readable when the kernel has ended.
-    pidfd: int
+    # The server's own; readable, or hung up, when the kernel has ended.
+    end: int
 
 
 class LauncherClient:
@@ -41,6 +42,9 @@ class LauncherClient:
         self._last = 0
         self._beginning = asyncio.Lock()
         self.mechanisms: Sequence[str] = ()
+        # Where kernels come out of an image: its specifications by name, and its Python.
+        self.kernels: Mapping[str, Any] = {}
+        self.python = ""
 
     async def begin(self) -> None:
         """Starts and configures it. Raises IsolationUnavailable, LaunchRefused."""
@@ -61,6 +65,7 @@ class LauncherClient:
             if "error" in answer.body:
                 raise IsolationUnavailable(answer.body["error"])
             self.mechanisms = answer.body["mechanisms"]
+            self.kernels, self.python = answer.body.get("kernels", {}), answer.body.get("python", "")
 
     async def start(self, wanted: Start, stderr: int) -> Started:
         await self.begin()
@@ -75,6 +80,10 @@ class LauncherClient:
 
     async def admit(self, kernel: str, path: str) -> str:
         return str((await self._ask("admit", kernel, path)).body["path"])
+
+    async def why(self, kernel: str) -> str:
+        """Why it ended, for people; empty where nothing is known."""
+        return str((await self._ask("why", kernel)).body["why"])
 
     async def release(self, kernel: str) -> None:
         await self._ask("release", kernel)

@@ -20,7 +20,7 @@ import landlockpy
 from spin_runtime.launcher import filesystem, owners
 from spin_runtime.launcher.children import StartFailed, start
 from spin_runtime.launcher.confine import Confinement
-from spin_runtime.launcher.rules import EGRESS_OPEN, Machine, Rules, Start
+from spin_runtime.launcher.rules import EGRESS_OPEN, Machine, Rules, Start, Unable
 
 CHOOSE = "or choose SPIN_ISOLATION=process for development"
 MENDS = {
@@ -33,10 +33,6 @@ MENDS = {
     "namespaces": "seccomp does not keep kernels from making namespaces",
     "privileges": "kernels can gain privileges: no_new_privs has no effect",
 }
-
-
-class Unable(Exception):
-    """The machine cannot give the isolation; the text says what is missing and how to mend it."""
 
 
 def examined(rules: Rules) -> Machine:

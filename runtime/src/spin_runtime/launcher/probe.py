@@ -5,8 +5,9 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 PTRACE_TRACEME = 0
 CLONE_NEWUSER = 0x10000000
@@ -26,7 +27,7 @@ def _call(name: str, *arguments: int) -> None:
         raise OSError
 
 
-def _connect(family: int, address: str | tuple[str, int]) -> None:
+def connect(family: int, address: str | tuple[str, int]) -> None:
     with socket.socket(family) as client:
         client.settimeout(2)
         client.connect(address)
@@ -46,20 +47,22 @@ def _privileged() -> bool:
     return status["NoNewPrivs"] != "1" or int(status["CapEff"], 16) != 0
 
 
-def main() -> None:
-    targets = json.loads(sys.argv[1])
+def found(targets: Mapping[str, Any]) -> dict[str, bool]:
     pid, port = targets["pid"], targets["port"]
-    found = {
+    return {
         "read": could(lambda: Path(targets["secret"]).read_text()),
         "signal": _signal(pid),
         "processes": could(lambda: Path(f"/proc/{pid}/environ").read_bytes()) and _is_outside(pid),
-        "abstract": could(lambda: _connect(socket.AF_UNIX, f"\0{targets['abstract']}")),
-        "network": port is not None and could(lambda: _connect(socket.AF_INET, ("127.0.0.1", port))),
+        "abstract": could(lambda: connect(socket.AF_UNIX, f"\0{targets['abstract']}")),
+        "network": port is not None and could(lambda: connect(socket.AF_INET, ("127.0.0.1", port))),
         "trace": could(lambda: _call("ptrace", PTRACE_TRACEME, 0, 0, 0)),
         "namespaces": could(lambda: _call("unshare", CLONE_NEWUSER)),
         "privileges": _privileged(),
     }
-    sys.stderr.write(json.dumps(found) + "\n")
+
+
+def main() -> None:
+    sys.stderr.write(json.dumps(found(json.loads(sys.argv[1]))) + "\n")
 
 
 if __name__ == "__main__":

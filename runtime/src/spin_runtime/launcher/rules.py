@@ -2,11 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 PROCESS = "process"
 SANDBOX = "sandbox"
+CONTAINER = "container"
 EGRESS_OPEN = "open"
 EGRESS_NONE = "none"
+
+
+class Unable(Exception):
+    """The machine cannot give the isolation; the text says what is missing and how to mend it."""
+
+
+@dataclass(frozen=True)
+class EngineRules:
+    """Of kernels in containers."""
+
+    address: str
+    image: str
+    # Empty for the engine's own default.
+    runtime: str
+    # Of all that runs in one kernel; 0 for no limit.
+    cpus: float
 
 
 @dataclass(frozen=True)
@@ -25,6 +43,14 @@ class Rules:
     uids: tuple[int, int]
     # Whose members reach kernels' sockets and files: the server's group.
     group: int
+    # Where kernels are containers.
+    engine: EngineRules | None = None
+
+
+def rules_of(wanted: Mapping[str, Any]) -> Rules:
+    """As they came over the wire."""
+    engine = wanted.get("engine")
+    return Rules(**{**wanted, "engine": EngineRules(**engine) if engine else None})
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,14 @@ import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from spin_runtime.launcher import owners, wire
 from spin_runtime.launcher.children import Child, StartFailed, start
 from spin_runtime.launcher.confine import Confinement
-from spin_runtime.launcher.machine import Unable, examined, mechanisms, system_call_filter
-from spin_runtime.launcher.rules import SANDBOX, Machine, Rules, Start
+from spin_runtime.launcher.machine import examined, mechanisms, system_call_filter
+from spin_runtime.launcher.rules import CONTAINER, SANDBOX, Machine, Rules, Start, Unable, rules_of
 
-BROKER_SOCKET = "broker.sock"
 Answer = tuple[dict[str, Any], Sequence[int]]
 
 
@@ -33,7 +31,7 @@ class Launcher:
     def configure(self, rules: Mapping[str, Any]) -> Answer:
         if self._rules is not None:
             raise ValueError("a launcher is configured once")
-        wanted = Rules(**rules)
+        wanted = rules_of(rules)
         if wanted.kind == SANDBOX:
             self._machine = examined(wanted)
             self._seccomp = system_call_filter(wanted, self._machine)
@@ -56,15 +54,9 @@ class Launcher:
             raise ValueError("the launcher is not configured yet")
         uid = None
         if rules.kind == SANDBOX:
-            for name in ("home", "tmp"):
-                Path(wanted.box, name).mkdir(exist_ok=True)
+            owners.make_inside(wanted)
         if rules.kind == SANDBOX and self._machine.root:
-            uid = owners.user_of(
-                Path(wanted.work), *rules.uids, taken={child.confinement.uid for child in self._children.values() if child.confinement.uid}
-            )
-            for folder in (wanted.work, wanted.box, *(f"{wanted.box}/{name}" for name in ("home", "tmp"))):
-                owners.give(Path(folder), uid, rules.group)
-            os.chown(f"{wanted.box}/connection.json", uid, rules.group)
+            uid = owners.give_all(wanted, rules, taken=[child.confinement.uid for child in self._children.values()])
         return Confinement(rules, wanted, self._machine, uid, self._seccomp)
 
     def signal(self, kernel: str, number: int) -> Answer:
@@ -80,12 +72,12 @@ class Launcher:
         confinement = self._children[kernel].confinement
         if not confinement.sandboxed:
             return {"path": path}, ()
-        inside = f"{confinement.start.box}/{BROKER_SOCKET}"
-        Path(inside).unlink(missing_ok=True)
-        os.link(path, inside)
-        if confinement.uid is not None:
-            os.chown(inside, confinement.uid, -1, follow_symlinks=False)
+        inside = owners.admit(confinement.start, path, confinement.uid)
         return {"path": inside}, ()
+
+    def why(self, kernel: str) -> Answer:
+        """A process's end says nothing about its reason that people could use."""
+        return {"why": ""}, ()
 
     def release(self, kernel: str) -> Answer:
         child = self._children.pop(kernel, None)
@@ -100,14 +92,25 @@ class Launcher:
 
 
 def serve(channel: socket.socket) -> None:
-    """Returns when the server has gone."""
+    """Returns when the server has gone. What kernels are decides who serves."""
+    packet = wire.receive(channel)
+    if packet is None:
+        return
+    if packet.body["with"][0]["kind"] == CONTAINER:
+        from spin_runtime.launcher.containers.serve import serve as serve_containers
+
+        serve_containers(channel, packet)
+    else:
+        _serve(channel, packet)
+
+
+def _serve(channel: socket.socket, packet: wire.Packet | None) -> None:
     launcher = Launcher()
-    verbs: dict[str, Callable[..., Answer]] = {
-        name: getattr(launcher, name) for name in ("configure", "start", "signal", "limit_memory", "admit", "release")
-    }
+    verbs: dict[str, Callable[..., Answer]] = {name: getattr(launcher, name) for name in wire.VERBS}
     with suppress(ConnectionError):
-        while (packet := wire.receive(channel)) is not None:
+        while packet is not None:
             _answer(channel, verbs, packet)
+            packet = wire.receive(channel)
     launcher.close()
 
 

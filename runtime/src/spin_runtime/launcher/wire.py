@@ -2,11 +2,12 @@
 
 | request | descriptors | answer |
 | --- | --- | --- |
-| `configure`: Rules | | the mechanisms in force |
-| `start`: Start | the kernel's stderr | `kernel` (its handle), `pid`; its pidfd |
+| `configure`: Rules | | `mechanisms` in force; `kernels`, the specifications that an image holds, and its `python` |
+| `start`: Start | the kernel's stderr | `kernel` (its handle), `pid`; a descriptor that is readable, or hung up, when the kernel has ended |
 | `signal`: kernel, number; to the kernel's process group | | |
 | `limit_memory`: kernel, bytes | | |
 | `admit`: kernel, path of the broker's socket | | where it is for this kernel |
+| `why`: kernel that has ended | | `why`, a text for people where the launcher knows one |
 | `release`: kernel; ends it and removes its box | | |
 
 An answer carries the request's `id`, and `error` with a text when it was not done. When the server's end closes, the launcher ends every
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+VERBS = ("configure", "start", "signal", "limit_memory", "admit", "why", "release")
 LONGEST = 160_000
 MOST_DESCRIPTORS = 4
 

@@ -1,4 +1,4 @@
-"""`process` and `sandbox`: kernels on this machine, started by the launcher, which knows the difference."""
+"""Kernels on this machine, as processes or in containers: started by the launcher, which knows the difference."""
 
 import asyncio
 import os
@@ -37,14 +37,14 @@ class LaunchedProvisioner(LocalProvisioner):
         if self.started is None:
             return 0
         waiting = select.poll()
-        waiting.register(self.started.pidfd, select.POLLIN)
+        waiting.register(self.started.end, select.POLLIN)
         return 0 if waiting.poll(0) else None
 
     async def ended(self) -> None:
         """Returns when the process has."""
         if self.started is None:
             return
-        loop, end, descriptor = asyncio.get_running_loop(), asyncio.Event(), os.dup(self.started.pidfd)
+        loop, end, descriptor = asyncio.get_running_loop(), asyncio.Event(), os.dup(self.started.end)
         loop.add_reader(descriptor, end.set)
         try:
             await end.wait()
@@ -52,11 +52,20 @@ class LaunchedProvisioner(LocalProvisioner):
             loop.remove_reader(descriptor)
             os.close(descriptor)
 
+    async def why(self) -> str:
+        """Why it ended, for people; empty where nothing is known."""
+        if self.started is None:
+            return ""
+        try:
+            return await self.launcher.why(self.started.kernel)
+        except LaunchRefused:
+            return ""
+
     async def wait(self) -> int | None:
         await self.ended()
         if self.started is not None:
             started, self.started = self.started, None
-            os.close(started.pidfd)
+            os.close(started.end)
             # A launcher that has ended took its kernels along.
             with suppress(LaunchRefused):
                 await self.launcher.release(started.kernel)

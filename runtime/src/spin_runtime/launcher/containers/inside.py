@@ -1,0 +1,52 @@
+"""Run in a container of the kernels' image, with the targets in its argument: what it can do that it must not, and what it cannot do that kernels
+need. The launcher puts this file and the probe into the box: the image need not have them. Says it in JSON on stderr.
+"""
+
+import importlib.util
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spin_runtime.launcher import probe
+
+NEEDED = ("ipykernel", "jupyter_client", "spin_kernel")
+
+
+def _kernels() -> dict[str, Any]:
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager
+    except ImportError:
+        return {}
+    specs: dict[str, Any] = KernelSpecManager().get_all_specs()
+    return specs
+
+
+def _bind(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+
+
+def main() -> None:
+    targets = json.loads(sys.argv[1])
+    failed: Mapping[str, bool] = {
+        "files": not probe.could(lambda: Path("file").write_text("x")),
+        "broker": not probe.could(lambda: probe.connect(socket.AF_UNIX, targets["broker"])),
+        "sockets": not probe.could(lambda: _bind(targets["bind"])),
+        "scratch": not probe.could(lambda: Path("/tmp/file").write_text("x")),  # noqa: S108 - its own
+    }
+    could = probe.found(targets) | {
+        "root": os.geteuid() == 0,
+        "image": probe.could(lambda: Path("/spin-probe").write_text("x")),
+        "interfaces": targets["alone"] and any(name != "lo" for _, name in socket.if_nameindex()),
+    }
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    said = {"could": could, "failed": failed, "missing": missing, "python": sys.executable, "kernels": _kernels()}
+    sys.stderr.write(json.dumps(said) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The kernels of one launcher, each a container.
+
+- A kernel that the engine is not there for has ended: a shim may still run it, and the engine's next start, or ours, ends that.
+- The janitor, a process of its own, ends them when this process dies.
+"""
+
+import asyncio
+import os
+import shutil
+import signal as signals
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from spin_runtime.launcher import owners
+from spin_runtime.launcher.containers import examine, leftovers, probing, spec
+from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
+from spin_runtime.launcher.containers.running import created, started, user_of
+from spin_runtime.launcher.rules import Rules, Start
+
+Answer = dict[str, Any]
+ENGINE_GONE = "The container engine is gone, and the kernel with it."
+OUT_OF_MEMORY = "The kernel took more memory than its limit of {} MiB and was ended."
+LEAST_MEMORY = 6 << 20
+MIB = 1 << 20
+
+
+@dataclass
+class Kernel:
+    container: str
+    start: Start
+    uid: int
+    limit: int
+    # Our end of what the server watches; None when the kernel has ended.
+    end: int | None
+    why: str = ""
+
+    def ended(self, why: str) -> None:
+        if self.end is not None:
+            os.close(self.end)
+            self.end, self.why = None, why
+
+
+class Containers:
+    def __init__(self, rules: Rules, engine: Engine) -> None:
+        self._rules, self._engine = rules, engine
+        self._label = leftovers.label_of(rules.private)
+        self._kernels: dict[str, Kernel] = {}
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._given: spec.Given | None = None
+        self._janitor: subprocess.Popen[bytes] | None = None
+
+    async def configure(self) -> Answer:
+        assert self._rules.engine is not None
+        version = await examine.reached(self._engine, self._rules.engine)
+        self._given = await examine.given(self._engine, self._rules, self._label)
+        self._janitor = _janitor(self._rules.engine.address, self._label)
+        kernels, python = await probing.probed(self._engine, self._rules, self._given, self._label)
+        return {"mechanisms": _mechanisms(self._rules, self._given, version), "kernels": kernels, "python": python}
+
+    async def start(self, wanted: Mapping[str, Any]) -> tuple[Answer, int]:
+        """And the descriptor that hangs up when the kernel has ended; it is the caller's to close."""
+        start = Start(**wanted)
+        user = user_of(start, self._rules, [kernel.uid for kernel in self._kernels.values()])
+        assert self._given is not None
+        container = await created(self._engine, spec.container(self._rules, self._given, start, user, self._label))
+        try:
+            pid = await started(self._engine, container)
+        except BaseException:
+            await self._removed(container)
+            raise
+        reading, writing = os.pipe()
+        kernel = Kernel(container, start, user[0], self._rules.memory_bytes, writing)
+        self._kernels[container] = kernel
+        self._watches[container] = asyncio.create_task(self._watch(kernel))
+        return {"kernel": container, "pid": pid}, reading
+
+    async def _watch(self, kernel: Kernel) -> None:
+        try:
+            await self._engine.wait(kernel.container)
+            state = (await self._engine.get(f"/containers/{kernel.container}/json"))["State"]
+            kernel.ended(OUT_OF_MEMORY.format(kernel.limit // MIB) if state.get("OOMKilled") else "")
+        except EngineRefused:
+            kernel.ended("")  # it has been removed
+        except EngineGone:
+            kernel.ended(ENGINE_GONE)
+
+    async def signal(self, name: str, number: int) -> Answer:
+        kernel = self._kernels[name]
+        try:
+            await self._engine.post(f"/containers/{kernel.container}/kill", signal=str(number))
+        except EngineRefused as error:
+            if not error.already:
+                raise
+        except EngineGone:
+            if number == signals.SIGKILL:
+                kernel.ended(ENGINE_GONE)
+            raise
+        return {}
+
+    async def limit_memory(self, name: str, wanted: int) -> Answer:
+        """0 restores the configured limit."""
+        assert self._given is not None
+        kernel, most = self._kernels[name], self._rules.memory_bytes or self._given.memory_bytes
+        limit = max(min(wanted or most, most), LEAST_MEMORY)
+        if wanted and (held := await self._held(kernel)) > limit:
+            raise ValueError(f"the kernel holds {held // MIB} MiB already, more than the {limit // MIB} MiB that it may take: restart it")
+        await self._engine.post(f"/containers/{kernel.container}/update", spec.memory(limit, swap=self._given.swap))
+        kernel.limit = limit
+        return {}
+
+    async def _held(self, kernel: Kernel) -> int:
+        """Where the engine can tell: lowering the limit below it would end the kernel."""
+        said = await self._engine.get(f"/containers/{kernel.container}/stats", stream="false", **{"one-shot": "true"})
+        memory = said.get("memory_stats") or {}
+        # What files have in memory is given back.
+        kept = memory.get("stats") or {}
+        return int(memory.get("usage", 0)) - int(kept.get("inactive_file", kept.get("total_inactive_file", 0)))
+
+    async def admit(self, name: str, path: str) -> Answer:
+        kernel = self._kernels[name]
+        return {"path": owners.admit(kernel.start, path, kernel.uid if os.geteuid() == 0 else None)}
+
+    async def why(self, name: str) -> Answer:
+        return {"why": self._kernels[name].why}
+
+    async def release(self, name: str) -> Answer:
+        kernel = self._kernels.pop(name, None)
+        if kernel is not None:
+            await self._removed(kernel.container)
+            kernel.ended("")
+            self._watches.pop(name).cancel()
+            shutil.rmtree(kernel.start.box, ignore_errors=True)
+        return {}
+
+    async def _removed(self, container: str) -> None:
+        # What an engine cannot remove now is a leftover for the next start.
+        with suppress(EngineGone, EngineRefused):
+            await self._engine.remove(container)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(self.release(name) for name in list(self._kernels)))
+        with suppress(EngineGone, EngineRefused):
+            await leftovers.clear(self._engine, self._label)
+        await self._engine.close()
+        if self._janitor is not None:
+            self._janitor.communicate()
+
+
+def _janitor(address: str, label: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "spin_runtime.launcher.containers.janitor", address, label]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+
+
+def _mechanisms(rules: Rules, given: spec.Given, version: str) -> list[str]:
+    assert rules.engine is not None
+    own = ["a user per work folder"] if os.geteuid() == 0 else []
+    return [
+        *(f"container engine {version}", f"image {given.image.identifier}", rules.engine.runtime or "the engine's default runtime"),
+        *("read-only root", "no capabilities", "no_new_privs", "seccomp", "memory and process limits"),
+        "own bridge network" if given.network else "no network",
+        *own,
+    ]

@@ -1,0 +1,78 @@
+"""Running the probe in a container as kernels run, with things outside that it must not reach."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import spin_runtime
+from spin_runtime.launcher import owners
+from spin_runtime.launcher.containers import examine, spec
+from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
+from spin_runtime.launcher.containers.running import created, started, user_of
+from spin_runtime.launcher.rules import EGRESS_OPEN, Rules, Start, Unable
+
+SECONDS = 60.0
+INSIDE = "spin_runtime.launcher.containers.inside"
+FILES = ("__init__.py", "launcher/__init__.py", "launcher/probe.py", "launcher/containers/__init__.py", "launcher/containers/inside.py")
+
+
+async def probed(engine: Engine, rules: Rules, given: spec.Given, label: str) -> tuple[Mapping[str, Any], str]:
+    """The image's kernels and its Python. Raises Unable."""
+    with _canaries(rules) as (start, root):
+        user = user_of(start, rules, ())
+        owners.admit(start, str(root / "listening"), user[0] if os.geteuid() == 0 else None)
+        try:
+            await _run(engine, spec.container(rules, given, start, user, label))
+        except (EngineGone, EngineRefused) as error:
+            raise Unable(f"a container could not be started: {error}") from error
+        return examine.read(rules, Path(start.box))
+
+
+async def _run(engine: Engine, body: Mapping[str, Any]) -> None:
+    container = await created(engine, body)
+    try:
+        await started(engine, container)
+        async with asyncio.timeout(SECONDS):
+            await engine.wait(container)
+    except TimeoutError:
+        raise Unable(f"a probe in a container did not end within {SECONDS:.0f} s") from None
+    finally:
+        await engine.remove(container)
+
+
+@contextmanager
+def _canaries(rules: Rules) -> Iterator[tuple[Start, Path]]:
+    root = Path(tempfile.mkdtemp(prefix="p-", dir=rules.private))
+    root.chmod(0o711)
+    name = f"spin-probe-{os.getpid()}-{root.name}"
+    try:
+        with socket.socket(socket.AF_UNIX) as abstract, socket.socket(socket.AF_UNIX) as broker, socket.socket() as internet:
+            for listener, address in ((abstract, f"\0{name}"), (broker, str(root / "listening")), (internet, ("127.0.0.1", 0))):
+                listener.bind(address)
+                listener.listen()
+            start = _start(root, {"abstract": name, "port": internet.getsockname()[1], "alone": rules.egress != EGRESS_OPEN, "pid": os.getpid()})
+            yield start, root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _start(root: Path, targets: dict[str, object]) -> Start:
+    work, box, secret = root / "work", root / "box", root / "secret"
+    secret.write_text("secret")
+    for folder in (work, box):
+        folder.mkdir(mode=0o700)
+    for file in ("connection.json", spec.STDERR):
+        (box / file).touch(mode=0o600)
+    for file in FILES:
+        copy = box / "probe" / "spin_runtime" / file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(spin_runtime.__path__[0], file), copy)
+    targets |= {"secret": str(secret), "broker": f"{box}/{owners.BROKER_SOCKET}", "bind": f"{box}/bound"}
+    return Start(["python3", "-m", INSIDE, json.dumps(targets)], {"PYTHONPATH": f"{box}/probe"}, str(work), str(box))
