@@ -3,8 +3,10 @@
 No registry is asked. It is a tar for `docker import`; what programs need of libraries is what ldd says.
 """
 
+import io
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import sysconfig
@@ -24,6 +26,7 @@ DISTRIBUTIONS = ("ipykernel", "polars", "protobuf", "googleapis-common-protos", 
 PREFIX = Path("usr/local")
 LIBRARY = PREFIX / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
 LEFT_OUT = {"test", "tests", "idlelib", "ensurepip", "turtledemo", "lib2to3", "site-packages"}
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 KERNEL = """{"argv": ["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "Python 3", "language": "python",
 "metadata": {"supported_encryption": ["curve"]}}"""
 
@@ -41,6 +44,8 @@ def write(file: IO[bytes], *, distributions: Iterable[str] = DISTRIBUTIONS, ours
         for package in (spin_kernel, spinapis) if ours else ():
             source = Path(next(iter(package.__path__)))
             tar.add(source, str(LIBRARY / "site-packages" / source.name), filter=_plain)
+        if AUTHORITIES.is_file():
+            _file(tar, AUTHORITIES, ssl.get_default_verify_paths().openssl_cafile.lstrip("/"))
         _text(tar, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
         _text(tar, str(PREFIX / "share/jupyter/kernels/python3/kernel.json"), KERNEL)
 
@@ -62,8 +67,6 @@ def _folder(tar: tarfile.TarFile, name: str) -> None:
 
 
 def _text(tar: tarfile.TarFile, name: str, text: str) -> None:
-    import io
-
     info, data = tarfile.TarInfo(name), text.encode()
     info.size, info.mode = len(data), 0o644
     tar.addfile(info, io.BytesIO(data))

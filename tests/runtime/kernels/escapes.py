@@ -14,9 +14,10 @@ class Attempt:
     process: str
     sandbox: str
     code: str
+    container: str = STOPPED
 
     def verdict(self, kind: str) -> str:
-        return self.process if kind == "process" else self.sandbox
+        return {"process": self.process, "sandbox": self.sandbox}.get(kind, self.container)
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,18 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from spin_runtime.kernels.api import Execute
 from spin_runtime.kernels.jupyter import JupyterKernel
 from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
+from spin_runtime.launcher.rules import EngineRules
+from tests.fakes import container_engine
 from tests.runtime.kernels.escapes import ATTEMPTS, BY_USER, OPEN, STOPPED, Targets, code
 from tests.runtime.kernels.test_any_kernel import SECRETS, execute, printed
 from tests.runtime.kernels.test_beside_a_cell import Cell
 
-KINDS = ("process", "sandbox")
+PROCESS, SANDBOX, CONTAINER, GVISOR = "process", "sandbox", "container", "container+runsc"
+KINDS = [PROCESS, SANDBOX, *([CONTAINER] if container_engine.starts() else []), *([GVISOR] if container_engine.starts_gvisor() else [])]
 ROOT = Path(__file__).resolve().parents[3]
 MIB = 1 << 20
 
@@ -37,10 +41,14 @@ class Attacker:
         return printed(await execute(self.kernel, text))
 
 
-def isolation(kind: str) -> Isolation:
-    if kind == "process":
+def isolation(request: pytest.FixtureRequest, kind: str) -> Isolation:
+    if kind == PROCESS:
         return Isolation(memory_bytes=1 << 30)
-    return Isolation(kind, "none", memory_bytes=1 << 30, scratch_bytes=16 * MIB, processes=100)
+    if kind == SANDBOX:
+        return Isolation(SANDBOX, "none", memory_bytes=1 << 30, scratch_bytes=16 * MIB, processes=100)
+    engine: container_engine.ContainerEngine = request.getfixturevalue("container_engine")
+    rules = EngineRules(engine.address, container_engine.IMAGE, "runsc" if kind == GVISOR else "", 0.0)
+    return Isolation(CONTAINER, "none", memory_bytes=1 << 30, scratch_bytes=16 * MIB, processes=100, engine=rules)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=KINDS)
@@ -50,7 +58,7 @@ async def attacker(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     (var / "broker").mkdir(parents=True)
     (var / "broker" / "identity").write_text("secret")
     (var / "run").mkdir(mode=0o700)
-    pool = JupyterPool(dict(os.environ) | SECRETS, var / "work", spares=0, isolation=isolation(request.param))
+    pool = JupyterPool(dict(os.environ) | SECRETS, var / "work", spares=0, isolation=isolation(request, request.param))
     await pool.begin()
     with ExitStack() as sockets:
         broker, abstract, internet = (sockets.enter_context(socket.socket(family)) for family in (socket.AF_UNIX, socket.AF_UNIX, socket.AF_INET))
@@ -160,6 +168,21 @@ def _sleeping(marker: str) -> list[psutil.Process]:
 @in_modules_loop
 async def test_a_runs_memory_is_limited_and_free_again(attacker: Attacker) -> None:
     await attacker.kernel.limit_memory(600 * MIB)
-    assert "MemoryError" in await attacker.says("try: bytearray(700 << 20)\nexcept MemoryError: print('MemoryError')")
+    if attacker.kind in (PROCESS, SANDBOX):
+        assert "MemoryError" in await attacker.says("try: bytearray(700 << 20)\nexcept MemoryError: print('MemoryError')")
     await attacker.kernel.limit_memory(0)
     assert "fits" in await attacker.says("block = bytearray(700 << 20); del block; print('fits')")
+
+
+@in_modules_loop
+async def test_what_takes_too_much_memory_in_all_ends_with_a_word(attacker: Attacker) -> None:
+    if attacker.kind in (PROCESS, SANDBOX):
+        return  # documented: the limit counts each process alone
+    kernel = await attacker.pool.take("python3", Path(attacker.targets.private) / "work" / "greedy")
+    told: asyncio.Queue[str] = asyncio.Queue()
+    kernel.on_death(told.put)
+    await kernel.limit_memory(300 * MIB)
+    await kernel.execute(Execute("import os\nfor _ in range(4):\n  os.fork()\nblock = bytearray(b'x') * (100 << 20)"))
+    assert "took more memory than its limit of 300 MiB" in await asyncio.wait_for(told.get(), 30)
+    await kernel.stop()
+    assert "here" in await attacker.says("print('here')")

@@ -32,6 +32,7 @@ MENDS = {
     "trace": "seccomp does not keep kernels from tracing processes",
     "namespaces": "seccomp does not keep kernels from making namespaces",
     "privileges": "kernels can gain privileges: no_new_privs has no effect",
+    "capabilities": "kernels keep capabilities",
 }
 
 

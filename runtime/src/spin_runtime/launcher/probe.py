@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PTRACE_TRACEME = 0
+PR_GET_NO_NEW_PRIVS = 39
 CLONE_NEWUSER = 0x10000000
 _libc = ctypes.CDLL(None)
 
@@ -42,14 +43,16 @@ def _is_outside(pid: int) -> bool:
     return pid not in (os.getpid(), os.getppid())
 
 
-def _privileged() -> bool:
+def _capabilities() -> int:
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
-    return status["NoNewPrivs"] != "1" or int(status["CapEff"], 16) != 0
+    return int(status["CapEff"], 16)
 
 
 def found(targets: Mapping[str, Any]) -> dict[str, bool]:
     pid, port = targets["pid"], targets["port"]
     return {
+        # First: whoever makes a namespace for users has them all in there.
+        "capabilities": _capabilities() != 0,
         "read": could(lambda: Path(targets["secret"]).read_text()),
         "signal": _signal(pid),
         "processes": could(lambda: Path(f"/proc/{pid}/environ").read_bytes()) and _is_outside(pid),
@@ -57,7 +60,7 @@ def found(targets: Mapping[str, Any]) -> dict[str, bool]:
         "network": port is not None and could(lambda: connect(socket.AF_INET, ("127.0.0.1", port))),
         "trace": could(lambda: _call("ptrace", PTRACE_TRACEME, 0, 0, 0)),
         "namespaces": could(lambda: _call("unshare", CLONE_NEWUSER)),
-        "privileges": _privileged(),
+        "privileges": _libc.prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1,
     }
 
 

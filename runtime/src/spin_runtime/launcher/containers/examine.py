@@ -16,7 +16,8 @@ from spin_runtime.launcher.containers.engine import UNIX, Engine, EngineGone, En
 from spin_runtime.launcher.rules import EngineRules, Rules, Unable
 
 GVISOR = "runsc"
-ENGINES_OWN_KERNEL = ("trace", "namespaces")
+# Its programs have a kernel of their own, in which they may do that; and it keeps the engine's no-new-privileges where prctl does not show it.
+HARMLESS_IN_GVISOR = ("trace", "namespaces", "privileges")
 COULD = {
     "read": "kernels can read the runtime's data",
     "signal": "kernels can signal the runtime: the engine shares the machine's processes",
@@ -26,7 +27,8 @@ COULD = {
     "interfaces": "SPIN_EGRESS is none, and kernels have a network",
     "trace": "seccomp does not keep kernels from tracing processes",
     "namespaces": "seccomp does not keep kernels from making namespaces",
-    "privileges": "kernels can gain privileges: no-new-privileges, or dropping capabilities, has no effect",
+    "privileges": "kernels can gain privileges: no-new-privileges has no effect",
+    "capabilities": "kernels keep capabilities: dropping them has no effect",
     "root": "kernels run as root",
     "image": "kernels can write to the image's files: read-only roots have no effect",
 }
@@ -127,7 +129,7 @@ def read(rules: Rules, box: Path) -> tuple[Mapping[str, Any], str]:
 def _faults(said: Mapping[str, Mapping[str, bool]], rules: Rules, box: Path) -> dict[str, None]:
     assert rules.engine is not None
     gvisor = rules.engine.runtime.startswith(GVISOR)
-    could = [COULD[name] for name, done in said["could"].items() if done and not (gvisor and name in ENGINES_OWN_KERNEL)]
+    could = [COULD[name] for name, done in said["could"].items() if done and not (gvisor and name in HARMLESS_IN_GVISOR)]
     failed = dict(said["failed"]) | {"sockets": said["failed"]["sockets"] or not _is_socket(box / "bound")}
     more = RUNSC_SOCKETS.format(rules.engine.runtime) if gvisor else ""
     return dict.fromkeys([*could, *(FAILED[name].format(more) for name, done in failed.items() if done)])
