@@ -48,7 +48,7 @@ def runtime(settings: Settings, token: str) -> Program:
     }
     if out_of_reach(settings):
         environment["SPIN_UIDS"] = accounts.SHARED
-    environment |= _passed(("SPIN_ISOLATION", "SPIN_EGRESS", "SPIN_KERNEL_", "SPIN_UIDS", "SPIN_BROKER_UID", "SPIN_SERVER_UID"))
+    environment |= _passed(("SPIN_ISOLATION", "SPIN_EGRESS", "SPIN_KERNEL_", "SPIN_UIDS", "SPIN_BROKER_UID", "SPIN_SERVER_UID", "DOCKER_HOST"))
     if settings.otlp_endpoint:
         environment |= {"SPIN_OTLP_ENDPOINT": settings.otlp_endpoint, "SPIN_TRACE_RATIO": str(settings.trace_ratio)}
     return Program("runtime", [str(BIN / "spin-runtime")], environment, _http_ready(f"http://127.0.0.1:{settings.runtime_port}/healthz"))

@@ -70,7 +70,7 @@ def engine() -> Iterator[ContainerEngine]:
 
 
 def _started(folder: Path) -> "subprocess.Popen[bytes]":
-    runtimes = {"runsc": {"path": shutil.which("runsc"), "runtimeArgs": ["--host-uds=all", "--ignore-cgroups"]}} if shutil.which("runsc") else {}
+    runtimes = {"runsc": {"path": shutil.which("runsc"), "runtimeArgs": ["--host-uds=all"]}} if shutil.which("runsc") else {}
     (folder / "daemon.json").write_text(json.dumps({"runtimes": runtimes}))
     command = [
         *("dockerd", "--config-file", str(folder / "daemon.json"), "--host", f"unix://{folder}/docker.sock", "--data-root", str(folder / "data")),

@@ -16,9 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO
 
+from packaging.requirements import Requirement
+
 import spin_kernel
 import spinapis
-from packaging.requirements import Requirement
 
 PROGRAMS = ("sh", "bash", "sleep", "setsid", "unshare", "su", "true", "cat", "ls", "env", "ps")
 DISTRIBUTIONS = ("ipykernel", "polars", "protobuf", "googleapis-common-protos", "protovalidate", "rfc8785", "psutil")

@@ -236,7 +236,7 @@ def _is_ipykernel(manager: AsyncKernelManager) -> bool:
     return any(argument in _IPYKERNELS for argument in spec_of(manager).argv)
 
 
-def quicken(spec: KernelSpec, pythons: Collection[str]) -> None:
+def quicken(spec: KernelSpec, pythons: Collection[str] = _PYTHON_HERE) -> None:
     """Our program in place of ipykernel's; a Python of its own need not have ours."""
     if spec.argv[0] in pythons:
         spec.argv = [OUR_PROGRAM if argument in _IPYKERNELS else argument for argument in spec.argv]

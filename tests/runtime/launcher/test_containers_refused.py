@@ -1,0 +1,184 @@
+"""An engine that cannot give containers as kernels need them is told of at the start, with the mend; and what an earlier start left goes."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from aiohttp import web
+
+from spin_runtime.kernels.api import KernelStartFailed
+from spin_runtime.kernels.launch import Isolation
+from spin_runtime.kernels.pool import JupyterPool
+from spin_runtime.launcher.client import IsolationUnavailable
+from spin_runtime.launcher.rules import EngineRules
+from tests.fakes import container_engine as fake
+from tests.fakes.container_engine import ContainerEngine
+from tests.runtime.kernels.test_any_kernel import execute, printed
+
+needs_engine = pytest.mark.parametrize("engine", ["container_engine"] if fake.starts() else [], indirect=True)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> ContainerEngine:
+    found: ContainerEngine = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def private() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def pool_of(private: Path, rules: EngineRules, **more: object) -> JupyterPool:
+    isolation = replace(Isolation("container", "none", scratch_bytes=16 << 20, processes=100, engine=rules), **more)
+    return JupyterPool(os.environ, private / "work", spares=0, isolation=isolation)
+
+
+async def refused(private: Path, rules: EngineRules, **more: object) -> str:
+    pool = pool_of(private, rules, **more)
+    try:
+        with pytest.raises(IsolationUnavailable) as refusal:
+            await pool.begin()
+        return str(refusal.value)
+    finally:
+        await pool.close()
+
+
+def rules_for(engine: ContainerEngine, image: str = fake.IMAGE, runtime: str = "") -> EngineRules:
+    return EngineRules(engine.address, image, runtime, 0.0)
+
+
+async def test_no_engine_names_the_socket_and_the_mend(private: Path) -> None:
+    said = await refused(private, EngineRules(f"unix://{private}/no.sock", "image", "", 0.0))
+    assert f"no Docker engine answers at {private}/no.sock" in said
+    assert "DOCKER_HOST=unix://PATH" in said
+
+
+async def test_an_engine_that_is_too_old_or_weak_is_not_used(private: Path) -> None:
+    answers: dict[str, object] = {"/version": {"ApiVersion": "1.40"}}
+    async with _double(private, answers) as rules:
+        said = await refused(private, rules)
+    assert "1.41 (Docker 20.10) is the least" in said
+    answers["/version"] = {"ApiVersion": "1.44", "Version": "25"}
+    answers["/v1.44/info"] = {"OSType": "linux", "SecurityOptions": ["name=apparmor"], "MemoryLimit": False, "PidsLimit": True, "Runtimes": {}}
+    async with _double(private, answers) as rules:
+        said = await refused(private, rules)
+    assert "the engine has no seccomp; the engine cannot limit memory" in said
+
+
+@asynccontextmanager
+async def _double(private: Path, answers: dict[str, object]) -> AsyncIterator[EngineRules]:
+    """What an engine answers, on a socket."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(answers[request.path])
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    path = private / "double.sock"
+    await web.UnixSite(runner, str(path)).start()
+    yield EngineRules(f"unix://{path}", "image", "", 0.0)
+    await runner.cleanup()
+
+
+@needs_engine
+async def test_what_is_missing_is_named(engine: ContainerEngine, private: Path) -> None:
+    assert "pull or build it there first" in await refused(private, rules_for(engine, "no-such-image"))
+    said = await refused(private, rules_for(engine, runtime="kata"))
+    assert "SPIN_KERNEL_RUNTIME is kata, which the engine does not know" in said
+    said = await refused(private, rules_for(engine, fake.BARE))
+    assert "has no ipykernel" in said
+    assert "install ipykernel and spin-kernel in it" in said
+    assert engine.left() == []
+
+
+@needs_engine
+async def test_what_the_configuration_shows_of_the_runtimes_data_is_refused(engine: ContainerEngine, private: Path) -> None:
+    said = await refused(private, rules_for(engine), readable=(str(private),))
+    assert "kernels can read the runtime's data" in said
+
+
+@needs_engine
+async def test_leftovers_of_an_earlier_start_go_and_kernels_end_with_the_runtime(engine: ContainerEngine, private: Path) -> None:
+    program = f"""
+import asyncio
+from pathlib import Path
+from spin_runtime.launcher.rules import EngineRules
+from tests.runtime.launcher.test_containers_refused import pool_of
+async def main():
+    pool = pool_of(Path({str(private)!r}), EngineRules({engine.address!r}, {fake.IMAGE!r}, "", 0.0))
+    await pool.begin()
+    await pool.take("python3", Path({str(private)!r}) / "work" / "a")
+    print("launcher", pool._launcher.client._process.pid, flush=True)
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+    for end_launcher_first in (False, True):
+        runtime = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, env=os.environ)
+        assert runtime.stdout is not None
+        while not (line := await runtime.stdout.readline()).startswith(b"launcher "):
+            assert line, "it ended"
+        launcher = psutil.Process(int(line.split()[1]))
+        assert len(engine.left()) == 1
+        (launcher if end_launcher_first else runtime).send_signal(signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while engine.left():
+                await asyncio.sleep(0.1)
+        if end_launcher_first:
+            runtime.kill()
+        await runtime.wait()
+
+
+@needs_engine
+async def test_an_engine_that_goes_ends_kernels_with_a_word(engine: ContainerEngine, private: Path) -> None:
+    """Through a proxy that can be cut: the engine serves other tests."""
+    path, connections = private / "cut.sock", set[asyncio.StreamWriter]()
+
+    async def relay(reading: asyncio.StreamReader, writing: asyncio.StreamWriter) -> None:
+        theirs_reading, theirs = await asyncio.open_unix_connection(str(engine.socket))
+        connections.update((writing, theirs))
+        await asyncio.gather(_pumped(reading, theirs), _pumped(theirs_reading, writing))
+
+    server = await asyncio.start_unix_server(relay, str(path))
+    pool = pool_of(private, EngineRules(f"unix://{path}", fake.IMAGE, "", 0.0))
+    await pool.begin()
+    kernel = await pool.take("python3", private / "work" / "a")
+    assert printed(await execute(kernel, "print(6 * 7)")).strip() == "42"
+    told: asyncio.Queue[str] = asyncio.Queue()
+    kernel.on_death(told.put)
+    server.close()
+    for writing in connections:
+        writing.transport.abort()
+    path.unlink(missing_ok=True)
+    assert "The container engine is gone" in await asyncio.wait_for(told.get(), 10)
+    with pytest.raises(KernelStartFailed):
+        await pool.take("python3", private / "work" / "b")
+    await asyncio.wait_for(kernel.stop(), 10)
+    await pool.close()
+    # The next start removes what could not be removed.
+    again = pool_of(private, rules_for(engine))
+    await again.begin()
+    await again.close()
+    assert engine.left() == []
+
+
+async def _pumped(reading: asyncio.StreamReader, writing: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reading.read(1 << 16):
+            writing.write(data)
+            await writing.drain()
+        writing.write_eof()
+    except (ConnectionError, RuntimeError, OSError):
+        return
