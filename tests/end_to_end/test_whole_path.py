@@ -197,10 +197,14 @@ async def test_rest_through_the_gateway(running: RunningPlatform, owner: Platfor
     async with aiohttp.ClientSession() as http:
         async with http.get(f"{url}/v1/workspaces", headers=headers) as reply:
             assert workspace.id in {found["id"] for found in (await reply.json())["workspaces"]}
+            assert reply.headers["cache-control"] == "no-store"
         async with http.get(f"{url}/v1/sign-in/methods") as reply:
             assert (reply.status, (await reply.json())["password"]) == (200, True)
         async with http.get(f"{url}/v1/workspaces") as reply:
             assert reply.status == 401
+        async with http.get(f"{url}/") as reply:
+            # The page is asked for again each time, and its files may be kept.
+            assert (reply.status, reply.headers["cache-control"]) == (200, "no-cache")
         async with http.get(f"{url}/v1/workspaces/{workspace.id}/notebooks/{'0' * 32}", headers=headers) as reply:
             assert (reply.status, (await reply.json())["details"][0]["reason"]) == (404, "ERROR_REASON_NOT_FOUND")
         created = {"title": "By REST", "cells": [{"id": "a", "cellType": "python", "source": "1"}]}

@@ -130,6 +130,24 @@ async def test_a_password_has_a_length_and_the_old_one_is_wanted(auth: Any) -> N
     await set_password(auth, owner, "another password", PASSWORD)
 
 
+@pytest.mark.parametrize("weak", ["password1234", "qwertyuiop123", "aaaaaaaaaaaaaa", "owner@localhost1", "spinnotebook"])
+async def test_a_password_that_is_easily_guessed_is_refused(auth: Any, weak: str) -> None:
+    owner = await auth.owner()
+    with refused() as refusal:
+        await set_password(auth, owner, weak)
+    assert refusal.reason == "INVALID_ARGUMENT" and refusal.error is not None
+    assert "easily guessed" in str(refusal.error) and weak not in str(refusal.error)
+
+
+async def test_a_long_password_is_judged_in_no_time_and_kept_whole(auth: Any) -> None:
+    owner, long = await auth.owner(), "".join(f"word {n} of many " for n in range(60))
+    await set_password(auth, owner, long)
+    await auth.sign_in.SignInWithPassword(password_request("owner@localhost", long))
+    with refused() as refusal:
+        await auth.sign_in.SignInWithPassword(password_request("owner@localhost", long[:-1]))
+    assert refusal.reason == "CREDENTIALS_INVALID"
+
+
 async def test_a_new_password_ends_other_sign_ins_at_once(auth: Any) -> None:
     owner = await auth.owner()
     await set_password(auth, owner)

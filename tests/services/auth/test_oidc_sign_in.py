@@ -63,8 +63,8 @@ async def started(auth: Any, **changes: str) -> Any:
     return await auth.sign_in.StartOidcSignIn(request)
 
 
-async def finished(auth: Any, state: str, code: str) -> Any:
-    return await auth.sign_in.FinishOidcSignIn(pb.FinishOidcSignInRequest(state=state, code=code))
+async def finished(auth: Any, state: str, code: str, issuer: str = "") -> Any:
+    return await auth.sign_in.FinishOidcSignIn(pb.FinishOidcSignInRequest(state=state, code=code, issuer=issuer))
 
 
 async def through(auth: Any, subject: str) -> Any:
@@ -194,6 +194,7 @@ class LyingProvider:
         self.algorithm, self.signing_key = "RS256", self.key
         self.issuer = ""
         self.nonce = ""
+        self.asked = 0
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -211,6 +212,7 @@ class LyingProvider:
         return web.json_response({"keys": [key | {"kid": "k1", "use": "sig", "alg": "RS256"}]})
 
     async def token(self, _request: web.Request) -> web.Response:
+        self.asked += 1
         now = int(time.time())
         claims = {"iss": self.issuer, "aud": "spin", "sub": "ada-1", "iat": now, "exp": now + 300, "nonce": self.nonce} | ADA | self.claims
         secret: Any = self.signing_key if self.algorithm != "none" else None
@@ -282,6 +284,17 @@ async def test_metadata_that_points_elsewhere(installation: Any, auth_class: Any
     with refused() as refusal:
         await attempt(auth, lying)
     assert refusal.reason == "OIDC_FAILED"
+
+
+@pytest.mark.parametrize(("told", "issuer"), [(True, ""), (True, "https://other.example.org"), (False, "https://other.example.org")])
+async def test_a_code_that_another_issuer_gave_out(installation: Any, auth_class: Any, lying: LyingProvider, told: bool, issuer: str) -> None:
+    auth = await running(installation, auth_class, settings(lying.issuer, SPIN_OIDC_CORP_SIGN_UP="open"))
+    lying.metadata = {"authorization_response_iss_parameter_supported": told}
+    start = await started(auth)
+    lying.nonce = parse_qs(urlsplit(start.authorization_url).query)["nonce"][0]
+    with refused() as refusal:
+        await finished(auth, start.state, "code", issuer)
+    assert (refusal.reason, lying.asked) == ("OIDC_FAILED", 0)
 
 
 async def test_parallel_first_sign_ins_make_one_account(installation: Any, auth_class: Any, provider: str) -> None:

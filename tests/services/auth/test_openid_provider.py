@@ -54,15 +54,15 @@ async def started(auth: Any, provider_id: str = "rsa", redirect_uri: str = CALLB
     return await auth.sign_in.StartOidcSignIn(pb.StartOidcSignInRequest(provider_id=provider_id, redirect_uri=redirect_uri))
 
 
-async def finished(auth: Any, state: str, code: str) -> Any:
-    return await auth.sign_in.FinishOidcSignIn(pb.FinishOidcSignInRequest(state=state, code=code))
+async def finished(auth: Any, state: str, code: str, issuer: str = "") -> Any:
+    return await auth.sign_in.FinishOidcSignIn(pb.FinishOidcSignInRequest(state=state, code=code, issuer=issuer))
 
 
 async def through(auth: Any, browser: Browser, provider_id: str = "rsa", login: str = "ada") -> Any:
     start = await started(auth, provider_id)
     back = await browser.sign_in(start.authorization_url, login)
     assert back["state"] == start.state
-    return await finished(auth, back["state"], back["code"])
+    return await finished(auth, back["state"], back["code"], back["iss"])
 
 
 def changed(url: str, **changes: str | None) -> str:
@@ -83,7 +83,7 @@ async def test_who_is_signed_in_at_the_provider_is_not_asked_again(auth: Any, br
     first = await through(auth, browser)
     back = await browser.open((await started(auth)).authorization_url)
     assert back is not None
-    assert (await finished(auth, back["state"], back["code"])).user == first.user
+    assert (await finished(auth, back["state"], back["code"], back["iss"])).user == first.user
 
 
 async def test_an_email_that_the_provider_did_not_verify_opens_nobodys_account(auth: Any, browser: Browser) -> None:
@@ -109,10 +109,10 @@ async def test_a_request_without_our_challenge_gets_no_code(auth: Any, browser: 
 async def test_a_code_is_worth_something_once(auth: Any, browser: Browser) -> None:
     start, other = await started(auth), await started(auth)
     back = await browser.sign_in(start.authorization_url, "ada")
-    await finished(auth, start.state, back["code"])
+    await finished(auth, start.state, back["code"], back["iss"])
     for state in (start.state, other.state):
         with refused() as refusal:
-            await finished(auth, state, back["code"])
+            await finished(auth, state, back["code"], back["iss"])
         assert refusal.reason == "OIDC_FAILED"
 
 
@@ -128,7 +128,7 @@ async def test_an_id_token_with_another_nonce_is_for_another_sign_in(auth: Any, 
     start = await started(auth)
     back = await browser.sign_in(changed(start.authorization_url, nonce="another"), "ada")
     with refused() as refusal:
-        await finished(auth, start.state, back["code"])
+        await finished(auth, start.state, back["code"], back["iss"])
     assert refusal.reason == "OIDC_FAILED"
 
 
@@ -155,7 +155,7 @@ async def test_an_expired_id_token(auth: Any, browser: Browser, provider: OpenId
     back = await browser.sign_in(start.authorization_url, "ada")
     provider.set_clock(-2 * 3600)
     with refused() as refusal:
-        await finished(auth, start.state, back["code"])
+        await finished(auth, start.state, back["code"], back["iss"])
     assert refusal.reason == "OIDC_FAILED"
 
 
@@ -173,5 +173,5 @@ async def test_a_provider_that_went_away_and_came_back(installation: Any, auth_c
         back = await browser.open(start.authorization_url)
     assert back is not None
     with refused() as refusal:
-        await finished(auth, start.state, back["code"])
+        await finished(auth, start.state, back["code"], back["iss"])
     assert refusal.reason == "OIDC_FAILED"

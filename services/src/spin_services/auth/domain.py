@@ -24,6 +24,8 @@ ATTEMPT_WINDOW_MS = 15 * 60 * 1000
 FIRST_BLOCK_MS = 30 * 1000
 LONGEST_BLOCK_MS = 15 * 60 * 1000
 PASSWORD_MINIMUM, PASSWORD_MAXIMUM = 12, 1024
+# Of the product and of what it is used for: no help in a password.
+EXPECTED_WORDS = ("spin", "spinctl", "notebook", "runtime", "workspace", "incident", "runbook", "oncall")
 NAME_MAXIMUM = 100
 LIST_MAXIMUM = 20
 

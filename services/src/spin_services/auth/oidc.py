@@ -55,6 +55,14 @@ class Attempt:
         return cls(*(secrets.token_urlsafe(32) for _ in range(3)))
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the browser brought back; `issuer` is empty where the provider sent none."""
+
+    code: str
+    issuer: str
+
+
 class ProviderFailed(Exception):
     """The cause, for the log."""
 
@@ -90,10 +98,11 @@ class OidcClient:
         }
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
-    async def person(self, code: str, nonce: str, verifier: str, redirect_uri: str) -> Person:
+    async def person(self, answer: Answer, nonce: str, verifier: str, redirect_uri: str) -> Person:
         """Trades the code and verifies whom it stands for. Raises OIDC_FAILED."""
         try:
-            tokens = await self._exchange(code, verifier, redirect_uri)
+            await self._check_issuer(answer)
+            tokens = await self._exchange(answer.code, verifier, redirect_uri)
             claims = await self._verified(str(tokens.get("id_token", "")), nonce)
             if not claims.get("email"):
                 claims = await self._with_userinfo(claims, str(tokens.get("access_token", "")))
@@ -114,6 +123,12 @@ class OidcClient:
                 _check_address(str(metadata.get(name, "")))
             self._metadata = (time.monotonic(), metadata)
         return metadata
+
+    async def _check_issuer(self, answer: Answer) -> None:
+        """RFC 9207, section 2.4: a code that another provider gave out must not reach this one's token endpoint."""
+        told = (await self._discovered()).get("authorization_response_iss_parameter_supported") is True
+        if (told or answer.issuer) and answer.issuer != self.provider.issuer:
+            raise ProviderFailed("the answer is another issuer's, or names none")
 
     async def _exchange(self, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
         metadata, provider = await self._discovered(), self.provider

@@ -63,6 +63,8 @@ class SignIn:
         user = await self.accounts.user(caller.user_id)
         if user is None:
             raise ServiceError(ErrorReason.ERROR_REASON_UNAUTHENTICATED)
+        if weakness := await self.passwords.weakness(new, [*domain.EXPECTED_WORDS, user.display_name, user.email, *user.email.split("@")]):
+            raise invalid("new_password", f"This password is easily guessed. {weakness}. Several unrelated words in a row are better.")
         if user.password_hash:
             await self._begin_attempt(domain.account_of(user.email))
             if not await self.passwords.matches(user.password_hash, old):

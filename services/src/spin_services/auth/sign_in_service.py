@@ -6,7 +6,7 @@ from typing import Any
 
 from spin_services.auth import domain, wire
 from spin_services.auth.issuer import API_KEY_PREFIX
-from spin_services.auth.oidc import Attempt, OidcClient
+from spin_services.auth.oidc import Answer, Attempt, OidcClient
 from spin_services.auth.settings import Settings
 from spin_services.auth.sign_in import SignIn
 from spin_services.auth.store import Members
@@ -72,7 +72,7 @@ class SignInService(SignInServiceServicer):
         if row is None:
             raise ServiceError(ErrorReason.ERROR_REASON_OIDC_FAILED, "This sign-in was finished before, or took too long: start it again.")
         client = self._client(row.provider_id)
-        person = await client.person(request.code, row.nonce, row.verifier, row.redirect_uri)
+        person = await client.person(Answer(request.code, request.issuer), row.nonce, row.verifier, row.redirect_uri)
         tokens, user = await self._sign_in.by_provider(client.provider, person)
         return pb.FinishOidcSignInResponse(tokens=tokens, user=wire.user(user))
 

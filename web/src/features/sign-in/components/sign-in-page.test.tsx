@@ -35,7 +35,7 @@ describe("signing in", () => {
     const answer = new URLSearchParams({ state: "theirs", code: "c" });
     expect(() => checkedAnswer(answer, "mine")).toThrow("not started in this tab");
     expect(() => checkedAnswer(answer, "")).toThrow("not started in this tab");
-    expect(checkedAnswer(answer, "theirs")).toEqual({ state: "theirs", code: "c" });
+    expect(checkedAnswer(answer, "theirs")).toEqual({ state: "theirs", code: "c", issuer: "" });
   });
 
   test("a refusal of the provider is said", () => {

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1espinapis/auth/v1/sign_in.proto\x12\x10spinapis.auth.v1\x1a\x1cgoogle/api/annotations.proto\"S\n\x06Tokens\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x1c\n\x14\x61\x63\x63\x65ss_expires_at_ms\x18\x03 \x01(\x03\"_\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x14\n\x0chas_password\x18\x04 \x01(\x08\x12\x10\n\x08is_admin\x18\x05 \x01(\x08\"\x1a\n\x18ListSignInMethodsRequest\"0\n\x0cOidcProvider\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\"e\n\x19ListSignInMethodsResponse\x12\x10\n\x08password\x18\x01 \x01(\x08\x12\x36\n\x0eoidc_providers\x18\x02 \x03(\x0b\x32\x1e.spinapis.auth.v1.OidcProvider\"(\n\x17RedeemSignInLinkRequest\x12\r\n\x05token\x18\x01 \x01(\t\"j\n\x18RedeemSignInLinkResponse\x12(\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.spinapis.auth.v1.Tokens\x12$\n\x04user\x18\x02 \x01(\x0b\x32\x16.spinapis.auth.v1.User\"<\n\x19SignInWithPasswordRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"l\n\x1aSignInWithPasswordResponse\x12(\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.spinapis.auth.v1.Tokens\x12$\n\x04user\x18\x02 \x01(\x0b\x32\x16.spinapis.auth.v1.User\"@\n\x12SetPasswordRequest\x12\x14\n\x0cold_password\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"\x15\n\x13SetPasswordResponse\"C\n\x16StartOidcSignInRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x14\n\x0credirect_uri\x18\x02 \x01(\t\"C\n\x17StartOidcSignInResponse\x12\x19\n\x11\x61uthorization_url\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\"6\n\x17\x46inishOidcSignInRequest\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"j\n\x18\x46inishOidcSignInResponse\x12(\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.spinapis.auth.v1.Tokens\x12$\n\x04user\x18\x02 \x01(\x0b\x32\x16.spinapis.auth.v1.User\"-\n\x14RefreshTokensRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"A\n\x15RefreshTokensResponse\x12(\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.spinapis.auth.v1.Tokens\"\'\n\x0eSignOutRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\x11\n\x0fSignOutResponse\"\x17\n\x15GetCurrentUserRequest\">\n\x16GetCurrentUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.spinapis.auth.v1.User\"\x10\n\x0eGetJwksRequest\"Q\n\x03Jwk\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\t\x12\x0b\n\x03kid\x18\x04 \x01(\t\x12\x0b\n\x03\x61lg\x18\x05 \x01(\t\x12\x0b\n\x03use\x18\x06 \x01(\t\"6\n\x0fGetJwksResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.spinapis.auth.v1.Jwk\"(\n\x15\x45xchangeApiKeyRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\"B\n\x16\x45xchangeApiKeyResponse\x12(\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.spinapis.auth.v1.Tokens2\xa2\x0b\n\rSignInService\x12\x89\x01\n\x11ListSignInMethods\x12*.spinapis.auth.v1.ListSignInMethodsRequest\x1a+.spinapis.auth.v1.ListSignInMethodsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sign-in/methods\x12\x86\x01\n\x10RedeemSignInLink\x12).spinapis.auth.v1.RedeemSignInLinkRequest\x1a*.spinapis.auth.v1.RedeemSignInLinkResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/v1/sign-in/link:\x01*\x12\x90\x01\n\x12SignInWithPassword\x12+.spinapis.auth.v1.SignInWithPasswordRequest\x1a,.spinapis.auth.v1.SignInWithPasswordResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/v1/sign-in/password:\x01*\x12v\n\x0bSetPassword\x12$.spinapis.auth.v1.SetPasswordRequest\x1a%.spinapis.auth.v1.SetPasswordResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/me/password:\x01*\x12\x89\x01\n\x0fStartOidcSignIn\x12(.spinapis.auth.v1.StartOidcSignInRequest\x1a).spinapis.auth.v1.StartOidcSignInResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/sign-in/oidc:start:\x01*\x12\x8d\x01\n\x10\x46inishOidcSignIn\x12).spinapis.auth.v1.FinishOidcSignInRequest\x1a*.spinapis.auth.v1.FinishOidcSignInResponse\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/sign-in/oidc:finish:\x01*\x12\x80\x01\n\rRefreshTokens\x12&.spinapis.auth.v1.RefreshTokensRequest\x1a\'.spinapis.auth.v1.RefreshTokensResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/sign-in/refresh:\x01*\x12g\n\x07SignOut\x12 .spinapis.auth.v1.SignOutRequest\x1a!.spinapis.auth.v1.SignOutResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/sign-out:\x01*\x12s\n\x0eGetCurrentUser\x12\'.spinapis.auth.v1.GetCurrentUserRequest\x1a(.spinapis.auth.v1.GetCurrentUserResponse\"\x0e\x82\xd3\xe4\x93\x02\x08\x12\x06/v1/me\x12n\n\x07GetJwks\x12 .spinapis.auth.v1.GetJwksRequest\x1a!.spinapis.auth.v1.GetJwksResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\x83\x01\n\x0e\x45xchangeApiKey\x12\'.spinapis.auth.v1.ExchangeApiKeyRequest\x1a(.spinapis.auth.v1.ExchangeApiKeyResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/sign-in/api-key:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1espinapis/auth/v1/sign_in.proto\x12\x10spinapis.auth.v1\x1a\x1cgoogle/api/annotations.proto\"S\n\x06Tokens\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x1c\n\x14\x61\x63\x63\x65ss_expires_at_ms\x18\x03 \x01(\x03\"_\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x14\n\x0chas_password\x18\x04 \x01(\x08\x12\x10\n\x08is_admin\x18\x05 \x01(\x08\"\x1a\n\x18ListSignInMethodsRequest\"0\n\x0cOidcProvider\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\"e\n\x19ListSignInMethodsResponse\x12\x10\n\x08password\x18\x01 \x01(\x08\x12\x36\n\x0eoidc_providers\x18\x02 \x03(\x0b\x32\x1e.spinapis.auth.v1.OidcProvider\"(\n\x17RedeemSignInLinkRequest\x12\r\n\x05token\x18\x01 \x01(\t\"j\n\x18RedeemSignInLinkResponse\x12(\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.spinapis.auth.v1.Tokens\x12$\n\x04user\x18\x02 \x01(\x0b\x32\x16.spinapis.auth.v1.User\"<\n\x19SignInWithPasswordRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"l\n\x1aSignInWithPasswordResponse\x12(\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.spinapis.auth.v1.Tokens\x12$\n\x04user\x18\x02 \x01(\x0b\x32\x16.spinapis.auth.v1.User\"@\n\x12SetPasswordRequest\x12\x14\n\x0cold_password\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"\x15\n\x13SetPasswordResponse\"C\n\x16StartOidcSignInRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x14\n\x0credirect_uri\x18\x02 \x01(\t\"C\n\x17StartOidcSignInResponse\x12\x19\n\x11\x61uthorization_url\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\"F\n\x17\x46inishOidcSignInRequest\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06issuer\x18\x03 \x01(\t\"j\n\x18\x46inishOidcSignInResponse\x12(\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.spinapis.auth.v1.Tokens\x12$\n\x04user\x18\x02 \x01(\x0b\x32\x16.spinapis.auth.v1.User\"-\n\x14RefreshTokensRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"A\n\x15RefreshTokensResponse\x12(\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.spinapis.auth.v1.Tokens\"\'\n\x0eSignOutRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\x11\n\x0fSignOutResponse\"\x17\n\x15GetCurrentUserRequest\">\n\x16GetCurrentUserResponse\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.spinapis.auth.v1.User\"\x10\n\x0eGetJwksRequest\"Q\n\x03Jwk\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\t\x12\x0b\n\x03kid\x18\x04 \x01(\t\x12\x0b\n\x03\x61lg\x18\x05 \x01(\t\x12\x0b\n\x03use\x18\x06 \x01(\t\"6\n\x0fGetJwksResponse\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x15.spinapis.auth.v1.Jwk\"(\n\x15\x45xchangeApiKeyRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\"B\n\x16\x45xchangeApiKeyResponse\x12(\n\x06tokens\x18\x01 \x01(\x0b\x32\x18.spinapis.auth.v1.Tokens2\xa2\x0b\n\rSignInService\x12\x89\x01\n\x11ListSignInMethods\x12*.spinapis.auth.v1.ListSignInMethodsRequest\x1a+.spinapis.auth.v1.ListSignInMethodsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sign-in/methods\x12\x86\x01\n\x10RedeemSignInLink\x12).spinapis.auth.v1.RedeemSignInLinkRequest\x1a*.spinapis.auth.v1.RedeemSignInLinkResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/v1/sign-in/link:\x01*\x12\x90\x01\n\x12SignInWithPassword\x12+.spinapis.auth.v1.SignInWithPasswordRequest\x1a,.spinapis.auth.v1.SignInWithPasswordResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/v1/sign-in/password:\x01*\x12v\n\x0bSetPassword\x12$.spinapis.auth.v1.SetPasswordRequest\x1a%.spinapis.auth.v1.SetPasswordResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/me/password:\x01*\x12\x89\x01\n\x0fStartOidcSignIn\x12(.spinapis.auth.v1.StartOidcSignInRequest\x1a).spinapis.auth.v1.StartOidcSignInResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/sign-in/oidc:start:\x01*\x12\x8d\x01\n\x10\x46inishOidcSignIn\x12).spinapis.auth.v1.FinishOidcSignInRequest\x1a*.spinapis.auth.v1.FinishOidcSignInResponse\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/sign-in/oidc:finish:\x01*\x12\x80\x01\n\rRefreshTokens\x12&.spinapis.auth.v1.RefreshTokensRequest\x1a\'.spinapis.auth.v1.RefreshTokensResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/sign-in/refresh:\x01*\x12g\n\x07SignOut\x12 .spinapis.auth.v1.SignOutRequest\x1a!.spinapis.auth.v1.SignOutResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/sign-out:\x01*\x12s\n\x0eGetCurrentUser\x12\'.spinapis.auth.v1.GetCurrentUserRequest\x1a(.spinapis.auth.v1.GetCurrentUserResponse\"\x0e\x82\xd3\xe4\x93\x02\x08\x12\x06/v1/me\x12n\n\x07GetJwks\x12 .spinapis.auth.v1.GetJwksRequest\x1a!.spinapis.auth.v1.GetJwksResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\x83\x01\n\x0e\x45xchangeApiKey\x12\'.spinapis.auth.v1.ExchangeApiKeyRequest\x1a(.spinapis.auth.v1.ExchangeApiKeyResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/sign-in/api-key:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -81,31 +81,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTOIDCSIGNINRESPONSE']._serialized_start=925
   _globals['_STARTOIDCSIGNINRESPONSE']._serialized_end=992
   _globals['_FINISHOIDCSIGNINREQUEST']._serialized_start=994
-  _globals['_FINISHOIDCSIGNINREQUEST']._serialized_end=1048
-  _globals['_FINISHOIDCSIGNINRESPONSE']._serialized_start=1050
-  _globals['_FINISHOIDCSIGNINRESPONSE']._serialized_end=1156
-  _globals['_REFRESHTOKENSREQUEST']._serialized_start=1158
-  _globals['_REFRESHTOKENSREQUEST']._serialized_end=1203
-  _globals['_REFRESHTOKENSRESPONSE']._serialized_start=1205
-  _globals['_REFRESHTOKENSRESPONSE']._serialized_end=1270
-  _globals['_SIGNOUTREQUEST']._serialized_start=1272
-  _globals['_SIGNOUTREQUEST']._serialized_end=1311
-  _globals['_SIGNOUTRESPONSE']._serialized_start=1313
-  _globals['_SIGNOUTRESPONSE']._serialized_end=1330
-  _globals['_GETCURRENTUSERREQUEST']._serialized_start=1332
-  _globals['_GETCURRENTUSERREQUEST']._serialized_end=1355
-  _globals['_GETCURRENTUSERRESPONSE']._serialized_start=1357
-  _globals['_GETCURRENTUSERRESPONSE']._serialized_end=1419
-  _globals['_GETJWKSREQUEST']._serialized_start=1421
-  _globals['_GETJWKSREQUEST']._serialized_end=1437
-  _globals['_JWK']._serialized_start=1439
-  _globals['_JWK']._serialized_end=1520
-  _globals['_GETJWKSRESPONSE']._serialized_start=1522
-  _globals['_GETJWKSRESPONSE']._serialized_end=1576
-  _globals['_EXCHANGEAPIKEYREQUEST']._serialized_start=1578
-  _globals['_EXCHANGEAPIKEYREQUEST']._serialized_end=1618
-  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_start=1620
-  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_end=1686
-  _globals['_SIGNINSERVICE']._serialized_start=1689
-  _globals['_SIGNINSERVICE']._serialized_end=3131
+  _globals['_FINISHOIDCSIGNINREQUEST']._serialized_end=1064
+  _globals['_FINISHOIDCSIGNINRESPONSE']._serialized_start=1066
+  _globals['_FINISHOIDCSIGNINRESPONSE']._serialized_end=1172
+  _globals['_REFRESHTOKENSREQUEST']._serialized_start=1174
+  _globals['_REFRESHTOKENSREQUEST']._serialized_end=1219
+  _globals['_REFRESHTOKENSRESPONSE']._serialized_start=1221
+  _globals['_REFRESHTOKENSRESPONSE']._serialized_end=1286
+  _globals['_SIGNOUTREQUEST']._serialized_start=1288
+  _globals['_SIGNOUTREQUEST']._serialized_end=1327
+  _globals['_SIGNOUTRESPONSE']._serialized_start=1329
+  _globals['_SIGNOUTRESPONSE']._serialized_end=1346
+  _globals['_GETCURRENTUSERREQUEST']._serialized_start=1348
+  _globals['_GETCURRENTUSERREQUEST']._serialized_end=1371
+  _globals['_GETCURRENTUSERRESPONSE']._serialized_start=1373
+  _globals['_GETCURRENTUSERRESPONSE']._serialized_end=1435
+  _globals['_GETJWKSREQUEST']._serialized_start=1437
+  _globals['_GETJWKSREQUEST']._serialized_end=1453
+  _globals['_JWK']._serialized_start=1455
+  _globals['_JWK']._serialized_end=1536
+  _globals['_GETJWKSRESPONSE']._serialized_start=1538
+  _globals['_GETJWKSRESPONSE']._serialized_end=1592
+  _globals['_EXCHANGEAPIKEYREQUEST']._serialized_start=1594
+  _globals['_EXCHANGEAPIKEYREQUEST']._serialized_end=1634
+  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_start=1636
+  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_end=1702
+  _globals['_SIGNINSERVICE']._serialized_start=1705
+  _globals['_SIGNINSERVICE']._serialized_end=3147
 # @@protoc_insertion_point(module_scope)
