@@ -129,6 +129,10 @@ class FakeSecrets(secrets_pb2_grpc.ConnectionServiceServicer):
             await abort(context, unavailable("secrets"))
         return secrets_pb2.GetLeastBundleVersionResponse(bundle_version=self.least.get((request.workspace_id, request.runtime_id), 0))
 
+    async def ListConnections(self, request: Any, context: Any) -> Any:
+        found = [secrets_pb2.Connection(id=one, name=connection.name, kind="rest") for one, connection in self.connections.items()]
+        return secrets_pb2.ListConnectionsResponse(connections=found)
+
     async def CheckUses(self, request: Any, context: Any) -> Any:
         self.asked.append(request)
         if self.broken:

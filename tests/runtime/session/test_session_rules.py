@@ -145,6 +145,28 @@ def test_a_start_that_a_stop_overtook_does_not_count_for_the_next_one() -> None:
     assert bench.state.kernel.epoch == 2
 
 
+def test_everyone_is_told_whose_programs_came_and_a_new_kernel_has_nobodys() -> None:
+    bench = Bench()
+    bench.up()
+
+    def shown() -> list[tuple[str, ...]]:
+        return [action.kernel.user_ids for action in bench.actions if isinstance(action, m.ShowKernel)]
+
+    bench.running(run(1, user_id="ann"))
+    bench.do(m.Submit(run(2, user_id="ben"), 5))
+    # Told before it runs, because the broker counts it from then on; and of each once.
+    assert bench.state.kernel.user_ids == shown()[-1] == ("ann", "ben")
+    before = len(shown())
+    bench.do(m.Submit(run(3, user_id="ann"), 6))
+    assert len(shown()) == before
+    bench.do(m.Submit(run(4, epoch=7, user_id="late"), 6))
+    assert "late" not in bench.state.kernel.user_ids
+    bench.do(m.RestartWanted(7), m.KernelUp(bench.state.starts, "python3", "python", 2, 8))
+    assert bench.state.kernel.user_ids == shown()[-1] == ()
+    bench.do(m.Submit(run(1, epoch=2, user_id="ben"), 9), m.StopWanted(""))
+    assert shown()[-1] == ()
+
+
 def test_the_queue_has_an_end() -> None:
     bench = Bench()
     bench.up()

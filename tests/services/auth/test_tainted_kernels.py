@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from spinapis.auth.v1 import members_pb2 as members
+from spinapis.auth.v1 import trust_pb2 as pb
 from spinapis.auth.v1.sign_in_pb2 import ExchangeApiKeyRequest
 from spinapis.envelope.v1.run_pb2 import ConnectionUse, Principal, RunGrant
 from tests.fakes.installation import refused
@@ -163,3 +164,24 @@ async def test_a_version_that_the_compiler_sends_counts_for_nothing(room: Room) 
     room.tickets.version = 4
     lie = ConnectionUse(connection_id=USE.connection_id, operations=USE.operations, connection_version=9)
     assert (await room.run(room.owner, lie)).connections[0].connection_version == 4
+
+
+async def shared(room: Room, by: Any, *user_ids: str) -> dict[str, list[str]]:
+    request = pb.ListSharedConnectionsRequest(workspace_id=room.workspace, user_ids=user_ids)
+    answer = await room.auth.grants.ListSharedConnections(request, metadata=by.metadata)
+    return {one.name: list(one.refused_user_ids) for one in answer.connections}
+
+
+async def test_what_is_left_with_somebodys_code_is_told_to_who_may_use_it(room: Room) -> None:
+    ben, ann = await room.person(), await room.person()
+    room.auth.secrets.connections[OTHER.connection_id.hex()] = FakeConnection(room.workspace, "queue")
+    assert await shared(room, room.owner) == {"tickets": [], "queue": []}
+    assert await shared(room, room.owner, ben.id, ann.id, room.owner.id) == {"tickets": [ben.id, ann.id], "queue": []}
+    # Who may not use it does not learn that it is there.
+    assert await shared(room, ben, room.owner.id) == {"queue": []}
+    with refused() as refusal:
+        await shared(room, await room.person("viewer"))
+    assert refusal.reason == "PERMISSION_DENIED"
+    with refused() as refusal:
+        await shared(room, room.owner, *(["x"] * 101))
+    assert refusal.reason == "INVALID_ARGUMENT"

@@ -1,9 +1,10 @@
-"""session: list, history, end."""
+"""session: list, show, take, history, end."""
 
 from typing import Annotated
 
 import typer
 
+from spin_client.cli import hand_over
 from spin_client.cli.command_context import Command, all_of, run
 from spin_client.cli.messages import moment, plain
 from spinapis.audit.v1 import audit_pb2
@@ -31,6 +32,10 @@ def list_sessions(
             command.out.rows(["id", "notebook_id", "runtime_id", "kernel_name", "opened", "ended"], items)
 
     run(context, body)
+
+
+group.command("show")(hand_over.show)
+group.command("take")(hand_over.take)
 
 
 @group.command("history")

@@ -3,7 +3,7 @@
 - A kernel has one run at a time; the others wait in order. Every run that was submitted gets exactly one EndRun.
 - A run is over when the kernel replied and went idle. A run that fails or meets a limit takes the queued runs that asked for it
   (stop_on_error) with it; an interrupted one leaves the queue alone, unless that was asked.
-- A new kernel is a new epoch: programs were compiled for the old one, so its queue is aborted.
+- A new kernel is a new epoch: programs were compiled for the old one, so its queue is aborted. It has nobody's code yet.
 - Without trust nothing runs: the queue is aborted and the run stopped as by a limit. The kernel stays, unless the runtime was removed.
 - A run that outlives its wall time is interrupted, and its kernel killed when that does not help. The runtime's stop does the same after its grace.
 """
@@ -52,11 +52,20 @@ def _submit(state: m.State, event: m.Submit) -> m.Decision:
         return state, (m.EndRun(run, ABORTED, DRAINING, reasons_pb2.ERROR_REASON_DRAINING),)
     if not state.kernel.live or run.nonce.kernel_epoch != state.kernel.epoch:
         return state, (m.EndRun(run, ABORTED, STALE, reasons_pb2.ERROR_REASON_KERNEL_EPOCH_STALE),)
+    state, came = _came(state, run)
     if len(state.queue) >= state.rules.queue:
         text = f"{state.rules.queue} cells wait already: wait for some to end, or cancel them."
-        return state, (m.EndRun(run, ABORTED, text, reasons_pb2.ERROR_REASON_QUEUE_FULL),)
+        return state, (*came, m.EndRun(run, ABORTED, text, reasons_pb2.ERROR_REASON_QUEUE_FULL))
     state, actions = _next(replace(state, queue=(*state.queue, run)))
-    return state, (m.ShowQueued(run), *actions)
+    return state, (*came, m.ShowQueued(run), *actions)
+
+
+def _came(state: m.State, run: Run) -> m.Decision:
+    """The broker counts whoever's program it admitted for the kernel, from then on; so everyone is told."""
+    if run.user_id in state.kernel.user_ids:
+        return state, NOTHING
+    state = _kernel(state, user_ids=(*state.kernel.user_ids, run.user_id))
+    return state, (_shown(state),)
 
 
 def _next(state: m.State) -> m.Decision:
@@ -221,7 +230,7 @@ def _stop(state: m.State, event: m.StopWanted) -> m.Decision:
 
 def _stopped(state: m.State, status: m.RunStatus, message: str, phase: m.KernelPhase = frames_pb2.KERNEL_PHASE_STOPPED) -> m.Decision:
     state, actions = _end_kernel(state, status, message, "died" if phase == frames_pb2.KERNEL_PHASE_DEAD else "stopped")
-    state = _kernel(state, phase=phase, message=message)
+    state = _kernel(state, phase=phase, message=message, user_ids=())
     return _if_drained(state, (*actions, _shown(state)))
 
 

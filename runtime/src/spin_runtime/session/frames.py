@@ -57,6 +57,7 @@ def kernel_state(kernel: m.KernelView, queue_length: int) -> frames_pb2.KernelSt
         language=kernel.language,
         message=kernel.message,
         queue_length=queue_length,
+        user_ids=kernel.user_ids,
     )
 
 

@@ -65,6 +65,8 @@ class KernelView:
     epoch: int = 0
     language: str = ""
     message: str = ""
+    # Whose programs came for it, in the order in which they came.
+    user_ids: tuple[str, ...] = ()
 
     @property
     def live(self) -> bool:

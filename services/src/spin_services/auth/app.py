@@ -71,7 +71,7 @@ async def build(wiring: Wiring) -> App:
             ),
             (members_pb2_grpc.add_AccessServiceServicer_to_server, AccessService(members, access, log, clock), "spinapis.auth.v1.AccessService"),
             (trust_pb2_grpc.add_EnrolmentServiceServicer_to_server, enrolment_service, "spinapis.auth.v1.EnrolmentService"),
-            (trust_pb2_grpc.add_GrantServiceServicer_to_server, GrantService(grants), "spinapis.auth.v1.GrantService"),
+            (trust_pb2_grpc.add_GrantServiceServicer_to_server, GrantService(grants, uses), "spinapis.auth.v1.GrantService"),
             (
                 approvals_pb2_grpc.add_ApprovalServiceServicer_to_server,
                 ApprovalService(approvals, uses, documents, log, clock),

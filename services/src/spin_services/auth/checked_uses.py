@@ -12,12 +12,14 @@ from spin_services.auth.principals import Principal, Standing, named, standings
 from spin_services.auth.store import Members
 from spin_services.rpc.errors import ErrorReason, ServiceError, invalid
 from spin_services.rpc.peers import Peers
+from spinapis.auth.v1.trust_pb2 import ListSharedConnectionsRequest, ListSharedConnectionsResponse, SharedConnection
 from spinapis.envelope.v1 import run_pb2
 from spinapis.envelope.v1.run_pb2 import ConnectionUse
-from spinapis.secrets.v1.secrets_pb2 import CheckedConnection, CheckUsesRequest, UsingPerson
+from spinapis.secrets.v1.secrets_pb2 import CheckedConnection, CheckUsesRequest, ListConnectionsRequest, UsingPerson
 from spinapis.secrets.v1.secrets_pb2_grpc import ConnectionServiceStub
 
 CONNECTION_ID_BYTES = 16
+MOST_USERS = PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,35 @@ class CheckedUses:
         members, keys = await self._members.who_may_run(line)
         known = list(dict.fromkeys([caller, *present]))
         people = standings(line, members, keys, known, self._clock())
-        request = CheckUsesRequest(
-            workspace_id=workspace_id,
-            line=line,
-            connection_ids=[connection_id.hex() for connection_id in ids],
-            persons=[UsingPerson(user_id=one.principal.user_id, roles=one.roles) for one in people],
-        )
-        found = {bytes.fromhex(one.id): one for one in (await self._connections.CheckUses(request)).connections}
+        answer = await self._ask(workspace_id, line, [connection_id.hex() for connection_id in ids], people)
+        found = {bytes.fromhex(one.id): one for one in answer}
         for connection_id in ids:
             await self._check_known(workspace_id, found.get(connection_id), connection_id, people[: len(known)])
         return checked(uses, found, people)
+
+    async def shared(self, request: ListSharedConnectionsRequest, caller: Principal) -> ListSharedConnectionsResponse:
+        """A page of the connections that the caller may use, with those of the users who may not."""
+        if len(request.user_ids) > MOST_USERS:
+            raise invalid("user_ids", f"At most {MOST_USERS} users.")
+        size = min(request.page_size, PAGE) if request.page_size > 0 else PAGE
+        listing = ListConnectionsRequest(workspace_id=request.workspace_id, page_size=size, page_token=request.page_token)
+        page = await self._connections.ListConnections(listing)
+        line = await self._places.line(request.workspace_id)
+        members, keys = await self._members.who_may_run(line)
+        known = list(dict.fromkeys([caller, *map(Principal, request.user_ids)]))
+        people = standings(line, members, keys, known, self._clock())[: len(known)]
+        found = await self._ask(request.workspace_id, line, [one.id for one in page.connections], people)
+        kinds = {one.id: one.kind for one in page.connections}
+        usable = [one for one in found if _may_use(one, 0, people[0])]
+        return ListSharedConnectionsResponse(
+            connections=[SharedConnection(id=one.id, name=one.name, kind=kinds[one.id], refused_user_ids=_refused(one, people)) for one in usable],
+            next_page_token=page.next_page_token,
+        )
+
+    async def _ask(self, workspace_id: str, line: Sequence[str], ids: Sequence[str], people: Sequence[Standing]) -> Sequence[CheckedConnection]:
+        persons = [UsingPerson(user_id=one.principal.user_id, roles=one.roles) for one in people]
+        request = CheckUsesRequest(workspace_id=workspace_id, line=line, connection_ids=ids, persons=persons)
+        return (await self._connections.CheckUses(request)).connections
 
     async def _check_known(self, workspace_id: str, connection: CheckedConnection | None, connection_id: bytes, known: Sequence[Standing]) -> None:
         if connection is None or not _may_use(connection, 0, known[0]):
@@ -88,6 +109,10 @@ def tainted(connection: str, refused: Sequence[Principal], names: dict[str, str]
     )
     ids = ",".join(dict.fromkeys(one.user_id for one in refused))
     return ServiceError(ErrorReason.ERROR_REASON_KERNEL_TAINTED, text, connection=connection, user_ids=ids)
+
+
+def _refused(connection: CheckedConnection, people: Sequence[Standing]) -> list[str]:
+    return [one.principal.user_id for place, one in enumerate(people) if not _may_use(connection, place, one)]
 
 
 def _may_use(connection: CheckedConnection, place: int, one: Standing) -> bool:

@@ -126,6 +126,7 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
     },
     "auth.v1.GrantService": {
         "IssueCapability": InWorkspace("session.view"),
+        "ListSharedConnections": InWorkspace("run"),
         "GrantRun": ForService({"compiler"}, "run"),
     },
     "auth.v1.ApprovalService": {

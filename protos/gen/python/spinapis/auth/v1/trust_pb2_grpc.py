@@ -375,6 +375,11 @@ class GrantServiceStub:
                 request_serializer=spinapis_dot_auth_dot_v1_dot_trust__pb2.IssueCapabilityRequest.SerializeToString,
                 response_deserializer=spinapis_dot_auth_dot_v1_dot_trust__pb2.IssueCapabilityResponse.FromString,
                 _registered_method=True)
+        self.ListSharedConnections = channel.unary_unary(
+                '/spinapis.auth.v1.GrantService/ListSharedConnections',
+                request_serializer=spinapis_dot_auth_dot_v1_dot_trust__pb2.ListSharedConnectionsRequest.SerializeToString,
+                response_deserializer=spinapis_dot_auth_dot_v1_dot_trust__pb2.ListSharedConnectionsResponse.FromString,
+                _registered_method=True)
         self.GrantRun = channel.unary_unary(
                 '/spinapis.auth.v1.GrantService/GrantRun',
                 request_serializer=spinapis_dot_auth_dot_v1_dot_trust__pb2.GrantRunRequest.SerializeToString,
@@ -387,6 +392,13 @@ class GrantServiceServicer:
 
     def IssueCapability(self, request, context):
         """What a client needs to open a runtime's socket for one session.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSharedConnections(self, request, context):
+        """The connections that the caller may use, and which of some others may not: what is left in a kernel where their code ran.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -407,6 +419,11 @@ def add_GrantServiceServicer_to_server(servicer, server):
                     servicer.IssueCapability,
                     request_deserializer=spinapis_dot_auth_dot_v1_dot_trust__pb2.IssueCapabilityRequest.FromString,
                     response_serializer=spinapis_dot_auth_dot_v1_dot_trust__pb2.IssueCapabilityResponse.SerializeToString,
+            ),
+            'ListSharedConnections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSharedConnections,
+                    request_deserializer=spinapis_dot_auth_dot_v1_dot_trust__pb2.ListSharedConnectionsRequest.FromString,
+                    response_serializer=spinapis_dot_auth_dot_v1_dot_trust__pb2.ListSharedConnectionsResponse.SerializeToString,
             ),
             'GrantRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GrantRun,
@@ -441,6 +458,33 @@ class GrantService:
             '/spinapis.auth.v1.GrantService/IssueCapability',
             spinapis_dot_auth_dot_v1_dot_trust__pb2.IssueCapabilityRequest.SerializeToString,
             spinapis_dot_auth_dot_v1_dot_trust__pb2.IssueCapabilityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSharedConnections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.auth.v1.GrantService/ListSharedConnections',
+            spinapis_dot_auth_dot_v1_dot_trust__pb2.ListSharedConnectionsRequest.SerializeToString,
+            spinapis_dot_auth_dot_v1_dot_trust__pb2.ListSharedConnectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -129,6 +129,8 @@ class GrantServiceStub:
     def __new__(cls, channel: _aio.Channel) -> GrantServiceAsyncStub: ...
     IssueCapability: _grpc.UnaryUnaryMultiCallable[_trust_pb2.IssueCapabilityRequest, _trust_pb2.IssueCapabilityResponse]
     """What a client needs to open a runtime's socket for one session."""
+    ListSharedConnections: _grpc.UnaryUnaryMultiCallable[_trust_pb2.ListSharedConnectionsRequest, _trust_pb2.ListSharedConnectionsResponse]
+    """The connections that the caller may use, and which of some others may not: what is left in a kernel where their code ran."""
     GrantRun: _grpc.UnaryUnaryMultiCallable[_trust_pb2.GrantRunRequest, _trust_pb2.GrantRunResponse]
     """For the compiler: checks the user's permission, and for a run that names connections that whoever's code is in the kernel may use each of
     them; allocates seq, signs.
@@ -139,6 +141,8 @@ class GrantServiceAsyncStub(GrantServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     IssueCapability: _aio.UnaryUnaryMultiCallable[_trust_pb2.IssueCapabilityRequest, _trust_pb2.IssueCapabilityResponse]  # type: ignore[assignment]
     """What a client needs to open a runtime's socket for one session."""
+    ListSharedConnections: _aio.UnaryUnaryMultiCallable[_trust_pb2.ListSharedConnectionsRequest, _trust_pb2.ListSharedConnectionsResponse]  # type: ignore[assignment]
+    """The connections that the caller may use, and which of some others may not: what is left in a kernel where their code ran."""
     GrantRun: _aio.UnaryUnaryMultiCallable[_trust_pb2.GrantRunRequest, _trust_pb2.GrantRunResponse]  # type: ignore[assignment]
     """For the compiler: checks the user's permission, and for a run that names connections that whoever's code is in the kernel may use each of
     them; allocates seq, signs.
@@ -152,6 +156,14 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trust_pb2.IssueCapabilityResponse, _abc.Awaitable[_trust_pb2.IssueCapabilityResponse]]:
         """What a client needs to open a runtime's socket for one session."""
+
+    @_abc_1.abstractmethod
+    def ListSharedConnections(
+        self,
+        request: _trust_pb2.ListSharedConnectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trust_pb2.ListSharedConnectionsResponse, _abc.Awaitable[_trust_pb2.ListSharedConnectionsResponse]]:
+        """The connections that the caller may use, and which of some others may not: what is left in a kernel where their code ran."""
 
     @_abc_1.abstractmethod
     def GrantRun(

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spinapis/auth/v1/trust.proto.
  */
 export const file_spinapis_auth_v1_trust: GenFile = /*@__PURE__*/
-  fileDesc("ChxzcGluYXBpcy9hdXRoL3YxL3RydXN0LnByb3RvEhBzcGluYXBpcy5hdXRoLnYxIoMBChZSZWdpc3RlclBhaXJpbmdSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIUCgxyZWdpc3RyYXRpb24YAiABKAwSFwoPYWxsb3dlZF9vcmlnaW5zGAMgAygJEhUKDWFsbG93ZWRfaG9zdHMYBCADKAkSDQoFYWdhaW4YBSABKAgiMAoXUmVnaXN0ZXJQYWlyaW5nUmVzcG9uc2USFQoNZXhwaXJlc19hdF9tcxgBIAEoAyJWChNFbnJvbFJ1bnRpbWVSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJEhUKDWVucm9sX3JlcXVlc3QYAyABKAwiQAoURW5yb2xSdW50aW1lUmVzcG9uc2USEwoLZW5yb2xfZ3JhbnQYASABKAwSEwoLZmluZ2VycHJpbnQYAiABKAwiVgoVQ29uZmlybVJ1bnRpbWVSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJEhMKC2ZpbmdlcnByaW50GAMgASgMIi4KFkNvbmZpcm1SdW50aW1lUmVzcG9uc2USFAoMY29uZmlybWF0aW9uGAEgASgMIkAKFFJldm9rZVJ1bnRpbWVSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJIhcKFVJldm9rZVJ1bnRpbWVSZXNwb25zZSJCChZHZXRSdW50aW1lVHJ1c3RSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJIsIBChdHZXRSdW50aW1lVHJ1c3RSZXNwb25zZRIzCgZzdGF0dXMYASABKA4yIy5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW50aW1lU3RhdHVzEhMKC2Vucm9sX2dyYW50GAIgASgMEhQKDGNvbmZpcm1hdGlvbhgDIAEoDBITCgtmaW5nZXJwcmludBgEIAEoDBIbChN0cnVzdF9leHBpcmVzX2F0X21zGAUgASgDEhUKDXJ1bnNfdW50aWxfbXMYBiABKAMiWAoYTGlzdFJvb3REb2N1bWVudHNSZXF1ZXN0EhUKDWFmdGVyX3ZlcnNpb24YASABKAQSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiTAoZTGlzdFJvb3REb2N1bWVudHNSZXNwb25zZRIWCg5yb290X2RvY3VtZW50cxgBIAMoDBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiQAoUR2V0VHJ1c3RTdGF0ZVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCnJ1bnRpbWVfaWQYAiABKAkiLAoVR2V0VHJ1c3RTdGF0ZVJlc3BvbnNlEhMKC3RydXN0X3N0YXRlGAEgASgMIogBChZJc3N1ZUNhcGFiaWxpdHlSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpzZXNzaW9uX2lkGAIgASgJEhMKC25vdGVib29rX2lkGAMgASgJEhIKCnJ1bnRpbWVfaWQYBCABKAkSCwoDY25mGAUgASgMEg4KBm9yaWdpbhgGIAEoCSJAChdJc3N1ZUNhcGFiaWxpdHlSZXNwb25zZRISCgpjYXBhYmlsaXR5GAEgASgMEhEKCWNoYWxsZW5nZRgCIAEoDCKaAgoPR3JhbnRSdW5SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpzZXNzaW9uX2lkGAIgASgJEhMKC25vdGVib29rX2lkGAMgASgJEg8KB2NlbGxfaWQYBCABKAkSEgoKcnVudGltZV9pZBgFIAEoCRINCgVoZWxsbxgGIAEoDBIRCgljaGFsbGVuZ2UYByABKAwSFAoMa2VybmVsX2Vwb2NoGAggASgEEhUKDXNvdXJjZV9kaWdlc3QYCSABKAwSOAoLY29ubmVjdGlvbnMYCiADKAsyIy5zcGluYXBpcy5lbnZlbG9wZS52MS5Db25uZWN0aW9uVXNlEhoKDm5lZWRzX2FwcHJvdmFsGAsgASgIQgIYASIhChBHcmFudFJ1blJlc3BvbnNlEg0KBWdyYW50GAEgASgMMo8JChBFbnJvbG1lbnRTZXJ2aWNlEpkBCg9SZWdpc3RlclBhaXJpbmcSKC5zcGluYXBpcy5hdXRoLnYxLlJlZ2lzdGVyUGFpcmluZ1JlcXVlc3QaKS5zcGluYXBpcy5hdXRoLnYxLlJlZ2lzdGVyUGFpcmluZ1Jlc3BvbnNlIjGC0+STAisiJi92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L3BhaXJpbmdzOgEqEqMBCgxFbnJvbFJ1bnRpbWUSJS5zcGluYXBpcy5hdXRoLnYxLkVucm9sUnVudGltZVJlcXVlc3QaJi5zcGluYXBpcy5hdXRoLnYxLkVucm9sUnVudGltZVJlc3BvbnNlIkSC0+STAj4iOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L3J1bnRpbWVzL3tydW50aW1lX2lkfTplbnJvbDoBKhKrAQoOQ29uZmlybVJ1bnRpbWUSJy5zcGluYXBpcy5hdXRoLnYxLkNvbmZpcm1SdW50aW1lUmVxdWVzdBooLnNwaW5hcGlzLmF1dGgudjEuQ29uZmlybVJ1bnRpbWVSZXNwb25zZSJGgtPkkwJAIjsvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9ydW50aW1lcy97cnVudGltZV9pZH06Y29uZmlybToBKhKnAQoNUmV2b2tlUnVudGltZRImLnNwaW5hcGlzLmF1dGgudjEuUmV2b2tlUnVudGltZVJlcXVlc3QaJy5zcGluYXBpcy5hdXRoLnYxLlJldm9rZVJ1bnRpbWVSZXNwb25zZSJFgtPkkwI/IjovdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9ydW50aW1lcy97cnVudGltZV9pZH06cmV2b2tlOgEqEqkBCg9HZXRSdW50aW1lVHJ1c3QSKC5zcGluYXBpcy5hdXRoLnYxLkdldFJ1bnRpbWVUcnVzdFJlcXVlc3QaKS5zcGluYXBpcy5hdXRoLnYxLkdldFJ1bnRpbWVUcnVzdFJlc3BvbnNlIkGC0+STAjsSOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L3J1bnRpbWVzL3tydW50aW1lX2lkfS90cnVzdBKIAQoRTGlzdFJvb3REb2N1bWVudHMSKi5zcGluYXBpcy5hdXRoLnYxLkxpc3RSb290RG9jdW1lbnRzUmVxdWVzdBorLnNwaW5hcGlzLmF1dGgudjEuTGlzdFJvb3REb2N1bWVudHNSZXNwb25zZSIagtPkkwIUEhIvdjEvcm9vdC1kb2N1bWVudHMSqQEKDUdldFRydXN0U3RhdGUSJi5zcGluYXBpcy5hdXRoLnYxLkdldFRydXN0U3RhdGVSZXF1ZXN0Gicuc3BpbmFwaXMuYXV0aC52MS5HZXRUcnVzdFN0YXRlUmVzcG9uc2UiR4LT5JMCQRI/L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vcnVudGltZXMve3J1bnRpbWVfaWR9L3RydXN0LXN0YXRlMtQCCgxHcmFudFNlcnZpY2USsQEKD0lzc3VlQ2FwYWJpbGl0eRIoLnNwaW5hcGlzLmF1dGgudjEuSXNzdWVDYXBhYmlsaXR5UmVxdWVzdBopLnNwaW5hcGlzLmF1dGgudjEuSXNzdWVDYXBhYmlsaXR5UmVzcG9uc2UiSYLT5JMCQyI+L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vc2Vzc2lvbnMve3Nlc3Npb25faWR9OmNhcGFiaWxpdHk6ASoSjwEKCEdyYW50UnVuEiEuc3BpbmFwaXMuYXV0aC52MS5HcmFudFJ1blJlcXVlc3QaIi5zcGluYXBpcy5hdXRoLnYxLkdyYW50UnVuUmVzcG9uc2UiPILT5JMCNiIxL3YxL2ludGVybmFsL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vcnVuczpncmFudDoBKmIGcHJvdG8z", [file_google_api_annotations, file_spinapis_envelope_v1_run, file_spinapis_envelope_v1_trust]);
+  fileDesc("ChxzcGluYXBpcy9hdXRoL3YxL3RydXN0LnByb3RvEhBzcGluYXBpcy5hdXRoLnYxIoMBChZSZWdpc3RlclBhaXJpbmdSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIUCgxyZWdpc3RyYXRpb24YAiABKAwSFwoPYWxsb3dlZF9vcmlnaW5zGAMgAygJEhUKDWFsbG93ZWRfaG9zdHMYBCADKAkSDQoFYWdhaW4YBSABKAgiMAoXUmVnaXN0ZXJQYWlyaW5nUmVzcG9uc2USFQoNZXhwaXJlc19hdF9tcxgBIAEoAyJWChNFbnJvbFJ1bnRpbWVSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJEhUKDWVucm9sX3JlcXVlc3QYAyABKAwiQAoURW5yb2xSdW50aW1lUmVzcG9uc2USEwoLZW5yb2xfZ3JhbnQYASABKAwSEwoLZmluZ2VycHJpbnQYAiABKAwiVgoVQ29uZmlybVJ1bnRpbWVSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJEhMKC2ZpbmdlcnByaW50GAMgASgMIi4KFkNvbmZpcm1SdW50aW1lUmVzcG9uc2USFAoMY29uZmlybWF0aW9uGAEgASgMIkAKFFJldm9rZVJ1bnRpbWVSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJIhcKFVJldm9rZVJ1bnRpbWVSZXNwb25zZSJCChZHZXRSdW50aW1lVHJ1c3RSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpydW50aW1lX2lkGAIgASgJIsIBChdHZXRSdW50aW1lVHJ1c3RSZXNwb25zZRIzCgZzdGF0dXMYASABKA4yIy5zcGluYXBpcy5lbnZlbG9wZS52MS5SdW50aW1lU3RhdHVzEhMKC2Vucm9sX2dyYW50GAIgASgMEhQKDGNvbmZpcm1hdGlvbhgDIAEoDBITCgtmaW5nZXJwcmludBgEIAEoDBIbChN0cnVzdF9leHBpcmVzX2F0X21zGAUgASgDEhUKDXJ1bnNfdW50aWxfbXMYBiABKAMiWAoYTGlzdFJvb3REb2N1bWVudHNSZXF1ZXN0EhUKDWFmdGVyX3ZlcnNpb24YASABKAQSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiTAoZTGlzdFJvb3REb2N1bWVudHNSZXNwb25zZRIWCg5yb290X2RvY3VtZW50cxgBIAMoDBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiQAoUR2V0VHJ1c3RTdGF0ZVJlcXVlc3QSFAoMd29ya3NwYWNlX2lkGAEgASgJEhIKCnJ1bnRpbWVfaWQYAiABKAkiLAoVR2V0VHJ1c3RTdGF0ZVJlc3BvbnNlEhMKC3RydXN0X3N0YXRlGAEgASgMIogBChZJc3N1ZUNhcGFiaWxpdHlSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpzZXNzaW9uX2lkGAIgASgJEhMKC25vdGVib29rX2lkGAMgASgJEhIKCnJ1bnRpbWVfaWQYBCABKAkSCwoDY25mGAUgASgMEg4KBm9yaWdpbhgGIAEoCSJAChdJc3N1ZUNhcGFiaWxpdHlSZXNwb25zZRISCgpjYXBhYmlsaXR5GAEgASgMEhEKCWNoYWxsZW5nZRgCIAEoDCJtChxMaXN0U2hhcmVkQ29ubmVjdGlvbnNSZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRIQCgh1c2VyX2lkcxgCIAMoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJxCh1MaXN0U2hhcmVkQ29ubmVjdGlvbnNSZXNwb25zZRI3Cgtjb25uZWN0aW9ucxgBIAMoCzIiLnNwaW5hcGlzLmF1dGgudjEuU2hhcmVkQ29ubmVjdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiVAoQU2hhcmVkQ29ubmVjdGlvbhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBGtpbmQYAyABKAkSGAoQcmVmdXNlZF91c2VyX2lkcxgEIAMoCSKaAgoPR3JhbnRSdW5SZXF1ZXN0EhQKDHdvcmtzcGFjZV9pZBgBIAEoCRISCgpzZXNzaW9uX2lkGAIgASgJEhMKC25vdGVib29rX2lkGAMgASgJEg8KB2NlbGxfaWQYBCABKAkSEgoKcnVudGltZV9pZBgFIAEoCRINCgVoZWxsbxgGIAEoDBIRCgljaGFsbGVuZ2UYByABKAwSFAoMa2VybmVsX2Vwb2NoGAggASgEEhUKDXNvdXJjZV9kaWdlc3QYCSABKAwSOAoLY29ubmVjdGlvbnMYCiADKAsyIy5zcGluYXBpcy5lbnZlbG9wZS52MS5Db25uZWN0aW9uVXNlEhoKDm5lZWRzX2FwcHJvdmFsGAsgASgIQgIYASIhChBHcmFudFJ1blJlc3BvbnNlEg0KBWdyYW50GAEgASgMMo8JChBFbnJvbG1lbnRTZXJ2aWNlEpkBCg9SZWdpc3RlclBhaXJpbmcSKC5zcGluYXBpcy5hdXRoLnYxLlJlZ2lzdGVyUGFpcmluZ1JlcXVlc3QaKS5zcGluYXBpcy5hdXRoLnYxLlJlZ2lzdGVyUGFpcmluZ1Jlc3BvbnNlIjGC0+STAisiJi92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L3BhaXJpbmdzOgEqEqMBCgxFbnJvbFJ1bnRpbWUSJS5zcGluYXBpcy5hdXRoLnYxLkVucm9sUnVudGltZVJlcXVlc3QaJi5zcGluYXBpcy5hdXRoLnYxLkVucm9sUnVudGltZVJlc3BvbnNlIkSC0+STAj4iOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L3J1bnRpbWVzL3tydW50aW1lX2lkfTplbnJvbDoBKhKrAQoOQ29uZmlybVJ1bnRpbWUSJy5zcGluYXBpcy5hdXRoLnYxLkNvbmZpcm1SdW50aW1lUmVxdWVzdBooLnNwaW5hcGlzLmF1dGgudjEuQ29uZmlybVJ1bnRpbWVSZXNwb25zZSJGgtPkkwJAIjsvdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9ydW50aW1lcy97cnVudGltZV9pZH06Y29uZmlybToBKhKnAQoNUmV2b2tlUnVudGltZRImLnNwaW5hcGlzLmF1dGgudjEuUmV2b2tlUnVudGltZVJlcXVlc3QaJy5zcGluYXBpcy5hdXRoLnYxLlJldm9rZVJ1bnRpbWVSZXNwb25zZSJFgtPkkwI/IjovdjEvd29ya3NwYWNlcy97d29ya3NwYWNlX2lkfS9ydW50aW1lcy97cnVudGltZV9pZH06cmV2b2tlOgEqEqkBCg9HZXRSdW50aW1lVHJ1c3QSKC5zcGluYXBpcy5hdXRoLnYxLkdldFJ1bnRpbWVUcnVzdFJlcXVlc3QaKS5zcGluYXBpcy5hdXRoLnYxLkdldFJ1bnRpbWVUcnVzdFJlc3BvbnNlIkGC0+STAjsSOS92MS93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L3J1bnRpbWVzL3tydW50aW1lX2lkfS90cnVzdBKIAQoRTGlzdFJvb3REb2N1bWVudHMSKi5zcGluYXBpcy5hdXRoLnYxLkxpc3RSb290RG9jdW1lbnRzUmVxdWVzdBorLnNwaW5hcGlzLmF1dGgudjEuTGlzdFJvb3REb2N1bWVudHNSZXNwb25zZSIagtPkkwIUEhIvdjEvcm9vdC1kb2N1bWVudHMSqQEKDUdldFRydXN0U3RhdGUSJi5zcGluYXBpcy5hdXRoLnYxLkdldFRydXN0U3RhdGVSZXF1ZXN0Gicuc3BpbmFwaXMuYXV0aC52MS5HZXRUcnVzdFN0YXRlUmVzcG9uc2UiR4LT5JMCQRI/L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vcnVudGltZXMve3J1bnRpbWVfaWR9L3RydXN0LXN0YXRlMokECgxHcmFudFNlcnZpY2USsQEKD0lzc3VlQ2FwYWJpbGl0eRIoLnNwaW5hcGlzLmF1dGgudjEuSXNzdWVDYXBhYmlsaXR5UmVxdWVzdBopLnNwaW5hcGlzLmF1dGgudjEuSXNzdWVDYXBhYmlsaXR5UmVzcG9uc2UiSYLT5JMCQyI+L3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vc2Vzc2lvbnMve3Nlc3Npb25faWR9OmNhcGFiaWxpdHk6ASoSsgEKFUxpc3RTaGFyZWRDb25uZWN0aW9ucxIuLnNwaW5hcGlzLmF1dGgudjEuTGlzdFNoYXJlZENvbm5lY3Rpb25zUmVxdWVzdBovLnNwaW5hcGlzLmF1dGgudjEuTGlzdFNoYXJlZENvbm5lY3Rpb25zUmVzcG9uc2UiOILT5JMCMhIwL3YxL3dvcmtzcGFjZXMve3dvcmtzcGFjZV9pZH0vc2hhcmVkLWNvbm5lY3Rpb25zEo8BCghHcmFudFJ1bhIhLnNwaW5hcGlzLmF1dGgudjEuR3JhbnRSdW5SZXF1ZXN0GiIuc3BpbmFwaXMuYXV0aC52MS5HcmFudFJ1blJlc3BvbnNlIjyC0+STAjYiMS92MS9pbnRlcm5hbC93b3Jrc3BhY2VzL3t3b3Jrc3BhY2VfaWR9L3J1bnM6Z3JhbnQ6ASpiBnByb3RvMw", [file_google_api_annotations, file_spinapis_envelope_v1_run, file_spinapis_envelope_v1_trust]);
 
 /**
  * @generated from message spinapis.auth.v1.RegisterPairingRequest
@@ -448,6 +448,98 @@ export const IssueCapabilityResponseSchema: GenMessage<IssueCapabilityResponse> 
   messageDesc(file_spinapis_auth_v1_trust, 15);
 
 /**
+ * @generated from message spinapis.auth.v1.ListSharedConnectionsRequest
+ */
+export type ListSharedConnectionsRequest = Message<"spinapis.auth.v1.ListSharedConnectionsRequest"> & {
+  /**
+   * @generated from field: string workspace_id = 1;
+   */
+  workspaceId: string;
+
+  /**
+   * At most 100, as KernelState lists them. People count, not their machines.
+   *
+   * @generated from field: repeated string user_ids = 2;
+   */
+  userIds: string[];
+
+  /**
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message spinapis.auth.v1.ListSharedConnectionsRequest.
+ * Use `create(ListSharedConnectionsRequestSchema)` to create a new message.
+ */
+export const ListSharedConnectionsRequestSchema: GenMessage<ListSharedConnectionsRequest> = /*@__PURE__*/
+  messageDesc(file_spinapis_auth_v1_trust, 16);
+
+/**
+ * @generated from message spinapis.auth.v1.ListSharedConnectionsResponse
+ */
+export type ListSharedConnectionsResponse = Message<"spinapis.auth.v1.ListSharedConnectionsResponse"> & {
+  /**
+   * A page may be shorter than it was asked to be: what the caller may not use is left out.
+   *
+   * @generated from field: repeated spinapis.auth.v1.SharedConnection connections = 1;
+   */
+  connections: SharedConnection[];
+
+  /**
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message spinapis.auth.v1.ListSharedConnectionsResponse.
+ * Use `create(ListSharedConnectionsResponseSchema)` to create a new message.
+ */
+export const ListSharedConnectionsResponseSchema: GenMessage<ListSharedConnectionsResponse> = /*@__PURE__*/
+  messageDesc(file_spinapis_auth_v1_trust, 17);
+
+/**
+ * @generated from message spinapis.auth.v1.SharedConnection
+ */
+export type SharedConnection = Message<"spinapis.auth.v1.SharedConnection"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string kind = 3;
+   */
+  kind: string;
+
+  /**
+   * Those of the users who may not use it. While their code is in a kernel, nobody can there.
+   *
+   * @generated from field: repeated string refused_user_ids = 4;
+   */
+  refusedUserIds: string[];
+};
+
+/**
+ * Describes the message spinapis.auth.v1.SharedConnection.
+ * Use `create(SharedConnectionSchema)` to create a new message.
+ */
+export const SharedConnectionSchema: GenMessage<SharedConnection> = /*@__PURE__*/
+  messageDesc(file_spinapis_auth_v1_trust, 18);
+
+/**
  * @generated from message spinapis.auth.v1.GrantRunRequest
  */
 export type GrantRunRequest = Message<"spinapis.auth.v1.GrantRunRequest"> & {
@@ -517,7 +609,7 @@ export type GrantRunRequest = Message<"spinapis.auth.v1.GrantRunRequest"> & {
  * Use `create(GrantRunRequestSchema)` to create a new message.
  */
 export const GrantRunRequestSchema: GenMessage<GrantRunRequest> = /*@__PURE__*/
-  messageDesc(file_spinapis_auth_v1_trust, 16);
+  messageDesc(file_spinapis_auth_v1_trust, 19);
 
 /**
  * @generated from message spinapis.auth.v1.GrantRunResponse
@@ -536,7 +628,7 @@ export type GrantRunResponse = Message<"spinapis.auth.v1.GrantRunResponse"> & {
  * Use `create(GrantRunResponseSchema)` to create a new message.
  */
 export const GrantRunResponseSchema: GenMessage<GrantRunResponse> = /*@__PURE__*/
-  messageDesc(file_spinapis_auth_v1_trust, 17);
+  messageDesc(file_spinapis_auth_v1_trust, 20);
 
 /**
  * @generated from service spinapis.auth.v1.EnrolmentService
@@ -626,6 +718,16 @@ export const GrantService: GenService<{
     methodKind: "unary";
     input: typeof IssueCapabilityRequestSchema;
     output: typeof IssueCapabilityResponseSchema;
+  },
+  /**
+   * The connections that the caller may use, and which of some others may not: what is left in a kernel where their code ran.
+   *
+   * @generated from rpc spinapis.auth.v1.GrantService.ListSharedConnections
+   */
+  listSharedConnections: {
+    methodKind: "unary";
+    input: typeof ListSharedConnectionsRequestSchema;
+    output: typeof ListSharedConnectionsResponseSchema;
   },
   /**
    * For the compiler: checks the user's permission, and for a run that names connections that whoever's code is in the kernel may use each of
