@@ -161,7 +161,7 @@ def test_everyone_is_told_whose_programs_came_and_a_new_kernel_has_nobodys() -> 
     assert len(shown()) == before
     bench.do(m.Submit(run(4, epoch=7, user_id="late"), 6))
     assert "late" not in bench.state.kernel.user_ids
-    bench.do(m.RestartWanted(7), m.KernelUp(bench.state.starts, "python3", "python", 2, 8))
+    bench.do(m.RestartWanted(7, SOMEBODY), m.KernelUp(bench.state.starts, "python3", "python", 2, 8))
     assert bench.state.kernel.user_ids == shown()[-1] == ()
     bench.do(m.Submit(run(1, epoch=2, user_id="ben"), 9), m.StopWanted(""))
     assert shown()[-1] == ()

@@ -5,4 +5,5 @@ export { type Dial, FrameSocket, dialWebSocket, socketUrl } from "./model/frame-
 export type { CellView, KernelView, RunView, SessionState } from "./model/stream";
 export { runKey } from "./model/stream";
 export type { RunOutcome, Submission } from "./model/submissions";
+export { useSharedConnections } from "./api/list-shared-connections";
 export { type SessionHandle, useLiveSession, useSessionPart } from "./use-session";

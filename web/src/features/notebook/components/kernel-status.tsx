@@ -1,15 +1,26 @@
 import { KernelPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { Status, type Tone } from "../../../shared/ui";
+import { usePersonName } from "../../members";
 import { type KernelView, type LinkPhase, type SessionHandle, useSessionPart } from "../../session";
+import { listed } from "../model/hand-over";
 
-/** Where the cells run and whether that is ready. */
-export function KernelStatus({ handle, runtimeName }: { handle: SessionHandle; runtimeName: string }) {
+interface Props {
+  handle: SessionHandle;
+  runtimeName: string;
+  workspaceId: string;
+}
+
+/** Where the cells run, whether that is ready, and whose code is there. */
+export function KernelStatus({ handle, runtimeName, workspaceId }: Props) {
   const link = useSessionPart(handle.session, (view) => view.link);
   const kernel = useSessionPart(handle.session, (view) => view.stream.kernel);
+  const name = usePersonName(workspaceId);
+  const whose = kernel && kernel.userIds.length > 0 ? `, code of ${listed(kernel.userIds.map(name))}` : "";
   const [tone, text] = handle.opening ? (["busy", "opening"] as const) : describe(link, kernel);
   return (
     <Status tone={tone}>
       {runtimeName}: <span data-testid="kernel-state">{text}</span>
+      <span data-testid="kernel-people">{whose}</span>
     </Status>
   );
 }

@@ -9,6 +9,7 @@ import { type Actions, pressed } from "../model/keys";
 import type { Editor } from "../use-editor";
 import { CellFrame } from "./cell-frame";
 import { ConflictNotice } from "./conflict-notice";
+import { HandOverNotice } from "./hand-over-notice";
 import { InsertBar } from "./insert-bar";
 import { KeysDialog } from "./keys-dialog";
 import { RestartDialog } from "./restart-dialog";
@@ -62,6 +63,7 @@ export function NotebookEditor(props: EditorProps) {
     <div className="notebook" onKeyDown={onKeyDown}>
       <Toolbar {...props} actions={actions} />
       <SessionNotices handle={handle} />
+      <HandOverNotice handle={handle} workspaceId={props.notebook.workspaceId} />
       {view.save.kind === "conflict" && <ConflictNotice store={store} />}
       {editor.busyError !== undefined && <ProblemNotice error={editor.busyError} onDismiss={editor.dismissError} />}
       {Boolean(props.problem) && <ProblemNotice error={props.problem} />}

@@ -70,7 +70,7 @@ export function Toolbar({ actions, ...props }: EditorProps & { actions: Actions 
       </Button>
       {runtime ? (
         <Menu small label="Runtime" items={places}>
-          <KernelStatus handle={handle} runtimeName={runtime.name} />
+          <KernelStatus handle={handle} runtimeName={runtime.name} workspaceId={notebook.workspaceId} />
         </Menu>
       ) : (
         <Link href={`/w/${notebook.workspaceId}/runtimes`}>Add a runtime to run cells</Link>

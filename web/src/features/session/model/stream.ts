@@ -56,6 +56,8 @@ export interface KernelView {
   readonly language: string;
   readonly message: string;
   readonly queueLength: number;
+  /** Whose code came into it, in the order in which they came. */
+  readonly userIds: readonly string[];
 }
 
 export interface SessionState {
@@ -75,6 +77,7 @@ const NO_KERNEL: KernelView = {
   language: "",
   message: "",
   queueLength: 0,
+  userIds: [],
 };
 
 export const NEW_SESSION: SessionState = {
@@ -127,6 +130,7 @@ export function withKernel(state: SessionState, kernel: KernelState): SessionSta
     language: kernel.language,
     message: kernel.message,
     queueLength: kernel.queueLength,
+    userIds: kernel.userIds,
   };
   return { ...state, kernel: view };
 }
