@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -175,7 +176,31 @@ def test_addresses_that_nobody_is_sent_to(address: str) -> None:
     assert outbound.is_refused(address)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "192.168.1.1", "::1", "8.8.8.8"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "64:ff9b::169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b::100.100.100.200",
+        "64:ff9b::0.0.0.0",
+        "64:ff9b::224.0.0.1",
+        "64:ff9b:1::169.254.169.254",
+        "64:ff9b:1:7:8:9:169.254.169.254",
+        "64:ff9b:1:a9fe:a9:fe00::",
+        "64:ff9b:1:a9:fe:a9fe::",
+        "64:ff9b:1:0:a9:fea9:fe00:0",
+    ],
+)
+def test_addresses_that_a_translator_sends_there(address: str) -> None:
+    assert outbound.is_refused(address)
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::127.0.0.1", "64:ff9b:1::127.0.0.1", "::ffff:127.0.0.1"])
+def test_a_loopback_that_a_translator_reaches_is_none_for_kernels(address: str) -> None:
+    assert outbound.is_unreachable(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "192.168.1.1", "::1", "8.8.8.8", "64:ff9b::8.8.8.8", "64:ff9b:1::10.0.0.1"])
 def test_addresses_of_a_customers_network_are_fine(address: str) -> None:
     assert not outbound.is_refused(address)
 
@@ -183,6 +208,40 @@ def test_addresses_of_a_customers_network_are_fine(address: str) -> None:
 async def test_a_metadata_address_is_refused_even_when_it_is_allowed(api: Api) -> None:
     held = credential(api, config={"base_url": "http://169.254.169.254"}, allowed_hosts=("169.254.169.254",))
     assert "metadata" in await refusal(held)
+
+
+NAME = "metadata.google.internal"
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """On this network the name is the metadata service's, beside a harmless address. Returns what is asked for."""
+    asked: list[str] = []
+    loop = asyncio.get_running_loop()
+    truly = loop.getaddrinfo
+
+    async def getaddrinfo(host: str, port: int, **options: Any) -> Any:
+        asked.append(host)
+        if host != NAME:
+            return await truly(host, port, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.1", "169.254.169.254")]
+
+    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    return asked
+
+
+async def test_a_name_of_the_metadata_service(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = resolving(monkeypatch)
+    held = credential(api, config={"base_url": f"http://{NAME}"}, allowed_hosts=(NAME,))
+    assert "metadata" in await refusal(held, url="/computeMetadata/v1/")
+    assert asked == [NAME]
+
+
+async def test_a_redirect_to_a_name_of_the_metadata_service(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = resolving(monkeypatch)
+    held = credential(api, config={"base_url": f"http://{api.host}"}, allowed_hosts=(api.host, NAME))
+    await refusal(held, url="/redirect", query={"to": f"http://{NAME}/computeMetadata/v1/"})
+    assert len(api.seen) == 1
+    assert NAME not in asked
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,13 @@ from pathlib import Path
 _METADATA = frozenset(ipaddress.ip_address(address) for address in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "192.0.0.192"))
 
 
+# Translators send what is addressed below these to the IPv4 address inside (RFC 6052; RFC 8215 for a network's own, at any place that RFC 6052
+# knows): how many bits stand to the right of it, without the octet that is always 0.
+_TRANSLATED = {ipaddress.IPv6Network("64:ff9b::/96"): (0,), ipaddress.IPv6Network("64:ff9b:1::/48"): (0, 24, 32, 40)}
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
 class AddressRefused(Exception):
     """The host is nothing that a request may be sent to; the text says why."""
 
@@ -34,17 +41,29 @@ def tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
 
 def is_refused(address: str) -> bool:
     """Link-local, multicast, unspecified, and the clouds' metadata services, also when written as IPv6."""
-    parsed = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
-    candidates = [parsed, *([mapped] if mapped else [])]
-    return any(item in _METADATA or item.is_link_local or item.is_multicast or item.is_unspecified for item in candidates)
+    return any(item in _METADATA or item.is_link_local or item.is_multicast or item.is_unspecified for item in _reached(address))
 
 
 def is_unreachable(address: str) -> bool:
     """For code in kernels: the same, and the machine's own loopback."""
+    return is_refused(address) or any(item.is_loopback for item in _reached(address))
+
+
+def _reached(address: str) -> list[_Address]:
+    """The address, and the IPv4 addresses that it may lead to."""
     parsed = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return is_refused(address) or parsed.is_loopback or (mapped is not None and mapped.is_loopback)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return [parsed]
+    inside = [found for found in (parsed.ipv4_mapped, parsed.sixtofour) if found is not None]
+    for network, offsets in _TRANSLATED.items():
+        if parsed in network:
+            inside += [found for offset in offsets if int(found := _inside(int(parsed), offset)) or not offset]
+    return [parsed, *inside]
+
+
+def _inside(number: int, offset: int) -> ipaddress.IPv4Address:
+    without = number >> 64 << 56 | number & (1 << 56) - 1
+    return ipaddress.IPv4Address(without >> offset & 0xFFFFFFFF)
 
 
 async def resolve(host: str, port: int) -> str:

@@ -5,7 +5,9 @@
 - What such a user cannot reach is found before anything starts, and said with the way to mend it: nothing is shared in silence.
 """
 
+import errno
 import os
+import stat
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -58,12 +60,17 @@ def prepare(home: Path, accounts: Accounts) -> None:
 
 
 def _made(folder: Path, uid: int, mode: int) -> Path:
+    """Nothing that has another name elsewhere is given away, and no link is followed: what lies there was another user's to name."""
     folder.mkdir(parents=True, exist_ok=True)
+    if uid and folder.is_symlink():
+        raise OSError(errno.ELOOP, "it is a symbolic link", str(folder))
     if uid and folder.stat().st_uid != uid:
         for _, folders, files, top in os.fwalk(folder):
             os.chown(top, uid, uid)
             for name in (*folders, *files):
-                os.chown(name, uid, uid, dir_fd=top, follow_symlinks=False)
+                found = os.stat(name, dir_fd=top, follow_symlinks=False)
+                if stat.S_ISDIR(found.st_mode) or found.st_nlink == 1:
+                    os.chown(name, uid, uid, dir_fd=top, follow_symlinks=False)
     folder.chmod(mode)
     return folder
 

@@ -161,6 +161,35 @@ async def test_a_call_that_is_too_large_is_not_sent(ends: tuple[Boundary, socket
     await remote.close()
 
 
+async def test_a_server_that_does_not_read_its_answers_gets_no_more(ends: tuple[Boundary, socket.socket], silent: Silent) -> None:
+    """Each answer holds 2 MiB: a thousand of them would be the broker's end."""
+    _, servers = ends
+    made = 0
+    lists = silent.receipts_after
+
+    async def counted(receipt_seq: int, limit: int) -> Any:
+        nonlocal made
+        made += 1
+        return await lists(receipt_seq, limit)
+
+    silent.receipts_after = counted  # type: ignore[method-assign]
+    calls = [b.BoundaryRequest(id=number, receipts_after=b.ListReceipts(limit=8)) for number in range(1, 1001)]
+    await asyncio.get_running_loop().sock_sendall(servers, b"".join(framed(call.SerializeToString()) for call in calls))
+    await until(lambda: made)
+    for _ in range(5000):
+        await asyncio.sleep(0)
+    assert made <= 2
+    await asyncio.get_running_loop().run_in_executor(None, _read, servers.dup(), 5 * (2 << 20))
+    await until(lambda: made >= 4)
+
+
+def _read(end: socket.socket, size: int) -> None:
+    with end:
+        end.setblocking(True)
+        while size > 0:
+            size -= len(end.recv(min(size, 1 << 20)))
+
+
 async def test_what_calls_hold_is_bounded(ends: tuple[Boundary, socket.socket], silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boundary_module, "HELD_BYTES", 8 << 20)
     remote = await RemoteBroker.connect(ends[1])

@@ -49,7 +49,7 @@ ATTEMPTS = {
     "read the runtime's data": Attempt(OPEN, STOPPED, "open({private_file!r}).read()"),
     "list the runtime's data": Attempt(OPEN, STOPPED, "assert os.path.basename({private_file!r}) in os.listdir(os.path.dirname({private_file!r}))"),
     "read the runtime's /proc": Attempt(BY_USER, STOPPED, "open('/proc/{runtime_pid}/environ', 'rb').read()"),
-    "read another kernel's /proc": Attempt(OPEN, STOPPED, "open('/proc/{neighbour_pid}/environ', 'rb').read()"),
+    "read another kernel's /proc": Attempt(BY_USER, STOPPED, "open('/proc/{neighbour_pid}/environ', 'rb').read()"),
     "see another kernel's process": Attempt(OPEN, STOPPED, "open('/proc/{neighbour_pid}/cmdline').read()"),
     "trace another kernel": Attempt(
         BY_USER,

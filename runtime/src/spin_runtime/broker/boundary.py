@@ -1,6 +1,7 @@
 """The broker's end of the boundary: calls of the server, each answered once.
 
 - Calls run beside each other. What they hold of the broker's memory is bounded: beyond that, nothing more is read until some are done.
+- A server that does not read its answers gets no others: a call is done when its answer is on its way, and lists of receipts are made one by one.
 - What is no call ends the connection, and with it the broker: the server is another process, and may be in an attacker's hands.
 """
 
@@ -36,6 +37,7 @@ class Boundary:
         self._channel: Channel | None = None
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._held = 0
+        self._listing = asyncio.Lock()
         self.ended = asyncio.Event()
 
     @classmethod
@@ -65,6 +67,13 @@ class Boundary:
         task.add_done_callback(lambda _: self._done(request.id, len(message)))
 
     async def _answer(self, request: b.BoundaryRequest, call: str) -> None:
+        if call == "receipts_after":
+            async with self._listing:
+                await self._answered(request, call)
+        else:
+            await self._answered(request, call)
+
+    async def _answered(self, request: b.BoundaryRequest, call: str) -> None:
         try:
             result = await ANSWERS[call](self._broker, getattr(request, call))
         except BrokerError as error:
@@ -74,6 +83,9 @@ class Boundary:
             result = {"failure": records.failure(BrokerError(reasons_pb2.ERROR_REASON_INTERNAL, INTERNAL))}
         if self._channel is not None:
             self._channel.send(b.BoundaryReply(id=request.id, **result).SerializeToString())
+            await asyncio.sleep(0)  # until what was sent in this turn has left
+            if self._channel is not None:
+                await self._channel.drained()
 
     def _hold(self, size: int) -> None:
         self._held += size

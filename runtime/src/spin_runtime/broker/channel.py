@@ -4,6 +4,7 @@
 
 - A length is checked before anything of its message is kept: the other side may be in an attacker's hands.
 - What is sent in one turn of the event loop leaves in one write.
+- A side that does not read is noticed: `drained` waits for it.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ class Channel(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._arrived = bytearray()
         self._leaving: list[bytes] = []
+        self._writable = asyncio.Event()
+        self._writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -41,8 +44,19 @@ class Channel(asyncio.Protocol):
             self._receive(bytes(arrived[at - length : at]))
         del arrived[:at]
 
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    async def drained(self) -> None:
+        """Returns when the other side reads, or is gone."""
+        await self._writable.wait()
+
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
+        self._writable.set()
         self._lost()
 
     def send(self, message: bytes) -> None:

@@ -40,9 +40,12 @@ class UseSockets:
         self._serve, temporary = serve, len(str(folder / _name(99_999_999))) > MAX_PATH
         self._folder = Path(tempfile.mkdtemp(prefix="spin-")) if temporary else folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Sockets of an earlier boot lead nowhere.
+        # Sockets of an earlier boot lead nowhere, and nothing else belongs here.
         for old in folder.iterdir():
-            old.unlink()
+            if old.is_dir() and not old.is_symlink():
+                shutil.rmtree(old)
+            else:
+                old.unlink()
         others_enter = bool(self._folder.stat().st_mode & 0o001)
         self._mode = 0o666 if others_enter else 0o600
         self._paths: dict[int, str] = {}

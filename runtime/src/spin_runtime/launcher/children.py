@@ -23,19 +23,24 @@ CREDENTIALS = struct.Struct("3i")
 
 @dataclass(frozen=True)
 class Child:
-    # The first process of its namespace, or the program itself.
+    # pidfds: a number may be another's by now. Of the first process of its namespace, or of the program itself; and of the program.
     outer: int
+    own: int
     pid: int
     confinement: Confinement
 
     def signal(self, number: int) -> None:
+        """To its process group, for as long as the program that leads it is there."""
         with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.own, 0)
             os.killpg(self.pid, number)
 
     def end(self) -> None:
         self.signal(signal.SIGKILL)
         with suppress(ProcessLookupError):
-            os.kill(self.outer, signal.SIGKILL)
+            signal.pidfd_send_signal(self.outer, signal.SIGKILL)
+        os.close(self.own)
+        os.close(self.outer)
 
     def limit_memory(self, wanted: int) -> None:
         """0 restores the launcher's own limit."""
@@ -87,10 +92,15 @@ def start(confinement: Confinement, stderr: int) -> tuple[Child, int]:
             confine.become(confinement, theirs, stderr)
         theirs.close()
         try:
-            return _ready(confinement, outer, ours)
+            held = os.pidfd_open(outer)
+        except ProcessLookupError:
+            raise StartFailed("it ended at once") from None
+        try:
+            return _ready(confinement, held, ours)
         except BaseException:
             with suppress(ProcessLookupError):
-                os.kill(outer, signal.SIGKILL)
+                signal.pidfd_send_signal(held, signal.SIGKILL)
+            os.close(held)
             raise
 
 
@@ -102,10 +112,10 @@ def _ready(confinement: Confinement, outer: int, channel: socket.socket) -> tupl
         _, fault = _received(channel)
         if fault:
             raise StartFailed(fault.decode(errors="replace"))
+        return Child(outer, os.dup(descriptor), pid, confinement), descriptor
     except BaseException:
         os.close(descriptor)
         raise
-    return Child(outer, pid, confinement), descriptor
 
 
 def _said_ready(channel: socket.socket) -> int:

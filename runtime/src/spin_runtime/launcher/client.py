@@ -5,6 +5,7 @@ It ends with the server. If it dies before, its kernels die with it, and the nex
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -61,9 +62,14 @@ class LauncherClient:
             ours.setblocking(False)
             self._channel = ours
             asyncio.get_running_loop().add_reader(ours, self._on_packet)
-            answer = await self._asked("configure", asdict(self.rules))
-            if "error" in answer.body:
-                raise IsolationUnavailable(answer.body["error"])
+            try:
+                answer = await self._asked("configure", asdict(self.rules))
+                if "error" in answer.body:
+                    raise IsolationUnavailable(answer.body["error"])
+            except BaseException:
+                # One that holds kernels to nothing starts none.
+                self._broken()
+                raise
             self.mechanisms = answer.body["mechanisms"]
             self.kernels, self.python = answer.body.get("kernels", {}), answer.body.get("python", "")
 
@@ -113,6 +119,10 @@ class LauncherClient:
             # Packets are few and small beside the socket's buffer: one that does not fit is a fault, not a reason to wait.
             wire.send(self._channel, {"id": number, "do": do, "with": arguments}, descriptors)
             return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                self._unwanted(answer.result())
+            raise
         except (OSError, ValueError) as error:
             raise LaunchRefused(f"the launcher cannot be asked: {error}") from error
         finally:
@@ -132,6 +142,16 @@ class LauncherClient:
         answer = self._answers.get(packet.body["id"])
         if answer is not None and not answer.done():
             answer.set_result(packet)
+        else:
+            self._unwanted(packet)
+
+    def _unwanted(self, packet: wire.Packet) -> None:
+        """What a start brought that nobody waits for any more: the kernel ends."""
+        for descriptor in packet.descriptors:
+            os.close(descriptor)
+        if "kernel" in packet.body and self._channel is not None:
+            with contextlib.suppress(OSError):
+                wire.send(self._channel, {"id": 0, "do": "release", "with": [packet.body["kernel"]]})
 
     def _broken(self) -> None:
         if self._channel is None:

@@ -59,6 +59,8 @@ def become(confinement: Confinement, launcher: socket.socket, stderr: int) -> No
             _enter(confinement)
         else:
             sys.prctl(sys.PR_SET_PDEATHSIG, signal.SIGKILL)
+            # What a launcher that is root may do beyond its own files is nothing for kernels; exec leaves them none of it.
+            _drop_capabilities()
         if confinement.namespaces and (kernel := os.fork()):
             launcher.close()
             _collect(kernel)
@@ -95,10 +97,14 @@ def _map_user() -> None:
             file.write(text)
 
 
-def _drop_to(uid: int) -> None:
+def _drop_capabilities() -> None:
     for capability in range(LAST_CAPABILITY + 1):
         with contextlib.suppress(OSError):
             sys.prctl(sys.PR_CAPBSET_DROP, capability)
+
+
+def _drop_to(uid: int) -> None:
+    _drop_capabilities()
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)

@@ -202,6 +202,8 @@ class Session:
             request = _request(run, await kernel.admit(run.socket_path))
         except Exception:
             log.exception("a kernel could not be prepared for a run", cell=run.cell_id)
+            if run.limits.memory_bytes:
+                await self._unlimited(kernel)
             self.post(m.RunNotStarted(run.nonce, "The kernel could not be prepared for this cell; restart it."))
             return
         self._begun, self._progressed = run, 0

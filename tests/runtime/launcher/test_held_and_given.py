@@ -1,0 +1,71 @@
+"""What the launcher and the supervisor hold on to, and give away: never more than was meant."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from spin_runtime import accounts
+from spin_runtime.launcher.client import IsolationUnavailable, LauncherClient
+from spin_runtime.launcher.rules import Rules, Start
+
+SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def rules(folder: Path, kind: str = "process", readable: tuple[str, ...] = ()) -> Rules:
+    return Rules(kind, "open", readable, str(folder), 1 << 20, 100, 0, (1_900_000_000, 1_900_000_999), os.getegid())
+
+
+async def test_a_start_that_nobody_waits_for_leaves_no_kernel_and_no_descriptor(tmp_path: Path) -> None:
+    client = LauncherClient(rules(tmp_path), {"PATH": os.defpath})
+    await client.begin()
+    assert client._process is not None
+    launcher = psutil.Process(client._process.pid)
+    with (tmp_path / "stderr").open("wb") as stderr:
+        held = len(list(Path("/proc/self/fd").iterdir()))
+        starts = [asyncio.create_task(client.start(Start(SLEEPS, {}, str(tmp_path), str(tmp_path / "box")), stderr.fileno())) for _ in range(3)]
+        await asyncio.sleep(0)
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
+        # Each answer comes behind those before it: first the starts', then the releases'.
+        await client.release("none")
+        await client.release("none")
+        assert len(list(Path("/proc/self/fd").iterdir())) == held
+        async with asyncio.timeout(10):
+            while [child for child in launcher.children() if child.status() != psutil.STATUS_ZOMBIE]:
+                await asyncio.sleep(0.01)
+    await client.close()
+
+
+async def test_a_launcher_that_could_not_be_configured_starts_nothing(tmp_path: Path) -> None:
+    client = LauncherClient(rules(tmp_path, "sandbox", (str(tmp_path),)), {"PATH": os.defpath})
+    for _ in range(2):
+        with pytest.raises(IsolationUnavailable):
+            await client.begin()
+    await client.close()
+
+
+def test_nothing_that_has_another_name_is_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret, folder = tmp_path / "secret", tmp_path / "var"
+    secret.write_text("of another user")
+    (folder / "below").mkdir(parents=True)
+    (folder / "below" / "own").write_text("")
+    os.link(secret, folder / "below" / "linked")
+    (folder / "pointer").symlink_to(secret)
+    given: list[str] = []
+    monkeypatch.setattr(os, "chown", lambda name, *_, **options: given.append(f"{name}{options}") if isinstance(name, str) else None)
+    accounts._made(folder, 47801, 0o700)
+    names = {entry.split("{")[0] for entry in given}
+    assert names == {"below", "own", "pointer"}
+    assert all("'follow_symlinks': False" in entry for entry in given)
+
+
+def test_a_folder_that_is_a_link_is_not_given_away(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "broker").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic link"):
+        accounts._made(tmp_path / "broker", 47801, 0o700)
