@@ -14,7 +14,7 @@ PASSWORD = "the password"
 class Echo:
     """A processor that shows what it was given, fails on request, and can be made to wait."""
 
-    operations = frozenset({"echo.say", "echo.wait", "echo.fail", "echo.crash", "echo.leak"})
+    operations = frozenset({"echo.say", "echo.wait", "echo.fail", "echo.crash", "echo.leak", "echo.test"})
 
     def __init__(self) -> None:
         self.waiting, self.stopped = asyncio.Event(), asyncio.Event()

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from spin_cells.api import CellType, ConnectionKind
 
 GROUP, KINDS_GROUP = "spin.cells", "spin.connections"
-BUILT_IN = ("markdown", "python", "shell", "sql", "rest", "form", "code", "raw")
+BUILT_IN = ("markdown", "python", "shell", "sql", "rest", "form", "code", "raw", "connection_test")
 BUILT_IN_KINDS = ("rest", "secret")
 _ATTRIBUTES = ("name", "display_name", "description", "language", "executable", "connection_kind", "form_schema")
 _METHODS = ("references", "secrets", "validate", "compile")

@@ -150,6 +150,17 @@ async def test_an_operation_that_the_connection_does_not_allow(seat) -> None:
 
 
 @pytest.mark.parametrize(
+    ("allowed", "operation", "done"),
+    [(["echo.wait"], "echo.test", True), (["echo.wait"], "other.test", False), ([], "echo.test", False)],
+)
+async def test_a_connection_that_allows_anything_allows_its_own_test(seat, allowed: list[str], operation: str, done: bool) -> None:
+    await seat.give_bundle(3, entry(allowed_operations=allowed))
+    run = await seat.run(use(CONNECTION, operation))
+    replies = await asked(run.socket_path, run.ticket, operation)
+    assert replies[-1].WhichOneof("body") == ("end" if done else "failure")
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "https://evil.example/",

@@ -23,7 +23,7 @@ async def test_the_toolbox_comes_in_pages_and_each_form_is_a_schema(bench) -> No
         token = answer.next_page_token
         if not token:
             break
-    assert [cell_type.name for cell_type in found] == ["markdown", "python", "shell", "sql", "rest", "form", "code", "raw"]
+    assert [cell_type.name for cell_type in found] == ["markdown", "python", "shell", "sql", "rest", "form", "code", "raw", "connection_test"]
     for cell_type in found:
         Draft202012Validator.check_schema(json.loads(cell_type.form_schema_json))
     assert [cell_type.name for cell_type in found if not cell_type.executable] == ["markdown", "raw"]

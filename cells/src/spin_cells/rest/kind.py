@@ -4,6 +4,7 @@ from spin_cells.api import ConnectionKind
 from spin_cells.definition import form
 
 OPERATION = "rest.request"
+TEST = "rest.test"
 # `$` would let a line break stand at the end.
 _END = r"(?![\s\S])"
 _TEXT = r"^[^\r\n\x00]+" + _END
@@ -19,6 +20,11 @@ KIND = ConnectionKind(
             },
             "header_name": {"type": "string", "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+" + _END, "description": "For header: the name of a header."},
             "username": {"type": "string", "pattern": _TEXT, "description": "For basic, where it is no secret: a text of one line."},
+            "test_path": {
+                "type": "string",
+                "pattern": r"^/[^\s\\]{0,1000}" + _END,
+                "description": "What a test asks for, from / on; otherwise base_url.",
+            },
         },
         **{"if": {"properties": {"auth": {"const": "header"}}, "required": ["auth"]}, "then": {"required": ["header_name"]}},
     ),

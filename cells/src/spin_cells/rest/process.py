@@ -8,13 +8,15 @@ import asyncio
 import base64
 import json
 import os
+import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from spin_cells.api import Arrow, Credential, Progress, Result
 from spin_cells.outbound import AddressRefused, resolve, tls_context
-from spin_cells.rest.kind import OPERATION
+from spin_cells.rest.kind import OPERATION, TEST
 from spin_cells.rest.request import Request, redirected, refused, request, split
 
 if TYPE_CHECKING:
@@ -22,24 +24,26 @@ if TYPE_CHECKING:
 
 MAX_RESPONSE = 16 * 1024 * 1024
 MAX_REDIRECTS = 5
+TEST_TIMEOUT_S = 15
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class RestProcessor:
     """Satisfies `api.Processor`."""
 
-    operations = frozenset({OPERATION})
+    operations = frozenset({OPERATION, TEST})
 
     async def run(self, operation: str, params: Mapping[str, Any], credential: Credential) -> AsyncIterator[Arrow | Progress | Result]:
         if operation not in self.operations:
             raise refused(credential, f"REST has no operation {operation}")
-        made = request(params, credential)
+        made = request(_tested(credential) if operation == TEST else params, credential)
+        started = time.monotonic()
         try:
             async with asyncio.timeout(made.timeout_s):
                 value = await _answer(made, credential)
         except TimeoutError as error:
             raise refused(credential, f"no answer within {made.timeout_s:g} s") from error
-        yield Result(value)
+        yield Result(_verdict(value, made, credential, time.monotonic() - started) if operation == TEST else value)
 
 
 PROCESSOR = RestProcessor()
@@ -78,6 +82,25 @@ async def _exchange(client: "httpx.AsyncClient", made: Request, credential: Cred
         return response, content
 
 
+def _tested(credential: Credential) -> dict[str, Any]:
+    """What a test asks for: configuration alone decides."""
+    where = credential.config.get("test_path") or credential.config.get("base_url") or ""
+    if not where or ("base_url" not in credential.config):
+        raise refused(credential, "it has no base_url, so a test has nothing to ask for")
+    return {"method": "GET", "url": where, "timeout_s": TEST_TIMEOUT_S}
+
+
+def _verdict(value: Mapping[str, Any], made: Request, credential: Credential, took_s: float) -> dict[str, Any]:
+    """What was reached. Raises OperationFailed for an answer with which no cell could work."""
+    _, host, port = split(made.url, credential)
+    status, answered = value["status"], f"{host}:{port} answered {value['status']} {value['reason']}".rstrip()
+    if status in (401, 403):
+        raise refused(credential, f"{answered}: the credential is refused, or may not do this")
+    if status >= 500:
+        raise refused(credential, answered)
+    return {"reached": answered, "took_ms": round(took_s * 1000)}
+
+
 def _value(response: "httpx.Response", content: bytes, made: Request) -> dict[str, Any]:
     return {
         "status": response.status_code,
@@ -104,8 +127,15 @@ def _content(response: "httpx.Response", content: bytes) -> dict[str, Any]:
 
 def _fault(error: Exception) -> str:
     """A text by the kind of failure: the library's own may hold addresses and headers."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "the host's certificate is not trusted (see REQUESTS_CA_BUNDLE)"
+        if isinstance(cause, ssl.SSLError):
+            return "the host does not speak TLS as it should"
+        cause = cause.__cause__ or cause.__context__
     names = {
-        "ConnectError": "the host cannot be reached, or its certificate is not trusted",
+        "ConnectError": "the host cannot be reached: nobody answers at its port",
         "UnsupportedProtocol": "the URL is malformed",
         "gaierror": "the host's name cannot be resolved",
         "RemoteProtocolError": "the host's answer is not HTTP",

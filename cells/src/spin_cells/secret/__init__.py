@@ -2,3 +2,4 @@
 
 KIND = "secret"
 OPERATION = "secret.read"
+TEST = "secret.test"

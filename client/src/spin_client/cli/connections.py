@@ -11,6 +11,7 @@ import typer
 from spin_client.cli import connection_files
 from spin_client.cli.command_context import OK, REFUSED, Command, all_of, idempotency_key, run, secret_text
 from spin_client.cli.connection_options import Manage, Name, Use, grants_of, last_used
+from spin_client.cli.connection_test import test
 from spin_client.cli.connection_writing import create, update
 from spin_client.cli.messages import plain
 from spinapis.secrets.v1 import secrets_pb2
@@ -19,6 +20,7 @@ group = typer.Typer(help="Connections to other systems.", no_args_is_help=True)
 DAY_MS = 86_400_000
 group.command("create")(create)
 group.command("update")(update)
+group.command("test")(test)
 
 
 @group.command("list")

@@ -52,8 +52,8 @@ def run_command(
             workspace = await command.workspace(platform)
             runtime_id = (await command.runtime(platform, workspace.id, runtime)).id if runtime else ""
             found, file = await _found(command, platform, workspace.id, notebook)
-            async with _session(command, platform, found, runtime_id, restart=restart, keep_kernel=keep_kernel) as session:
-                status = await _run(command, session, found, values, keep_going=keep_going, save=save or output is not None)
+            async with kernel_session(command, platform, found, runtime_id, restart=restart, keep_kernel=keep_kernel) as session:
+                status = await run_and_show(command, session, found, values, keep_going=keep_going, save=save or output is not None)
             await _write_back(platform, found, [path for path in (file if save else None, output) if path is not None])
             return status
 
@@ -72,7 +72,7 @@ async def _found(command: Command, platform: Platform, workspace_id: str, name: 
 
 
 @contextlib.asynccontextmanager
-async def _session(
+async def kernel_session(
     command: Command, platform: Platform, notebook: notebooks_pb2.Notebook, runtime_id: str, *, restart: bool, keep_kernel: bool
 ) -> AsyncIterator[RuntimeSession]:
     """A session with a kernel; a kernel that was started here is stopped here."""
@@ -91,7 +91,7 @@ async def _session(
             await session.end()
 
 
-async def _run(
+async def run_and_show(
     command: Command, session: RuntimeSession, notebook: notebooks_pb2.Notebook, values: dict[str, Any], *, keep_going: bool, save: bool
 ) -> int:
     shown = JsonOutput(command.out) if command.out.as_json else LiveOutput(command.out)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spin_kernel import rest, shell, sql
     from spin_kernel.bars import Progress, progress
-    from spin_kernel.broker import UseFailed, UseResult, runtime_env, secret, secret_named, use
+    from spin_kernel.broker import UseFailed, UseResult, runtime_env, secret, secret_named, test_connection, use
     from spin_kernel.extension import load, load_ipython_extension
     from spin_kernel.namespace import variables
     from spin_kernel.shell import ShellFailed
@@ -31,6 +31,7 @@ __all__ = [
     "shell",
     "show_table",
     "sql",
+    "test_connection",
     "use",
     "variables",
 ]
@@ -48,6 +49,7 @@ _HOMES = {
     "secret": "broker",
     "secret_named": "broker",
     "show_table": "tables",
+    "test_connection": "broker",
     "use": "broker",
     "variables": "namespace",
 }

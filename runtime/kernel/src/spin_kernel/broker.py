@@ -6,6 +6,7 @@
 
 import contextlib
 import socket
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,12 @@ def use(connection_id: str, operation: str, params: Mapping[str, Any]) -> UseRes
                 case "failure":
                     raise _failed(reply.failure)
     raise UseFailed("ERROR_REASON_UNAVAILABLE", "The runtime ended the operation, because its run or its kernel was over")
+
+
+def test_connection(connection_id: str, operation: str) -> None:
+    """Has the broker try a connection, and prints what it reached. Raises UseFailed with the cause."""
+    value = use(connection_id, operation, {}).value
+    sys.stdout.write(f"ok: {value['reached']} ({value['took_ms']} ms)\n")
 
 
 def runtime_env(name: str) -> str:
