@@ -1,6 +1,6 @@
 """The connections that a cell names, found among those that its author may use."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from spin_cells.api import ConnectionInfo, Context, Problem
 
@@ -13,6 +13,11 @@ def find(reference: str, context: Context, field: str, kind: str = "") -> Connec
     if kind and connection.kind != kind:
         return Problem(f"The connection {connection.name} is of the kind {connection.kind}; this cell takes one of the kind {kind}", field=field)
     return connection
+
+
+def usable(kind: str, allowed: Set[str]) -> Set[str]:
+    """What a connection may be used for: who may use it for anything may try it, which does what its configuration says and shows no content."""
+    return allowed | {f"{kind}.test"} if allowed else allowed
 
 
 def problems(references: Iterable[str], context: Context, field: str, kind: str = "") -> list[Problem]:

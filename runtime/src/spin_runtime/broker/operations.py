@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from spin_cells import secret
 from spin_cells.api import Arrow, Credential, OperationFailed, Processor, Progress, Result
+from spin_cells.connections import usable
 from spin_envelope.digests import canonical_json, params_digest, read_json
 from spin_envelope.errors import Refused
 from spin_runtime.broker.api import BrokerError
@@ -88,7 +89,7 @@ def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Crede
             raise _denied("The runtime has no such operation.", f"{request.operation!r} without a connection")
         return Order(request.operation, params, None)
     credential = credentials.usable(request.connection_id, trust, now_ms)
-    if request.operation not in credential.allowed_operations and not is_test(request.operation, credential):
+    if request.operation not in usable(credential.kind, credential.allowed_operations):
         raise _denied(f"The connection {credential.name!r} does not allow {request.operation}.", "not an operation of the connection")
     check_principals(present, ticket.principals, f"The connection {credential.name!r}")
     if request.operation in credential.approval_operations:
@@ -96,11 +97,6 @@ def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Crede
     check_exposure(request.operation, credential)
     check_host(params, credential)
     return Order(request.operation, params, credential)
-
-
-def is_test(operation: str, credential: Credential) -> bool:
-    """Who may use a connection for anything may try it: a test does what the connection's configuration says, and shows no content."""
-    return bool(credential.allowed_operations) and operation == f"{credential.kind}.test"
 
 
 def check_exposure(operation: str, credential: Credential) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from spin_cells.api import Cell, CellInvalid, CellType, Compiled, ConnectionInfo, Context, Secrets
+from spin_cells.connections import usable
 from spin_cells.secret import OPERATION
 from spin_envelope.digests import sealed_digest, signed_digest, source_digest
 from spin_envelope.errors import Refused
@@ -274,8 +275,8 @@ def _check_operations(compiled: Compiled, context: Context) -> None:
         connection = by_id.get(use.connection_id)
         if connection is None:
             raise ServiceError(ErrorReason.ERROR_REASON_CONNECTION_UNUSABLE, connection=use.connection_id.hex())
-        if not set(use.operations) <= connection.allowed_operations:
-            text = f"The connection {connection.name} does not allow {', '.join(sorted(set(use.operations) - connection.allowed_operations))}."
+        if refused := set(use.operations) - usable(connection.kind, connection.allowed_operations):
+            text = f"The connection {connection.name} does not allow {', '.join(sorted(refused))}."
             raise ServiceError(ErrorReason.ERROR_REASON_CONNECTION_UNUSABLE, text, connection=connection.name)
 
 
