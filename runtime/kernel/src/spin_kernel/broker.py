@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from spin_kernel.exposed import EXPOSED
 from spin_kernel.request import Ticket, current_ticket
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def use(connection_id: str, operation: str, params: Mapping[str, Any]) -> UseRes
                         stack.callback(bar.close)
                     bar.show(reply.progress.fraction, reply.progress.text)
                 case "end":
-                    return UseResult(json.loads(reply.end.result_json or b"{}"), arrow)
+                    value = json.loads(reply.end.result_json or b"{}")
+                    if operation == READ:
+                        EXPOSED.add(str(value["name"]), str(value["value"]))
+                    return UseResult(value, arrow)
                 case "failure":
                     raise _failed(reply.failure)
     raise UseFailed("ERROR_REASON_UNAVAILABLE", "The runtime ended the operation, because its run or its kernel was over")

@@ -1,7 +1,7 @@
 """Known secret values taken out of text, as a help beside the boundary and never instead of it.
 
-- A value is found as it is, as it stands in a JSON string, URL-encoded, and in base64 (both alphabets, wherever it begins in the
-  encoded text). Code that means to show a value can always write it in another way.
+- A value is found as it is, as it stands in a string of JSON or Python, in HTML, URL-encoded, and in base64 (both alphabets, wherever it
+  begins in the encoded text). Code that means to show a value can always write it in another way.
 - A value of fewer than `SHORTEST` characters is left alone: it would be found everywhere.
 - In a stream a value may be cut in pieces. What may be the beginning of one is held back until more comes, or the end.
 - Of a value of several lines, such as a private key, each line is a value of its own.
@@ -12,6 +12,7 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from html import escape
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 6
@@ -30,6 +31,7 @@ class Redactor:
         self._sorted = sorted(self._names)
         self._longest = max(map(len, self._sorted), default=0)
         # The longest alternative first, so that a value that contains another is taken whole.
+        self._firsts = frozenset(form[0] for form in self._sorted)
         longest_first = sorted(self._sorted, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
@@ -46,7 +48,7 @@ class Redactor:
     def cut(self, text: str) -> int:
         """Where to cut a text so that what stands before is whole, and what stands behind may be the beginning of a value."""
         tails = range(min(self._longest - 1, len(text)), 0, -1)
-        cut = len(text) - next((length for length in tails if self._begins(text[-length:])), 0)
+        cut = len(text) - next((length for length in tails if text[-length] in self._firsts and self._begins(text[-length:])), 0)
         if self._pattern is None or cut == len(text):
             return cut
         # A value may stand across the cut, and end with what begins another.
@@ -89,7 +91,13 @@ def forms(value: str) -> Iterator[str]:
 
 def _written(value: str) -> Iterable[str]:
     percent = {quote(value, safe=""), quote(value), quote_plus(value)}
-    plain = {value, *(json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))}
+    plain = {
+        value,
+        repr(value)[1:-1],
+        escape(value),
+        escape(value, quote=False),
+        *(json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)),
+    }
     lower = {re.sub("%[0-9A-F]{2}", lambda found: found.group().lower(), text) for text in percent}
     return {form for form in plain | percent | lower | _base64(value.encode()) if len(form) >= SHORTEST}
 

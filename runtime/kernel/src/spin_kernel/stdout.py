@@ -3,6 +3,7 @@
 - What is written waits in one queue and goes out as ipykernel's does: after 0.2 s, before a display, when the cell ends, when somebody flushes.
   It also goes out when much is waiting, in messages of a bounded size; a writer that is ahead of its reader by two such portions waits.
 - Each piece keeps the request that it was written under, so it lands under the same cell, however late it goes out.
+- Once a cell has read a secret, what may be the beginning of its value is held back for a moment: see `tails`.
 - A forked child starts with an empty queue and writes as ipykernel's stream does, because its publishing thread is in the parent.
 """
 
@@ -14,7 +15,9 @@ from typing import Any
 
 from ipykernel.iostream import OutStream
 
+from spin_kernel.exposed import EXPOSED
 from spin_kernel.publisher import Publisher
+from spin_kernel.tails import HOLD_S, Tails
 
 PORTION_CHARACTERS = 1 << 18
 # A portion that could not go out in this time finds its publisher dead or its reader asleep: look again.
@@ -48,6 +51,8 @@ class QuickStream(_Stream):  # type: ignore[misc]
         self._plain = self.echo is not None
         self._portion_out = threading.Event()
         self._portion_out.set()
+        self._tails, self._tails_watched = Tails(), False
+        EXPOSED.on_end.append(self._release)
         os.register_at_fork(after_in_child=self._forked)
 
     def write(self, string: str) -> int | None:
@@ -98,9 +103,30 @@ class QuickStream(_Stream):  # type: ignore[misc]
         """What ipykernel sends, a message each: the queue's pieces joined, then what its own way has kept."""
         for parent, pieces in _by_parent(self._taken()):
             text = "".join(pieces)
+            if EXPOSED.redactor is not None:
+                text = self._tails.feed(EXPOSED.redactor, parent, text)
             for start in range(0, len(text), 4 * PORTION_CHARACTERS):
                 yield parent, text[start : start + 4 * PORTION_CHARACTERS]
+        if self._tails and EXPOSED.redactor is not None:
+            yield from self._tails.ended(EXPOSED.redactor)
+            self._watch_tails()
         yield from super()._flush_buffers()
+
+    def _release(self, msg_id: str) -> None:
+        """Sends what was held back of a request that shows something else now, or is done."""
+        if msg_id in self._tails:
+            self._tails.end(msg_id)
+            self._flush()
+
+    def _watch_tails(self) -> None:
+        if self._tails and not self._tails_watched:
+            self._tails_watched = True
+            self.pub_thread.schedule(lambda: self._io_loop.call_later(HOLD_S, self._release_stale))
+
+    def _release_stale(self) -> None:
+        self._tails_watched = False
+        self._tails.end_stale()
+        self._flush()
 
     def _taken(self) -> list[Piece]:
         take, self._characters = self._pieces.popleft, 0
