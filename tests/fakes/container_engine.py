@@ -1,9 +1,5 @@
-"""A Docker engine of the tests' own, with its own socket and data, where this machine lets one run: as root, with dockerd installed.
+"""A Docker engine of the tests' own, with its own socket and data, where this machine lets one run: as root, with dockerd installed."""
 
-gVisor is one of its runtimes where `runsc` is installed. Sockets are passed into containers, as the runtime asks of whoever chooses gVisor.
-"""
-
-import json
 import os
 import shutil
 import subprocess
@@ -23,10 +19,6 @@ UP_WITHIN_S, TRIES_S = 60.0, 0.1
 
 def runnable() -> bool:
     return os.geteuid() == 0 and shutil.which("dockerd") is not None
-
-
-def starts_gvisor() -> bool:
-    return shutil.which("runsc") is not None and starts()
 
 
 @dataclass(frozen=True)
@@ -70,8 +62,8 @@ def engine() -> Iterator[ContainerEngine]:
 
 
 def _started(folder: Path) -> "subprocess.Popen[bytes]":
-    runtimes = {"runsc": {"path": shutil.which("runsc"), "runtimeArgs": ["--host-uds=all"]}} if shutil.which("runsc") else {}
-    (folder / "daemon.json").write_text(json.dumps({"runtimes": runtimes}))
+    # Not the machine's own configuration.
+    (folder / "daemon.json").write_text("{}")
     command = [
         *("dockerd", "--config-file", str(folder / "daemon.json"), "--host", f"unix://{folder}/docker.sock", "--data-root", str(folder / "data")),
         # Its own bridge would take addresses that another engine here has.

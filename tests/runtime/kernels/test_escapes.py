@@ -24,8 +24,8 @@ from tests.runtime.kernels.escapes import ATTEMPTS, BY_USER, OPEN, STOPPED, Targ
 from tests.runtime.kernels.test_any_kernel import SECRETS, execute, printed
 from tests.runtime.kernels.test_beside_a_cell import Cell
 
-PROCESS, SANDBOX, CONTAINER, GVISOR = "process", "sandbox", "container", "container+runsc"
-KINDS = [PROCESS, SANDBOX, *([CONTAINER] if container_engine.starts() else []), *([GVISOR] if container_engine.starts_gvisor() else [])]
+PROCESS, SANDBOX, CONTAINER = "process", "sandbox", "container"
+KINDS = [PROCESS, SANDBOX, *([CONTAINER] if container_engine.starts() else [])]
 ROOT = Path(__file__).resolve().parents[3]
 MIB = 1 << 20
 
@@ -47,7 +47,7 @@ def isolation(request: pytest.FixtureRequest, kind: str) -> Isolation:
     if kind == SANDBOX:
         return Isolation(SANDBOX, "none", memory_bytes=1 << 30, scratch_bytes=16 * MIB, processes=100)
     engine: container_engine.ContainerEngine = request.getfixturevalue("container_engine")
-    rules = EngineRules(engine.address, container_engine.IMAGE, "runsc" if kind == GVISOR else "", 0.0)
+    rules = EngineRules(engine.address, container_engine.IMAGE, "", 0.0)
     return Isolation(CONTAINER, "none", memory_bytes=1 << 30, scratch_bytes=16 * MIB, processes=100, engine=rules)
 
 
