@@ -3,6 +3,7 @@
 import base64
 import json
 from functools import cache
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,6 +22,7 @@ from spin_services.rpc.identity import TokenVerifier, bearer
 from spin_services.runtime_trust import VerifiedRuntime, verify_hello
 from spin_services.secrets import entries
 from spin_services.secrets import wire as secrets_wire
+from spin_services.secrets.domain import Connection
 from spin_services.secrets.kinds import Kinds
 from spin_services.workspace import ipynb
 from spin_services.workspace import wire as workspace_wire
@@ -32,6 +34,7 @@ from spinapis.workspace.v1.notebooks_pb2 import Cell, UpdateNotebookRequest
 from tests.fuzz.documents import IDENTITY, by_role, client, hello_fields, payload_of, plane, root, signed, wire
 from tests.fuzz.target import Target, text_of
 
+REFERENCES = '{"username":{"manager":"vault","path":"kv/app"}}'
 ISSUER, LISTING = "https://spin.example.org", "members:a"
 CLAIMS = {"iss": ISSUER, "aud": "spin", "sub": "u" * 32, "sid": "0" * 32, "kind": "person", "iat": 1_700_000_000, "exp": 1_700_000_600}
 
@@ -89,7 +92,26 @@ def connection(data: bytes) -> None:
 
 
 def connection_changes(data: bytes) -> None:
-    secrets_wire.changes(parse(data, secrets_pb2.UpdateConnectionRequest), "rest", kinds())
+    """Of a connection with a token, whose username a manager holds."""
+    secrets_wire.changes(parse(data, secrets_pb2.UpdateConnectionRequest), known(), kinds())
+
+
+@cache
+def known() -> Connection:
+    lists = {"allowed_hosts": ("a.example",), "allowed_operations": ("rest.request",), "approval_operations": (), "credential_fields": ("token",)}
+    at = {"version": 1, "created_at_ms": 0, "updated_at_ms": 0, "expires_at_ms": 0}
+    rest: dict[str, Any] = {**lists, **at, "is_default": False, "grants": (), "exposable": False}
+    return Connection(id="a" * 32, workspace_id="b" * 32, name="a", kind="rest", config_json="{}", references_json=REFERENCES, **rest)
+
+
+def connection_import(data: bytes) -> None:
+    """What the service does with an import before it asks the database: read, tell, refuse."""
+    read = entries.read_entries(parse(data, secrets_pb2.ImportConnectionsRequest), kinds())
+    read = entries.with_taken(read, {"taken"})
+    for place, one in enumerate(read):
+        secrets_wire.to_outcome(place, one, "b" * 32)
+    if any(one.faults for one in read):
+        raise entries.refusal(read)
 
 
 def hello(data: bytes) -> None:
@@ -149,6 +171,17 @@ def _changes() -> list[bytes]:
     return [wire(secrets_pb2.UpdateConnectionRequest(**change)) for change in changes]
 
 
+def _imports() -> list[bytes]:
+    secret, grants = json.dumps({"token": "t" * 20}), [secrets_pb2.ConnectionGrant(level=secrets_pb2.CONNECTION_LEVEL_MANAGE, role=1)]
+    entry = secrets_pb2.ConnectionEntry
+    good = [
+        entry(name="a", kind="rest", credential_json=secret),
+        entry(name="b", kind="rest", references_json=REFERENCES, grants=grants, exposable=True),
+    ]
+    bad = [entry(name="taken", kind="rest"), entry(name="c", kind="sql", is_default=True), entry(name="c", kind="rest", references_json='{"x": [1]}')]
+    return [wire(secrets_pb2.ImportConnectionsRequest(workspace_id="w", entries=some)) for some in (good, bad, [*good, *bad], [])]
+
+
 def _hello() -> bytes:
     made = hello_fields()
     made.boot_hpke_key.CopyFrom(RecipientKey.generate(Suite(1)).public)
@@ -169,6 +202,7 @@ TARGETS = (
     Target("services.notebook_content", notebook_content, (ServiceError, Refused), lambda: [_content()]),
     Target("services.connection", connection, (ServiceError, Refused), _connections),
     Target("services.connection_changes", connection_changes, (ServiceError, Refused), _changes),
+    Target("services.connection_import", connection_import, (ServiceError, Refused), _imports),
     Target("services.hello", hello, (ServiceError,), lambda: [_hello()]),
     Target("services.traceparent", traceparent, (), lambda: [f"00-{'a' * 32}-{'b' * 16}-01".encode()]),
     Target("services.neighbour_error", neighbour_error, (), lambda: [_status()]),
