@@ -9,6 +9,7 @@ from pathlib import Path
 from jupyter_client.manager import AsyncKernelManager
 
 from scripts.bench.figures import Figure, alone, beside, median
+from spin_runtime.egress.policy import Cap
 from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
 from spin_runtime.launcher.client import IsolationUnavailable
@@ -24,7 +25,7 @@ async def measure() -> dict[str, Figure]:
     for kind, egress in KINDS:
         name = f"{kind}_{egress}" if kind == "sandbox" else kind
         try:
-            cold, warm = await _of(Isolation(kind=kind, egress=egress))
+            cold, warm = await _of(Isolation(kind=kind, egress=Cap(egress)))
         except IsolationUnavailable as error:
             # What this machine cannot do is told, and has no figure.
             print(f"bench: no figures for {name}: {error}")

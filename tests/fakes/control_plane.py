@@ -146,6 +146,7 @@ class ControlPlane:
             scopes=[attach_pb2.SCOPE_VIEW, attach_pb2.SCOPE_RUN],
             issued_at_ms=self.clock(),
             expires_at_ms=self.clock() + 5 * MINUTE_MS,
+            egress=attach_pb2.EgressPolicy(mode=attach_pb2.EGRESS_MODE_OPEN),
         )
         return sign(changed(token, changes), self.keys[trust_pb2.ROLE_AUTH])
 

@@ -104,6 +104,7 @@ class Signers:
             scopes=[attach_pb2.SCOPE_VIEW, attach_pb2.SCOPE_RUN],
             issued_at_ms=now_ms(),
             expires_at_ms=now_ms() + 300_000,
+            egress=attach_pb2.EgressPolicy(mode=attach_pb2.EGRESS_MODE_OPEN),
         )
         return sign(token, self.auth)
 

@@ -9,7 +9,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _METADATA = frozenset(ipaddress.ip_address(address) for address in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "192.0.0.192"))
@@ -66,12 +66,12 @@ def _inside(number: int, offset: int) -> ipaddress.IPv4Address:
     return ipaddress.IPv4Address(without >> offset & 0xFFFFFFFF)
 
 
-async def resolve(host: str, port: int) -> str:
+async def resolve(host: str, port: int, refused: Callable[[str], bool] = is_refused) -> str:
     """The address to connect to. Raises AddressRefused when any address of the host is refused, OSError when it has none."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [str(entry[4][0]) for entry in found]
     if not addresses:
         raise AddressRefused("the host has no address")
-    if any(is_refused(address) for address in addresses):
-        raise AddressRefused("the host's address is link-local or a metadata service's")
+    if any(refused(address) for address in addresses):
+        raise AddressRefused("the host's address is link-local, a metadata service's, or of the machine itself")
     return addresses[0]

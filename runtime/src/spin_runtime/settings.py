@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spin_envelope.egress import HostInvalid, pattern
 from spin_envelope.pairing import SpinToken, TokenInvalid
 from spin_runtime import accounts
 from spin_runtime.accounts import Accounts
-from spin_runtime.launcher.rules import CONTAINER, PROCESS, SANDBOX, EngineRules
+from spin_runtime.egress.policy import Cap
+from spin_runtime.launcher.rules import CONTAINER, EGRESS, EGRESS_ALLOW_LIST, EGRESS_OPEN, PROCESS, SANDBOX, EngineRules
 
 UNVERIFIED_TLS = (
     "REQUESTS_CA_BUNDLE is not set, so the certificates of the systems that cells connect to are not verified. "
@@ -52,7 +54,7 @@ class Settings:
     default_kernel: str
     spare_kernels: int
     isolation: str
-    egress: str
+    egress: Cap
     kernel_memory_bytes: int
     kernel_scratch_bytes: int
     kernel_processes: int
@@ -176,7 +178,7 @@ def _settings(read: _Reader) -> Settings:
         default_kernel=read.text("SPIN_DEFAULT_KERNEL", "python3"),
         spare_kernels=read.number("SPIN_SPARE_KERNELS", 1, 0, 64),
         isolation=read.choice("SPIN_ISOLATION", PROCESS, PROCESS, SANDBOX, CONTAINER),
-        egress=read.choice("SPIN_EGRESS", "open", "none", "open"),
+        egress=_egress(read),
         kernel_memory_bytes=read.number("SPIN_KERNEL_MEMORY_BYTES", 0),
         kernel_scratch_bytes=read.number("SPIN_KERNEL_SCRATCH_BYTES", 1 << 30, 1 << 20),
         kernel_processes=read.number("SPIN_KERNEL_PROCESSES", 4096, 64, 1 << 22),
@@ -208,10 +210,22 @@ def _engine(read: _Reader) -> EngineRules:
     return EngineRules(address, image, runtime, read.decimal("SPIN_KERNEL_CPUS", 0.0, 1024.0))
 
 
+def _egress(read: _Reader) -> Cap:
+    mode, hosts = read.choice("SPIN_EGRESS", EGRESS_OPEN, *EGRESS), []
+    for text in read.text("SPIN_EGRESS_HOSTS").replace(",", " ").split():
+        try:
+            hosts.append(pattern(text))
+        except HostInvalid as error:
+            read.faults.append(f"SPIN_EGRESS_HOSTS has {text[:80]!r}: {error}")
+    if hosts and mode != EGRESS_ALLOW_LIST:
+        read.faults.append(f"SPIN_EGRESS_HOSTS goes with SPIN_EGRESS=allow_list, and SPIN_EGRESS is {mode}")
+    return Cap(mode, tuple(dict.fromkeys(hosts)))
+
+
 def _egress_fault(settings: Settings) -> str | None:
-    if settings.isolation == "process" and settings.egress != "open":
+    if settings.isolation == "process" and settings.egress.mode != EGRESS_OPEN:
         return (
-            f"SPIN_EGRESS is {settings.egress}, which SPIN_ISOLATION=process cannot enforce: "
+            f"SPIN_EGRESS is {settings.egress.mode}, which SPIN_ISOLATION=process cannot enforce: "
             "set SPIN_ISOLATION=sandbox (or container), or SPIN_EGRESS=open"
         )
     return None

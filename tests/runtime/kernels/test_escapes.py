@@ -14,6 +14,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from spin_runtime.egress.policy import Cap
 from spin_runtime.kernels.api import Execute
 from spin_runtime.kernels.jupyter import JupyterKernel
 from spin_runtime.kernels.launch import Isolation
@@ -45,10 +46,10 @@ def isolation(request: pytest.FixtureRequest, kind: str) -> Isolation:
     if kind == PROCESS:
         return Isolation(memory_bytes=1 << 30)
     if kind == SANDBOX:
-        return Isolation(SANDBOX, "none", memory_bytes=1 << 30, scratch_bytes=16 * MIB, processes=100)
+        return Isolation(SANDBOX, Cap("none"), memory_bytes=1 << 30, scratch_bytes=16 * MIB, processes=100)
     engine: container_engine.ContainerEngine = request.getfixturevalue("container_engine")
     rules = EngineRules(engine.address, container_engine.IMAGE, "", 0.0)
-    return Isolation(CONTAINER, "none", memory_bytes=1 << 30, scratch_bytes=16 * MIB, processes=100, engine=rules)
+    return Isolation(CONTAINER, Cap("none"), memory_bytes=1 << 30, scratch_bytes=16 * MIB, processes=100, engine=rules)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=KINDS)

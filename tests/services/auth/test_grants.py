@@ -10,10 +10,10 @@ from spin_envelope.digests import signed_digest
 from spin_envelope.keys import SigningKey
 from spin_envelope.sealing import Suite
 from spin_envelope.signing import sign
-from spinapis.auth.v1 import members_pb2
+from spinapis.auth.v1 import members_pb2, policy_pb2
 from spinapis.auth.v1 import trust_pb2 as pb
 from spinapis.auth.v1.sign_in_pb2 import ExchangeApiKeyRequest, RefreshTokensRequest
-from spinapis.envelope.v1.attach_pb2 import SCOPE_RUN, SCOPE_VIEW, CapabilityToken, Challenge
+from spinapis.envelope.v1.attach_pb2 import EGRESS_MODE_ALLOW_LIST, EGRESS_MODE_OPEN, SCOPE_RUN, SCOPE_VIEW, CapabilityToken, Challenge, EgressPolicy
 from spinapis.envelope.v1.run_pb2 import ConnectionUse, RunGrant
 from spinapis.envelope.v1.trust_pb2 import ROLE_AUTH
 from spinapis.workspace.v1.notebooks_pb2 import Session
@@ -86,6 +86,17 @@ async def test_a_capability_says_who_where_and_for_which_key(attached: Attached)
     assert 0 < token.expires_at_ms - now <= 300_000
     challenge = attached.signed(attached.challenge, Challenge)
     assert (challenge.session_id.hex(), challenge.user_id, len(challenge.nonce)) == (session.id, attached.owner.id, 32)
+
+
+async def test_a_capability_carries_what_counts_for_kernels(auth_on: Any) -> None:
+    attached = await attached_to(auth_on)
+    assert attached.signed(attached.capability, CapabilityToken).egress.mode == EGRESS_MODE_OPEN
+    policy = EgressPolicy(mode=EGRESS_MODE_ALLOW_LIST, hosts=["pypi.org:443"])
+    request = policy_pb2.UpdateWorkspacePolicyRequest(workspace_id=attached.workspace, egress=policy)
+    await auth_on.policies.UpdateWorkspacePolicy(request, metadata=attached.owner.metadata)
+    egress = attached.signed((await attached.issue()).capability, CapabilityToken).egress
+    assert (egress.mode, list(egress.hosts)) == (EGRESS_MODE_ALLOW_LIST, ["pypi.org:443"])
+    assert list(egress.workspace_ids) == [bytes.fromhex(attached.workspace)]
 
 
 async def test_a_viewer_may_watch_and_not_run(attached: Attached) -> None:

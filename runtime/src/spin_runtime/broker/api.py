@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from spinapis.envelope.v1 import receipt_pb2, run_pb2, trust_pb2
+from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 
 
@@ -29,6 +29,8 @@ class Attachment:
     scopes: frozenset[int]
     # When the handle ends.
     expires_at_ms: int
+    # Where kernels that it starts may connect to, at most: nowhere, where the capability says nothing.
+    egress: attach_pb2.EgressPolicy = field(default_factory=attach_pb2.EgressPolicy)
 
 
 @dataclass(frozen=True)

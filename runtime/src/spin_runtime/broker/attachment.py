@@ -6,7 +6,7 @@
 """
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from spin_envelope.errors import Refused
@@ -44,6 +44,8 @@ class Known:
     expires_at_ms: int
     # What the log must be proved to have before programs of this attachment run; 0 demands nothing.
     log_size: int = 0
+    # Where kernels that it starts may connect to, at most: nowhere, where the capability says nothing.
+    egress: attach_pb2.EgressPolicy = field(default_factory=attach_pb2.EgressPolicy)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def check_client_hello(hello: ClientHello, trust: Trust, now_ms: int) -> Checked
         scopes=frozenset(capability.scopes),
         expires_at_ms=capability.expires_at_ms,
         log_size=trust.log_shown,
+        egress=capability.egress,
     )
     return Checked(known, challenge.digest)
 

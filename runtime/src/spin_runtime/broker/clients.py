@@ -60,7 +60,7 @@ class Clients:
             raise Denial(reasons_pb2.ERROR_REASON_UNAVAILABLE, text, service="runtime")
         until_ms = now_ms + ATTACHED_MS
         self._attached[handle] = _Attached(known, until_ms)
-        return Attachment(handle, known.session_id, known.scopes, until_ms)
+        return Attachment(handle, known.session_id, known.scopes, until_ms, known.egress)
 
     def detach(self, handle: bytes) -> None:
         self._pending.pop(handle, None)

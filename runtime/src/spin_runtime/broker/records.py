@@ -55,11 +55,17 @@ def status_of(message: b.BrokerStatus) -> Status:
 
 
 def attachment(record: Attachment) -> b.AttachedClient:
-    return b.AttachedClient(client=record.handle, session_id=record.session_id, scopes=record.scopes, expires_at_ms=record.expires_at_ms)
+    return b.AttachedClient(
+        client=record.handle,
+        session_id=record.session_id,
+        scopes=record.scopes,
+        expires_at_ms=record.expires_at_ms,
+        egress=record.egress,
+    )
 
 
 def attachment_of(message: b.AttachedClient) -> Attachment:
-    return Attachment(message.client, message.session_id, frozenset(message.scopes), message.expires_at_ms)
+    return Attachment(message.client, message.session_id, frozenset(message.scopes), message.expires_at_ms, message.egress)
 
 
 def trust(record: TrustStored) -> b.StoredTrust:

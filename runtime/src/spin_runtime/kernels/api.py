@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from spinapis.envelope.v1.attach_pb2 import EgressPolicy
+
 
 @dataclass(frozen=True)
 class KernelMessage:
@@ -47,6 +49,10 @@ class KernelStartFailed(Exception):
     """The kernel did not come up; the text is for people."""
 
 
+class EgressRefused(KernelStartFailed):
+    """The kernel would have got more of a network than its workspace allows; the text says whose mend it is."""
+
+
 class Kernel(Protocol):
     @property
     def name(self) -> str: ...
@@ -72,6 +78,10 @@ class Kernel(Protocol):
     async def limit_memory(self, limit_bytes: int) -> None:
         """Lowers what the kernel may allocate until the next call; 0 restores the runtime's own limit. Does nothing where it cannot."""
 
+    @property
+    def egress(self) -> EgressPolicy:
+        """Where it may connect to."""
+
     async def interrupt(self) -> None: ...
     async def input_reply(self, value: str) -> None: ...
     async def complete(self, code: str, cursor: int) -> Mapping[str, object]: ...
@@ -89,10 +99,13 @@ class Kernel(Protocol):
 class KernelPool(Protocol):
     def specs(self) -> Sequence[SpecInfo]: ...
 
-    async def take(self, kernel_name: str, workdir: Path) -> Kernel:
-        """A started kernel in the working directory, from the spares when one waits.
+    def given(self, egress: EgressPolicy | None) -> EgressPolicy:
+        """What of a workspace's policy a kernel gets here."""
 
-        Raises LookupError for an unknown name, KernelStartFailed when it does not come up.
+    async def take(self, kernel_name: str, workdir: Path, egress: EgressPolicy | None = None) -> Kernel:
+        """A started kernel in the working directory, from the spares when one waits; it reaches what the policy and the runtime both allow.
+
+        Raises LookupError for an unknown name, KernelStartFailed when it does not come up, EgressRefused where the policy cannot be enforced.
         """
 
     async def close(self) -> None: ...

@@ -17,6 +17,7 @@ from spin_runtime.kernels.api import Execute, KernelMessage, KernelStartFailed, 
 from spin_runtime.kernels.channel import Channel, Parts
 from spin_runtime.kernels.launch import IPYKERNEL_WAITS, Launched, spec_of
 from spin_runtime.kernels.wire import DELIMITER, EMPTY, Wire, content_of
+from spinapis.envelope.v1.attach_pb2 import EgressPolicy
 
 READY_TIMEOUT_S = 30.0
 # A kernel without iopub_welcome gives no sign that the subscription arrived: ask again until iopub speaks.
@@ -55,6 +56,14 @@ class JupyterKernel:
     @property
     def language(self) -> str:
         return self._language
+
+    @property
+    def egress(self) -> EgressPolicy:
+        return self._launched.egress
+
+    def give(self, egress: EgressPolicy) -> None:
+        """To one that was started with the same mode, before its first program."""
+        self._launched = self._launched.given(egress)
 
     @property
     def alive(self) -> bool:

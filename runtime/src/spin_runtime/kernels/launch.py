@@ -10,19 +10,25 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import structlog
 import zmq
 import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.paths import jupyter_path
 
+from spin_runtime.egress.client import EgressProxies
+from spin_runtime.egress.policy import Cap, mode_of, whose
+from spin_runtime.kernels.api import EgressRefused
 from spin_runtime.kernels.isolation.local import LaunchedProvisioner
 from spin_runtime.kernels.specs import ImageSpecs
-from spin_runtime.launcher.client import LauncherClient
-from spin_runtime.launcher.rules import CONTAINER, EGRESS_OPEN, PROCESS, EngineRules, Rules
+from spin_runtime.launcher import forwarder
+from spin_runtime.launcher.client import IsolationUnavailable, LauncherClient
+from spin_runtime.launcher.rules import CONTAINER, EGRESS_ALLOW_LIST, EGRESS_OPEN, PROCESS, EngineRules, Rules
+from spinapis.envelope.v1.attach_pb2 import EgressPolicy
 
 ALLOWED = frozenset(
     [
@@ -53,6 +59,7 @@ IOPUB_QUEUE = 128
 LONGEST_FOLDER = 85
 LOCAL_PROVISIONER = "local-provisioner"
 GIB = 1 << 30
+log = structlog.get_logger(__name__)
 
 
 def kernel_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -65,7 +72,7 @@ class Isolation:
     """What the operator chose for kernels; the defaults are for development."""
 
     kind: str = PROCESS
-    egress: str = EGRESS_OPEN
+    egress: Cap = field(default_factory=Cap)
     memory_bytes: int = 0
     scratch_bytes: int = GIB
     processes: int = 4096
@@ -87,6 +94,8 @@ class Launched:
     local: LaunchedProvisioner | None
     ipykernel: bool
     context: "zmq.Context[zmq.Socket[bytes]]"
+    egress: EgressPolicy
+    proxies: EgressProxies
 
     def connect(self, channel: str, identity: bytes = b"") -> "zmq.Socket[bytes]":
         """A socket to one of the kernel's channels, encrypted where the kernel's are."""
@@ -113,6 +122,12 @@ class Launched:
             return False
         return True
 
+    def given(self, egress: EgressPolicy) -> "Launched":
+        """The same with other hosts; the mode is what it was started with."""
+        if mode_of(egress) == EGRESS_ALLOW_LIST:
+            self.proxies.change(self.directory, egress)
+        return replace(self, egress=egress)
+
     def error_tail(self) -> str:
         """The end of what the kernel wrote on stderr, for the runtime's own log."""
         try:
@@ -124,6 +139,7 @@ class Launched:
         """Gives back what a dead kernel held: its process, ports, files."""
         if self.manager.provisioner is not None:
             await self.manager.provisioner.wait()
+        self.proxies.close_one(self.directory)
         await self.manager.cleanup_resources()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -140,6 +156,7 @@ class Launcher:
         # Kernels' own users pass through it, to boxes that are theirs.
         self._root.chmod(0o711)
         self.client = LauncherClient(_rules(isolation, folder.parent, self._environment), self._environment)
+        self._proxies = EgressProxies(self._environment)
         self.specs = KernelSpecManager()
 
     async def begin(self) -> None:
@@ -148,7 +165,21 @@ class Launcher:
         if self._contained:
             self.specs = ImageSpecs(self.client.kernels, self.client.python)
 
-    async def launch(self, kernel_name: str, workdir: Path) -> Launched:
+    async def check(self, kernel_name: str, egress: EgressPolicy) -> None:
+        """Raises EgressRefused where the kernel would reach more."""
+        mode = mode_of(egress)
+        if mode == EGRESS_OPEN:
+            return
+        if not _placed_here(self.specs.get_kernel_spec(kernel_name)):
+            raise EgressRefused(f"The kernel {kernel_name} is started by a provisioner of its own, which {_cannot(egress)}: choose another kernel.")
+        try:
+            await self.client.enforce(mode)
+        except IsolationUnavailable as error:
+            log.warning("a workspace's egress policy cannot be enforced", mode=mode, why=str(error))
+            raise EgressRefused(f"This runtime {_cannot(egress)}: {error}.") from error
+
+    async def launch(self, kernel_name: str, workdir: Path, egress: EgressPolicy) -> Launched:
+        """`check` has found nothing."""
         box = Path(tempfile.mkdtemp(dir=self._root))
         manager = AsyncKernelManager(
             kernel_name=kernel_name,
@@ -166,31 +197,36 @@ class Launcher:
             if ipykernel:
                 quicken(spec_of(manager), {self.client.python} if self._contained else _PYTHON_HERE)
             manager.transport, manager.ip = "ipc", str(box / "s")
-            manager.provisioner = local = self._provisioner(manager, box)
+            manager.provisioner = local = self._provisioner(manager, box, mode_of(egress))
             arguments["extra_arguments"] = list(IPYKERNEL_OPTIONS) if ipykernel else []
         else:
             manager.transport_encryption = "auto"
         try:
+            if mode_of(egress) == EGRESS_ALLOW_LIST:
+                self._proxies.open(box, egress)
+                arguments["env"] = self._environment | forwarder.environment()
             await manager.start_kernel(**arguments)
         except BaseException:
+            self._proxies.close_one(box)
             shutil.rmtree(box, ignore_errors=True)
             raise
-        return Launched(manager, box, workdir, local, ipykernel, self._context)
+        return Launched(manager, box, workdir, local, ipykernel, self._context, egress, self._proxies)
 
-    def _provisioner(self, manager: AsyncKernelManager, box: Path) -> LaunchedProvisioner:
+    def _provisioner(self, manager: AsyncKernelManager, box: Path, egress: str) -> LaunchedProvisioner:
         provisioner = LaunchedProvisioner(kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec, parent=manager)
-        provisioner.launcher, provisioner.box = self.client, box
+        provisioner.launcher, provisioner.box, provisioner.egress = self.client, box, egress
         return provisioner
 
     async def close(self) -> None:
         await self.client.close()
+        await self._proxies.close()
         shutil.rmtree(self._root, ignore_errors=True)
 
 
 def _rules(isolation: Isolation, private: Path, environment: Mapping[str, str]) -> Rules:
     return Rules(
         kind=isolation.kind,
-        egress=isolation.egress,
+        egress=isolation.egress.mode,
         readable=_named(isolation, environment) if isolation.kind == CONTAINER else _readable(isolation, environment),
         private=os.path.realpath(private),
         scratch_bytes=isolation.scratch_bytes,
@@ -215,6 +251,10 @@ def _named(isolation: Isolation, environment: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(map(os.path.abspath, [*isolation.readable, *([bundle] if bundle else [])])))
 
 
+def _cannot(egress: EgressPolicy) -> str:
+    return f"cannot hold a kernel to the egress {mode_of(egress)} that it is to have by {whose(egress)}"
+
+
 def _emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -228,7 +268,11 @@ def spec_of(manager: AsyncKernelManager) -> KernelSpec:
 
 
 def _is_local(manager: AsyncKernelManager) -> bool:
-    provisioner = spec_of(manager).metadata.get("kernel_provisioner", {})
+    return _placed_here(spec_of(manager))
+
+
+def _placed_here(spec: KernelSpec) -> bool:
+    provisioner = spec.metadata.get("kernel_provisioner", {})
     return bool(provisioner.get("provisioner_name", LOCAL_PROVISIONER) == LOCAL_PROVISIONER)
 
 

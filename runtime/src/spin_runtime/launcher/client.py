@@ -73,6 +73,13 @@ class LauncherClient:
             self.mechanisms = answer.body["mechanisms"]
             self.kernels, self.python = answer.body.get("kernels", {}), answer.body.get("python", "")
 
+    async def enforce(self, egress: str) -> None:
+        """Raises IsolationUnavailable where kernels cannot be given that and no more."""
+        await self.begin()
+        answer = await self._asked("enforce", egress)
+        if "error" in answer.body:
+            raise IsolationUnavailable(answer.body["error"])
+
     async def start(self, wanted: Start, stderr: int) -> Started:
         await self.begin()
         answer = await self._ask("start", asdict(wanted), descriptors=[stderr])

@@ -1,6 +1,6 @@
 """The way of a kernel's process from the launcher to its program. Everything here happens in the child.
 
-    clone into namespaces | mounts | own user, no capabilities | limits | no_new_privs | Landlock | seccomp | exec
+    clone into namespaces | mounts | own user, no capabilities | no_new_privs | Landlock | seccomp | forwarder | limits | exec
 
 - With a process namespace, its first process stays and collects orphans; when the kernel ends it ends, and everything in there with it.
 - A fault at any step is told to the launcher, and the kernel does not start. Nothing is left out because it did not work.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from spin_runtime.launcher import filesystem
 from spin_runtime.launcher import syscalls as sys
-from spin_runtime.launcher.rules import EGRESS_OPEN, SANDBOX, Machine, Rules, Start
+from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_OPEN, EGRESS_SOCKET, SANDBOX, Machine, Rules, Start
 
 LAST_CAPABILITY = 63
 READY, GO, FAILED = b"ready", b"go", b"failed: "
@@ -41,7 +41,7 @@ class Confinement:
 
     @property
     def own_network(self) -> bool:
-        return self.namespaces and self.rules.egress != EGRESS_OPEN
+        return self.namespaces and self.start.egress != EGRESS_OPEN
 
     @property
     def flags(self) -> int:
@@ -61,6 +61,8 @@ def become(confinement: Confinement, launcher: socket.socket, stderr: int) -> No
             sys.prctl(sys.PR_SET_PDEATHSIG, signal.SIGKILL)
             # What a launcher that is root may do beyond its own files is nothing for kernels; exec leaves them none of it.
             _drop_capabilities()
+        if confinement.start.egress == EGRESS_ALLOW_LIST:
+            _forward(confinement, launcher)
         if confinement.namespaces and (kernel := os.fork()):
             launcher.close()
             _collect(kernel)
@@ -83,9 +85,25 @@ def _enter(confinement: Confinement) -> None:
     # Changing the user forgets it.
     sys.prctl(sys.PR_SET_PDEATHSIG, signal.SIGKILL)
     sys.prctl(sys.PR_SET_NO_NEW_PRIVS, 1)
-    internet = confinement.own_network or confinement.rules.egress == EGRESS_OPEN
+    internet = confinement.own_network or confinement.start.egress == EGRESS_OPEN
     filesystem.restrict(confinement.rules, confinement.start, namespaces=confinement.namespaces, internet=internet)
     sys.filter_system_calls(confinement.seccomp)
+
+
+def _forward(confinement: Confinement, launcher: socket.socket) -> None:
+    """Leaves a process that carries what the kernel sends to its proxy. It began to listen before the kernel begins."""
+    # Not before it is needed.
+    from spin_runtime.launcher import forwarder
+
+    with forwarder.listening() as listener:
+        if os.fork():
+            return
+        launcher.close()
+        nothing, kept = os.open(os.devnull, os.O_RDWR), os.dup2(listener.fileno(), 3)
+        for number in (0, 1, 2):
+            os.dup2(nothing, number)
+        os.closerange(4, 1024)
+        forwarder.carry(socket.socket(fileno=kept), f"{confinement.start.box}/{EGRESS_SOCKET}")
 
 
 def _map_user() -> None:

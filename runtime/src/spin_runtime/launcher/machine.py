@@ -20,15 +20,16 @@ import landlockpy
 from spin_runtime.launcher import filesystem, owners
 from spin_runtime.launcher.children import StartFailed, start
 from spin_runtime.launcher.confine import Confinement
-from spin_runtime.launcher.rules import EGRESS_OPEN, Machine, Rules, Start, Unable
+from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_NONE, EGRESS_OPEN, Machine, Rules, Start, Unable
 
+CHOOSE_EGRESS = "or choose none or open"
 CHOOSE = "or choose SPIN_ISOLATION=process for development"
 MENDS = {
     "read": "Landlock does not keep kernels from the runtime's files",
     "signal": "kernels can signal the runtime: that takes user namespaces, Linux 6.12, or a runtime started as root",
     "processes": "kernels can look into the runtime's processes: Landlock has to be among the kernel's security modules (lsm=landlock,... at boot)",
     "abstract": "kernels can reach other processes' abstract sockets: that takes Linux 6.12, or SPIN_EGRESS=none where namespaces are allowed",
-    "network": "SPIN_EGRESS is none, and kernels reach the network",
+    "network": "kernels reach the network, and SPIN_EGRESS or a workspace's egress policy keeps them from it",
     "trace": "seccomp does not keep kernels from tracing processes",
     "namespaces": "seccomp does not keep kernels from making namespaces",
     "privileges": "kernels can gain privileges: no_new_privs has no effect",
@@ -49,6 +50,10 @@ def examined(rules: Rules) -> Machine:
         machine = with_namespaces
     except StartFailed as error:
         machine = Machine(with_namespaces.root, abi, str(error))
+        if rules.egress == EGRESS_ALLOW_LIST:
+            raise Unable(
+                f"an allow-list for egress takes network namespaces, and this machine gives none ({error}): allow them, {CHOOSE_EGRESS}"
+            ) from error
         could = _tried_without(rules, machine)
     if could:
         without = f" (no namespaces: {machine.namespaces_refused})" if machine.namespaces_refused else ""
@@ -89,7 +94,8 @@ def _tried(rules: Rules, machine: Machine) -> list[str]:
     program = system_call_filter(rules, machine)
     with _canaries(rules) as (work, box, targets):
         argv = [sys.executable, "-m", "spin_runtime.launcher.probe", json.dumps(targets)]
-        wanted = Start(argv, dict(os.environ), str(work), str(box))
+        # Of an allow-list it is tried that nothing is reached beside it.
+        wanted = Start(argv, dict(os.environ), str(work), str(box), EGRESS_OPEN if rules.egress == EGRESS_OPEN else EGRESS_NONE)
         uid = owners.user_of(work, *rules.uids, taken=()) if machine.root else None
         if uid is not None:
             for folder in (work, box):

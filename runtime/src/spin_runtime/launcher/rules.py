@@ -7,8 +7,13 @@ from typing import Any
 PROCESS = "process"
 SANDBOX = "sandbox"
 CONTAINER = "container"
-EGRESS_OPEN = "open"
 EGRESS_NONE = "none"
+EGRESS_ALLOW_LIST = "allow_list"
+EGRESS_OPEN = "open"
+# From the strictest on.
+EGRESS = (EGRESS_NONE, EGRESS_ALLOW_LIST, EGRESS_OPEN)
+# In the kernel's box: where the proxy listens that an allow-list leads through.
+EGRESS_SOCKET = "egress.sock"
 
 
 class Unable(Exception):
@@ -30,6 +35,7 @@ class EngineRules:
 @dataclass(frozen=True)
 class Rules:
     kind: str
+    # The most that a kernel is given.
     egress: str
     # What a confined kernel may read and execute beside the system's own files.
     readable: Sequence[str]
@@ -61,6 +67,7 @@ class Start:
     work: str
     # The kernel's own: connection file, sockets, home.
     box: str
+    egress: str
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,21 @@
 It holds no secrets, because its children begin as copies of it.
 """
 
+import importlib
 import os
 import secrets
 import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from spin_runtime.launcher import owners, wire
 from spin_runtime.launcher.children import Child, StartFailed, start
 from spin_runtime.launcher.confine import Confinement
 from spin_runtime.launcher.machine import examined, mechanisms, system_call_filter
-from spin_runtime.launcher.rules import CONTAINER, SANDBOX, Machine, Rules, Start, Unable, rules_of
+from spin_runtime.launcher.rules import CONTAINER, EGRESS, EGRESS_ALLOW_LIST, EGRESS_OPEN, SANDBOX, Machine, Rules, Start, Unable, rules_of
 
 Answer = tuple[dict[str, Any], Sequence[int]]
 
@@ -23,8 +25,8 @@ Answer = tuple[dict[str, Any], Sequence[int]]
 class Launcher:
     def __init__(self) -> None:
         self._rules: Rules | None = None
-        self._machine = Machine(os.geteuid() == 0, 0, "")
-        self._seccomp = b""
+        # What was found out for each egress that a kernel was given, with the filter of its system calls.
+        self._found: dict[str, tuple[Machine, bytes]] = {}
         # By names that no other launcher gave: a server may still hold those of one that died.
         self._children: dict[str, Child] = {}
 
@@ -32,11 +34,24 @@ class Launcher:
         if self._rules is not None:
             raise ValueError("a launcher is configured once")
         wanted = rules_of(rules)
-        if wanted.kind == SANDBOX:
-            self._machine = examined(wanted)
-            self._seccomp = system_call_filter(wanted, self._machine)
+        machine, _ = self._enforcing(wanted, wanted.egress)
         self._rules = wanted
-        return {"mechanisms": mechanisms(wanted, self._machine)}, ()
+        return {"mechanisms": mechanisms(wanted, machine)}, ()
+
+    def enforce(self, egress: str) -> Answer:
+        """Says why not, before a kernel is started with less than the most. Once tried, it takes no time."""
+        if self._rules is None:
+            raise ValueError("the launcher is not configured yet")
+        self._enforcing(self._rules, egress)
+        return {}, ()
+
+    def _enforcing(self, rules: Rules, egress: str) -> tuple[Machine, bytes]:
+        """Raises Unable."""
+        if egress not in self._found:
+            if EGRESS.index(egress) > EGRESS.index(rules.egress):
+                raise Unable(f"this launcher gives kernels the egress {rules.egress} at most")
+            self._found[egress] = _examined(replace(rules, egress=egress))
+        return self._found[egress]
 
     def start(self, wanted: Mapping[str, Any], stderr: int) -> Answer:
         try:
@@ -52,12 +67,13 @@ class Launcher:
         rules = self._rules
         if rules is None:
             raise ValueError("the launcher is not configured yet")
+        machine, seccomp = self._enforcing(rules, wanted.egress)
         uid = None
         if rules.kind == SANDBOX:
             owners.make_inside(wanted)
-        if rules.kind == SANDBOX and self._machine.root:
+        if rules.kind == SANDBOX and machine.root:
             uid = owners.give_all(wanted, rules, taken=[child.confinement.uid for child in self._children.values()])
-        return Confinement(rules, wanted, self._machine, uid, self._seccomp)
+        return Confinement(rules, wanted, machine, uid, seccomp)
 
     def signal(self, kernel: str, number: int) -> Answer:
         self._children[kernel].signal(number)
@@ -89,6 +105,18 @@ class Launcher:
     def close(self) -> None:
         for kernel in list(self._children):
             self.release(kernel)
+
+
+def _examined(rules: Rules) -> tuple[Machine, bytes]:
+    if rules.kind == SANDBOX:
+        if rules.egress == EGRESS_ALLOW_LIST:
+            # Once, here: kernels begin as copies of this process.
+            importlib.import_module("spin_runtime.launcher.forwarder")
+        machine = examined(rules)
+        return machine, system_call_filter(rules, machine)
+    if rules.egress != EGRESS_OPEN:
+        raise Unable(f"SPIN_ISOLATION={rules.kind} cannot enforce the egress {rules.egress}: set SPIN_ISOLATION=sandbox")
+    return Machine(os.geteuid() == 0, 0, ""), b""
 
 
 def serve(channel: socket.socket) -> None:

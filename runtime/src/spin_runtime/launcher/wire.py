@@ -3,6 +3,7 @@
 | request | descriptors | answer |
 | --- | --- | --- |
 | `configure`: Rules | | `mechanisms` in force; `kernels`, the specifications that an image holds, and its `python` |
+| `enforce`: egress | | an error where kernels cannot be given that and no more |
 | `start`: Start | the kernel's stderr | `kernel` (its handle), `pid`; a descriptor that is readable, or hung up, when the kernel has ended |
 | `signal`: kernel, number; to the kernel's process group | | |
 | `limit_memory`: kernel, bytes | | |
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-VERBS = ("configure", "start", "signal", "limit_memory", "admit", "why", "release")
+VERBS = ("configure", "enforce", "start", "signal", "limit_memory", "admit", "why", "release")
 LONGEST = 160_000
 MOST_DESCRIPTORS = 4
 

@@ -121,6 +121,7 @@ class Endpoint:
 
     async def _attached(self, socket: FrameSocket, attachment: Attachment) -> None:
         session = self._sessions.open(attachment.session_id)
+        session.attached(attachment)
         session.clients += 1
         self._metrics.connections.inc()
         left_ms = attachment.expires_at_ms - self._services.clock_ms()
@@ -147,7 +148,7 @@ class Endpoint:
             kernels=[
                 frames_pb2.KernelSpec(name=spec.name, display_name=spec.display_name, language=spec.language) for spec in self._services.pool.specs()
             ],
-            warnings=self._warnings,
+            warnings=[*self._warnings, *filter(None, [session.egress_note])],
             trust_expires_at_ms=status.trust_expires_at_ms,
             trust_phase=status.trust_phase,
             runs_until_ms=status.runs_until_ms,

@@ -238,7 +238,7 @@ def _kernel_up(state: m.State, event: m.KernelUp) -> m.Decision:
     if state.kernel.phase != frames_pb2.KERNEL_PHASE_STARTING or event.start != state.starts:
         # It was stopped while it started: the driver has its StopKernel still to come.
         return state, NOTHING
-    view = m.KernelView(frames_pb2.KERNEL_PHASE_IDLE, event.name, event.epoch, event.language)
+    view = m.KernelView(frames_pb2.KERNEL_PHASE_IDLE, event.name, event.epoch, event.language, event.message)
     state = replace(state, kernel=view, active_ms=event.now_ms)
     return state, (_shown(state),)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import structlog
 
 from spin_runtime.broker.api import Attachment, Broker, BrokerError, BundleStored, Rejected, Run, RunEnd
-from spin_runtime.kernels.api import Execute, Kernel, KernelMessage, KernelPool, KernelStartFailed
+from spin_runtime.egress.policy import told
+from spin_runtime.kernels.api import EgressRefused, Execute, Kernel, KernelMessage, KernelPool, KernelStartFailed
 from spin_runtime.session import frames
 from spin_runtime.session import model as m
 from spin_runtime.session.collector import FLUSH_BYTES, Collector, Signals, Totals
@@ -22,6 +23,7 @@ from spin_runtime.session.decide import decide, next_tick_ms
 from spin_runtime.session.journal import Journal
 from spin_runtime.session.lane import Lane
 from spin_runtime.session.tracing import RunTraces
+from spinapis.envelope.v1.attach_pb2 import EgressPolicy
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2
 
@@ -58,6 +60,8 @@ class Session:
         self._collector = Collector(limits.output_bytes, limits.message_bytes)
         self._state = m.State(limits.rules, active_ms=self._now())
         self._kernel: Kernel | None = None
+        # As the client said that attached last: nothing is reached before one did.
+        self._egress = EgressPolicy()
         self._epoch = 0
         self._lane = Lane(f"session {session_id.hex()[:8]}")
         self._actions: deque[m.Action] = deque()
@@ -79,6 +83,17 @@ class Session:
     def kernel(self) -> Kernel | None:
         """The live kernel, for requests that only read."""
         return self._kernel if self._state.kernel.live else None
+
+    def attached(self, attachment: Attachment) -> None:
+        """The policy of whoever attached last counts for the kernels that start from now on."""
+        self._egress = attachment.egress
+
+    @property
+    def egress_note(self) -> str:
+        """For who attaches: that the kernel was started by another policy; else nothing."""
+        if self.kernel is None or self._pool.given(self._egress) == self.kernel.egress:
+            return ""
+        return "The egress policy is another one since this kernel started: it counts once the kernel is restarted."
 
     @property
     def kernel_state(self) -> frames_pb2.KernelState:
@@ -248,9 +263,12 @@ class Session:
 
     async def _start_kernel(self, start: int, name: str, by: Attachment) -> None:
         try:
-            kernel = await self._pool.take(name, self._workdir)
+            kernel = await self._pool.take(name, self._workdir, self._egress)
         except LookupError:
             self.post(m.KernelFailed(start, f"No kernel named {name} is installed on this runtime."))
+            return
+        except EgressRefused as error:
+            self.post(m.KernelFailed(start, str(error)))
             return
         except KernelStartFailed as error:
             self.post(m.KernelFailed(start, f"{error}. The runtime's log has the kernel's own words; try again."))
@@ -268,7 +286,7 @@ class Session:
             self.post(m.KernelGone(live.kernel_epoch, text))
 
         kernel.on_death(gone)
-        self.post(m.KernelUp(start, kernel.name, kernel.language, live.kernel_epoch, self._now()))
+        self.post(m.KernelUp(start, kernel.name, kernel.language, live.kernel_epoch, self._now(), told(kernel.egress)))
         if not kernel.alive:
             self.post(m.KernelGone(live.kernel_epoch, "The kernel ended as soon as it had started."))
 

@@ -130,6 +130,8 @@ class KernelUp:
     language: str
     epoch: int
     now_ms: int
+    # What people should know of it while it lives.
+    message: str = ""
 
 
 @dataclass(frozen=True)

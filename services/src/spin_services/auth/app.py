@@ -17,7 +17,8 @@ from spin_services.auth.member_service import MemberService
 from spin_services.auth.oidc import OidcClient
 from spin_services.auth.passwords import Passwords
 from spin_services.auth.places import Places
-from spin_services.auth.policy_service import PolicyService, WorkspacePolicies
+from spin_services.auth.policies import WorkspacePolicies
+from spin_services.auth.policy_service import PolicyService
 from spin_services.auth.settings import from_environment
 from spin_services.auth.sign_in import SignIn
 from spin_services.auth.sign_in_service import SignInService
@@ -42,12 +43,12 @@ async def build(wiring: Wiring) -> App:
     access = LocalAccess(accounts, members, wiring.notifier, clock)
     log, documents = AuditLog(wiring.peers), Documents(keys, clock)
     places = Places(wiring.peers, runtimes, clock)
-    workspace_policies = WorkspacePolicies(policies, places)
     oidc = {provider.id: OidcClient(provider) for provider in settings.oidc}
     sign_in = SignIn(accounts, issuer, Passwords(), access, clock)
     enrolment = Enrolment(runtimes, documents, log, platform.allowed_origins, settings.min_suite, clock)
     uses = CheckedUses(members, places, wiring.peers, clock)
-    grants = Grants(runtimes, approvals, places, uses, documents, keys, platform.allowed_origins, clock)
+    workspace_policies = WorkspacePolicies(policies, places)
+    grants = Grants(runtimes, approvals, places, uses, workspace_policies, documents, keys, platform.allowed_origins, clock)
 
     async def sweep() -> None:
         while True:

@@ -15,6 +15,7 @@ from spin_services.auth.access import Kept
 from spin_services.auth.checked_uses import Checked, CheckedUses
 from spin_services.auth.documents import Documents
 from spin_services.auth.places import Places
+from spin_services.auth.policies import WorkspacePolicies
 from spin_services.auth.principals import Principal
 from spin_services.auth.store import Approvals, Runtimes
 from spin_services.auth.store.runtimes import KernelStart
@@ -52,6 +53,7 @@ class Grants:
         approvals: Approvals,
         places: Places,
         uses: CheckedUses,
+        policies: WorkspacePolicies,
         documents: Documents,
         keys: KeyStore,
         served_origins: Sequence[str],
@@ -61,6 +63,7 @@ class Grants:
         self._approvals = approvals
         self._places = places
         self._uses = uses
+        self._policies = policies
         self._documents = documents
         self._keys = keys
         self._served_origins = served_origins
@@ -90,6 +93,7 @@ class Grants:
             scopes=scopes,
             issued_at_ms=now,
             expires_at_ms=now + CAPABILITY_LIFE_MS,
+            egress=await self._policies.capability_egress(request.workspace_id),
         )
         challenge = Challenge(
             nonce=secrets.token_bytes(32),

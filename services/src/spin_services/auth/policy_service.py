@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spin_services.auth import domain, policy_rules, wire
-from spin_services.auth.places import Places
+from spin_services.auth.policies import WorkspacePolicies
 from spin_services.auth.store import Policies
 from spin_services.auth.tables import WorkspacePolicyRow
 from spin_services.rpc.audit_log import AuditLog
@@ -17,25 +17,7 @@ from spin_services.rpc.identity import current_caller
 from spinapis.audit.v1.audit_pb2 import NewEntry
 from spinapis.auth.v1 import policy_pb2 as pb
 from spinapis.auth.v1.policy_pb2_grpc import PolicyServiceServicer
-from spinapis.envelope.v1.attach_pb2 import EgressMode, EgressPolicy
-
-
-class WorkspacePolicies:
-    """What counts in a workspace."""
-
-    def __init__(self, policies: Policies, places: Places) -> None:
-        self._policies = policies
-        self._places = places
-
-    async def effective_egress(self, workspace_id: str, changed: WorkspacePolicyRow | None = None) -> EgressPolicy:
-        """With one row as it is about to be."""
-        line = await self._places.line(workspace_id)
-        rows = await self._policies.policies(line) | ({changed.workspace_id: changed} if changed is not None else {})
-        return policy_rules.effective(line, {name: wire.egress(row) for name, row in rows.items()})
-
-    async def own(self, workspace_id: str) -> WorkspacePolicyRow:
-        """A new one where there is none."""
-        return (await self._policies.policies([workspace_id])).get(workspace_id) or WorkspacePolicyRow(workspace_id=workspace_id)
+from spinapis.envelope.v1.attach_pb2 import EgressMode
 
 
 class PolicyService(PolicyServiceServicer):

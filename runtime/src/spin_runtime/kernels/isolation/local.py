@@ -20,6 +20,7 @@ class LaunchedProvisioner(LocalProvisioner):
 
     launcher: LauncherClient
     box: Path
+    egress: str
     started: Started | None = None
 
     @property
@@ -27,7 +28,7 @@ class LaunchedProvisioner(LocalProvisioner):
         return self.started is not None
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        wanted = Start(cmd, kwargs["env"], str(kwargs["cwd"]), str(self.box))
+        wanted = Start(cmd, kwargs["env"], str(kwargs["cwd"]), str(self.box), self.egress)
         with (self.box / "stderr").open("wb") as stderr:
             self.started = await self.launcher.start(wanted, stderr.fileno())
         self.pid = self.started.pid

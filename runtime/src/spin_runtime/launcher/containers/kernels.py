@@ -19,7 +19,7 @@ from spin_runtime.launcher import owners
 from spin_runtime.launcher.containers import examine, leftovers, probing, spec
 from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
 from spin_runtime.launcher.containers.running import created, started, user_of
-from spin_runtime.launcher.rules import Rules, Start
+from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, Rules, Start, Unable
 
 Answer = dict[str, Any]
 ENGINE_GONE = "The container engine is gone, and the kernel with it."
@@ -55,15 +55,26 @@ class Containers:
 
     async def configure(self) -> Answer:
         assert self._rules.engine is not None
+        if self._rules.egress == EGRESS_ALLOW_LIST:
+            raise Unable("SPIN_ISOLATION=container cannot enforce SPIN_EGRESS=allow_list: set SPIN_ISOLATION=sandbox, or SPIN_EGRESS to none or open")
         version = await examine.reached(self._engine, self._rules.engine)
         self._given = await examine.given(self._engine, self._rules, self._label)
         self._janitor = _janitor(self._rules.engine.address, self._label)
         kernels, python = await probing.probed(self._engine, self._rules, self._given, self._label)
         return {"mechanisms": _mechanisms(self._rules, self._given, version), "kernels": kernels, "python": python}
 
+    async def enforce(self, egress: str) -> Answer:
+        """A container's network is the runtime's choice alone."""
+        if egress != self._rules.egress:
+            raise Unable(
+                f"with SPIN_ISOLATION=container every kernel has the egress {self._rules.egress}: set SPIN_ISOLATION=sandbox, or SPIN_EGRESS"
+            )
+        return {}
+
     async def start(self, wanted: Mapping[str, Any]) -> tuple[Answer, int]:
         """And the descriptor that hangs up when the kernel has ended; it is the caller's to close."""
         start = Start(**wanted)
+        await self.enforce(start.egress)
         user = user_of(start, self._rules, [kernel.uid for kernel in self._kernels.values()])
         assert self._given is not None
         container = await created(self._engine, spec.container(self._rules, self._given, start, user, self._label))

@@ -57,13 +57,15 @@ def _canaries(rules: Rules) -> Iterator[tuple[Start, Path]]:
             for listener, address in ((abstract, f"\0{name}"), (broker, str(root / "listening")), (internet, ("127.0.0.1", 0))):
                 listener.bind(address)
                 listener.listen()
-            start = _start(root, {"abstract": name, "port": internet.getsockname()[1], "alone": rules.egress != EGRESS_OPEN, "pid": os.getpid()})
+            start = _start(
+                root, {"abstract": name, "port": internet.getsockname()[1], "alone": rules.egress != EGRESS_OPEN, "pid": os.getpid()}, rules.egress
+            )
             yield start, root
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _start(root: Path, targets: dict[str, object]) -> Start:
+def _start(root: Path, targets: dict[str, object], egress: str) -> Start:
     work, box, secret = root / "work", root / "box", root / "secret"
     secret.write_text("secret")
     for folder in (work, box):
@@ -75,4 +77,4 @@ def _start(root: Path, targets: dict[str, object]) -> Start:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(spin_runtime.__path__[0], file), copy)
     targets |= {"secret": str(secret), "broker": f"{box}/{owners.BROKER_SOCKET}", "bind": f"{box}/bound"}
-    return Start(["python3", "-m", INSIDE, json.dumps(targets)], {"PYTHONPATH": f"{box}/probe"}, str(work), str(box))
+    return Start(["python3", "-m", INSIDE, json.dumps(targets)], {"PYTHONPATH": f"{box}/probe"}, str(work), str(box), egress)

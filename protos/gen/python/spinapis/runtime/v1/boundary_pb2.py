@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from spinapis.envelope.v1 import attach_pb2 as spinapis_dot_envelope_dot_v1_dot_attach__pb2
 from spinapis.envelope.v1 import receipt_pb2 as spinapis_dot_envelope_dot_v1_dot_receipt__pb2
 from spinapis.envelope.v1 import run_pb2 as spinapis_dot_envelope_dot_v1_dot_run__pb2
 from spinapis.envelope.v1 import trust_pb2 as spinapis_dot_envelope_dot_v1_dot_trust__pb2
@@ -29,7 +30,7 @@ from spinapis.errors.v1 import reasons_pb2 as spinapis_dot_errors_dot_v1_dot_rea
 from spinapis.runtime.v1 import frames_pb2 as spinapis_dot_runtime_dot_v1_dot_frames__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"spinapis/runtime/v1/boundary.proto\x12\x13spinapis.runtime.v1\x1a\"spinapis/envelope/v1/receipt.proto\x1a\x1espinapis/envelope/v1/run.proto\x1a spinapis/envelope/v1/trust.proto\x1a spinapis/errors/v1/reasons.proto\x1a spinapis/runtime/v1/frames.proto\"\xc6\x07\n\x0f\x42oundaryRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x30\n\x06status\x18\x02 \x01(\x0b\x32\x1e.spinapis.runtime.v1.GetStatusH\x00\x12:\n\rpairing_start\x18\x03 \x01(\x0b\x32!.spinapis.runtime.v1.StartPairingH\x00\x12<\n\x0epairing_finish\x18\x04 \x01(\x0b\x32\".spinapis.runtime.v1.FinishPairingH\x00\x12/\n\x05hello\x18\x05 \x01(\x0b\x32\x1e.spinapis.runtime.v1.MakeHelloH\x00\x12\x33\n\x06\x61ttach\x18\x06 \x01(\x0b\x32!.spinapis.runtime.v1.FinishAttachH\x00\x12\x38\n\x0c\x61\x63\x63\x65pt_trust\x18\x07 \x01(\x0b\x32 .spinapis.runtime.v1.AcceptTrustH\x00\x12:\n\x0ekernel_started\x18\x08 \x01(\x0b\x32 .spinapis.runtime.v1.BeginKernelH\x00\x12\x36\n\x0ckernel_ended\x18\t \x01(\x0b\x32\x1e.spinapis.runtime.v1.EndKernelH\x00\x12\x36\n\x0bopen_sealed\x18\n \x01(\x0b\x32\x1f.spinapis.runtime.v1.OpenSealedH\x00\x12\x34\n\x0brun_started\x18\x0b \x01(\x0b\x32\x1d.spinapis.runtime.v1.BeginRunH\x00\x12\x38\n\x0crun_progress\x18\x0c \x01(\x0b\x32 .spinapis.runtime.v1.ProgressRunH\x00\x12\x30\n\trun_ended\x18\r \x01(\x0b\x32\x1b.spinapis.runtime.v1.EndRunH\x00\x12;\n\x0ereceipts_after\x18\x0e \x01(\x0b\x32!.spinapis.runtime.v1.ListReceiptsH\x00\x12:\n\rwait_receipts\x18\x0f \x01(\x0b\x32!.spinapis.runtime.v1.WaitReceiptsH\x00\x12\x15\n\x0b\x61\x63knowledge\x18\x10 \x01(\x0cH\x00\x12\x10\n\x06\x63\x61ncel\x18\x11 \x01(\x08H\x00\x12-\n\x06\x64\x65tach\x18\x12 \x01(\x0b\x32\x1b.spinapis.runtime.v1.DetachH\x00\x12\x34\n\nwait_trust\x18( \x01(\x0b\x32\x1e.spinapis.runtime.v1.WaitTrustH\x00\x42\x06\n\x04\x63\x61ll\"\xe0\x04\n\rBoundaryReply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x37\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32$.spinapis.runtime.v1.BoundaryFailureH\x00\x12\x0e\n\x04\x64one\x18\x03 \x01(\x08H\x00\x12\x33\n\x06status\x18\x04 \x01(\x0b\x32!.spinapis.runtime.v1.BrokerStatusH\x00\x12\x17\n\renrol_request\x18\x05 \x01(\x0cH\x00\x12/\n\x05hello\x18\x06 \x01(\x0b\x32\x1e.spinapis.runtime.v1.MadeHelloH\x00\x12\x39\n\nattachment\x18\x07 \x01(\x0b\x32#.spinapis.runtime.v1.AttachedClientH\x00\x12\x31\n\x05trust\x18\x08 \x01(\x0b\x32 .spinapis.runtime.v1.StoredTrustH\x00\x12\x31\n\x06kernel\x18\t \x01(\x0b\x32\x1f.spinapis.runtime.v1.LiveKernelH\x00\x12/\n\x03run\x18\n \x01(\x0b\x32 .spinapis.runtime.v1.AdmittedRunH\x00\x12\x34\n\x08rejected\x18\x0b \x01(\x0b\x32 .spinapis.runtime.v1.RejectedRunH\x00\x12\x33\n\x06\x62undle\x18\x0c \x01(\x0b\x32!.spinapis.runtime.v1.StoredBundleH\x00\x12\x34\n\x08receipts\x18\r \x01(\x0b\x32 .spinapis.runtime.v1.ReceiptListH\x00\x42\x08\n\x06result\"\xc7\x01\n\x0f\x42oundaryFailure\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.spinapis.errors.v1.ErrorReason\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x44\n\x08metadata\x18\x03 \x03(\x0b\x32\x32.spinapis.runtime.v1.BoundaryFailure.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0b\n\tGetStatus\"\x89\x02\n\x0c\x42rokerStatus\x12\x0e\n\x06paired\x18\x01 \x01(\x08\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\x0c\x12\x14\n\x0cworkspace_id\x18\x03 \x01(\x0c\x12\x12\n\nruntime_id\x18\x04 \x01(\x0c\x12\x0f\n\x07\x62oot_id\x18\x05 \x01(\x0c\x12\x1b\n\x13trust_expires_at_ms\x18\x06 \x01(\x03\x12\x17\n\x0f\x61llowed_origins\x18\x07 \x03(\t\x12\x15\n\rallowed_hosts\x18\x08 \x03(\t\x12\x35\n\x0btrust_phase\x18\t \x01(\x0e\x32 .spinapis.envelope.v1.TrustPhase\x12\x15\n\rruns_until_ms\x18\n \x01(\x03\"<\n\tWaitTrust\x12/\n\x05known\x18\x01 \x01(\x0e\x32 .spinapis.envelope.v1.TrustPhase\"\x0e\n\x0cStartPairing\"<\n\rFinishPairing\x12\x13\n\x0b\x65nrol_grant\x18\x01 \x01(\x0c\x12\x16\n\x0eroot_documents\x18\x02 \x03(\x0c\"\x95\x01\n\tMakeHello\x12\x12\n\ncapability\x18\x01 \x01(\x0c\x12\x11\n\tchallenge\x18\x02 \x01(\x0c\x12\x0f\n\x07nonce_b\x18\x03 \x01(\x0c\x12\x13\n\x0bsession_key\x18\x04 \x01(\x0c\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12\x16\n\x0eroot_documents\x18\x06 \x03(\x0c\x12\x13\n\x0btrust_state\x18\x07 \x01(\x0c\"*\n\tMadeHello\x12\r\n\x05hello\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63lient\x18\x02 \x01(\x0c\"3\n\x0c\x46inishAttach\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63lient_auth\x18\x02 \x01(\x0c\"[\n\x0e\x41ttachedClient\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x0c\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\x12\x0e\n\x06scopes\x18\x03 \x03(\x05\x12\x15\n\rexpires_at_ms\x18\x04 \x01(\x03\"\x18\n\x06\x44\x65tach\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x0c\"l\n\x0b\x41\x63\x63\x65ptTrust\x12\x16\n\x0eroot_documents\x18\x01 \x03(\x0c\x12\x13\n\x0btrust_state\x18\x02 \x01(\x0c\x12\x30\n\tlog_proof\x18\x03 \x01(\x0b\x32\x1d.spinapis.runtime.v1.LogProof\"\xb1\x01\n\x0bStoredTrust\x12\x14\n\x0croot_version\x18\x01 \x01(\x04\x12\x15\n\rtrust_version\x18\x02 \x01(\x04\x12\x15\n\rexpires_at_ms\x18\x03 \x01(\x03\x12\x10\n\x08log_size\x18\x04 \x01(\x04\x12\x35\n\x0btrust_phase\x18\x05 \x01(\x0e\x32 .spinapis.envelope.v1.TrustPhase\x12\x15\n\rruns_until_ms\x18\x06 \x01(\x03\"2\n\x0b\x42\x65ginKernel\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x0c\x12\x13\n\x0bkernel_name\x18\x02 \x01(\t\"6\n\nLiveKernel\x12\x14\n\x0ckernel_epoch\x18\x01 \x01(\x04\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\"1\n\tEndKernel\x12\x14\n\x0ckernel_epoch\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\",\n\nOpenSealed\x12\x0e\n\x06sealed\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63lient\x18\x02 \x01(\x0c\"\x8d\x04\n\x0b\x41\x64mittedRun\x12-\n\x05nonce\x18\x01 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\x12\x13\n\x0bnotebook_id\x18\x03 \x01(\x0c\x12\x0f\n\x07\x63\x65ll_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12,\n\x06limits\x18\x07 \x01(\x0b\x32\x1c.spinapis.envelope.v1.Limits\x12\x19\n\x11\x63iphertext_digest\x18\x08 \x01(\x0c\x12\x16\n\x0eprogram_digest\x18\t \x01(\x0c\x12\x14\n\x0cgrant_digest\x18\n \x01(\x0c\x12\x0e\n\x06silent\x18\x0b \x01(\x08\x12\x15\n\rstore_history\x18\x0c \x01(\x08\x12\x13\n\x0b\x61llow_stdin\x18\r \x01(\x08\x12\x15\n\rstop_on_error\x18\x0e \x01(\x08\x12O\n\x10user_expressions\x18\x0f \x03(\x0b\x32\x35.spinapis.runtime.v1.AdmittedRun.UserExpressionsEntry\x12\x0e\n\x06ticket\x18\x10 \x01(\x0c\x12\x13\n\x0bsocket_path\x18\x11 \x01(\t\x1a\x36\n\x14UserExpressionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xcc\x01\n\x0bRejectedRun\x12-\n\x05nonce\x18\x01 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63\x65ll_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x19\n\x11\x63iphertext_digest\x18\x05 \x01(\x0c\x12/\n\x06reason\x18\x06 \x01(\x0e\x32\x1f.spinapis.errors.v1.ErrorReason\x12\x0c\n\x04text\x18\x07 \x01(\t\"=\n\x0cStoredBundle\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\x04\x12\x15\n\rexpires_at_ms\x18\x02 \x01(\x03\"9\n\x08\x42\x65ginRun\x12-\n\x05nonce\x18\x01 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\"c\n\x0bProgressRun\x12-\n\x05nonce\x18\x01 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\x12\x0e\n\x06\x66rames\x18\x02 \x01(\x04\x12\x15\n\routput_digest\x18\x03 \x01(\x0c\"\xb2\x01\n\x06\x45ndRun\x12-\n\x05nonce\x18\x01 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.spinapis.envelope.v1.RunStatus\x12\x0e\n\x06\x66rames\x18\x03 \x01(\x04\x12\x15\n\routput_digest\x18\x04 \x01(\x0c\x12\x11\n\ttruncated\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\"2\n\x0cListReceipts\x12\x13\n\x0breceipt_seq\x18\x01 \x01(\x04\x12\r\n\x05limit\x18\x02 \x01(\r\"E\n\x0bReceiptList\x12\x36\n\x08receipts\x18\x01 \x03(\x0b\x32$.spinapis.runtime.v1.NumberedReceipt\"7\n\x0fNumberedReceipt\x12\x13\n\x0breceipt_seq\x18\x01 \x01(\x04\x12\x0f\n\x07receipt\x18\x02 \x01(\x0c\"#\n\x0cWaitReceipts\x12\x13\n\x0breceipt_seq\x18\x01 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"spinapis/runtime/v1/boundary.proto\x12\x13spinapis.runtime.v1\x1a!spinapis/envelope/v1/attach.proto\x1a\"spinapis/envelope/v1/receipt.proto\x1a\x1espinapis/envelope/v1/run.proto\x1a spinapis/envelope/v1/trust.proto\x1a spinapis/errors/v1/reasons.proto\x1a spinapis/runtime/v1/frames.proto\"\xc6\x07\n\x0f\x42oundaryRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x30\n\x06status\x18\x02 \x01(\x0b\x32\x1e.spinapis.runtime.v1.GetStatusH\x00\x12:\n\rpairing_start\x18\x03 \x01(\x0b\x32!.spinapis.runtime.v1.StartPairingH\x00\x12<\n\x0epairing_finish\x18\x04 \x01(\x0b\x32\".spinapis.runtime.v1.FinishPairingH\x00\x12/\n\x05hello\x18\x05 \x01(\x0b\x32\x1e.spinapis.runtime.v1.MakeHelloH\x00\x12\x33\n\x06\x61ttach\x18\x06 \x01(\x0b\x32!.spinapis.runtime.v1.FinishAttachH\x00\x12\x38\n\x0c\x61\x63\x63\x65pt_trust\x18\x07 \x01(\x0b\x32 .spinapis.runtime.v1.AcceptTrustH\x00\x12:\n\x0ekernel_started\x18\x08 \x01(\x0b\x32 .spinapis.runtime.v1.BeginKernelH\x00\x12\x36\n\x0ckernel_ended\x18\t \x01(\x0b\x32\x1e.spinapis.runtime.v1.EndKernelH\x00\x12\x36\n\x0bopen_sealed\x18\n \x01(\x0b\x32\x1f.spinapis.runtime.v1.OpenSealedH\x00\x12\x34\n\x0brun_started\x18\x0b \x01(\x0b\x32\x1d.spinapis.runtime.v1.BeginRunH\x00\x12\x38\n\x0crun_progress\x18\x0c \x01(\x0b\x32 .spinapis.runtime.v1.ProgressRunH\x00\x12\x30\n\trun_ended\x18\r \x01(\x0b\x32\x1b.spinapis.runtime.v1.EndRunH\x00\x12;\n\x0ereceipts_after\x18\x0e \x01(\x0b\x32!.spinapis.runtime.v1.ListReceiptsH\x00\x12:\n\rwait_receipts\x18\x0f \x01(\x0b\x32!.spinapis.runtime.v1.WaitReceiptsH\x00\x12\x15\n\x0b\x61\x63knowledge\x18\x10 \x01(\x0cH\x00\x12\x10\n\x06\x63\x61ncel\x18\x11 \x01(\x08H\x00\x12-\n\x06\x64\x65tach\x18\x12 \x01(\x0b\x32\x1b.spinapis.runtime.v1.DetachH\x00\x12\x34\n\nwait_trust\x18( \x01(\x0b\x32\x1e.spinapis.runtime.v1.WaitTrustH\x00\x42\x06\n\x04\x63\x61ll\"\xe0\x04\n\rBoundaryReply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x37\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32$.spinapis.runtime.v1.BoundaryFailureH\x00\x12\x0e\n\x04\x64one\x18\x03 \x01(\x08H\x00\x12\x33\n\x06status\x18\x04 \x01(\x0b\x32!.spinapis.runtime.v1.BrokerStatusH\x00\x12\x17\n\renrol_request\x18\x05 \x01(\x0cH\x00\x12/\n\x05hello\x18\x06 \x01(\x0b\x32\x1e.spinapis.runtime.v1.MadeHelloH\x00\x12\x39\n\nattachment\x18\x07 \x01(\x0b\x32#.spinapis.runtime.v1.AttachedClientH\x00\x12\x31\n\x05trust\x18\x08 \x01(\x0b\x32 .spinapis.runtime.v1.StoredTrustH\x00\x12\x31\n\x06kernel\x18\t \x01(\x0b\x32\x1f.spinapis.runtime.v1.LiveKernelH\x00\x12/\n\x03run\x18\n \x01(\x0b\x32 .spinapis.runtime.v1.AdmittedRunH\x00\x12\x34\n\x08rejected\x18\x0b \x01(\x0b\x32 .spinapis.runtime.v1.RejectedRunH\x00\x12\x33\n\x06\x62undle\x18\x0c \x01(\x0b\x32!.spinapis.runtime.v1.StoredBundleH\x00\x12\x34\n\x08receipts\x18\r \x01(\x0b\x32 .spinapis.runtime.v1.ReceiptListH\x00\x42\x08\n\x06result\"\xc7\x01\n\x0f\x42oundaryFailure\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.spinapis.errors.v1.ErrorReason\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x44\n\x08metadata\x18\x03 \x03(\x0b\x32\x32.spinapis.runtime.v1.BoundaryFailure.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0b\n\tGetStatus\"\x89\x02\n\x0c\x42rokerStatus\x12\x0e\n\x06paired\x18\x01 \x01(\x08\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\x0c\x12\x14\n\x0cworkspace_id\x18\x03 \x01(\x0c\x12\x12\n\nruntime_id\x18\x04 \x01(\x0c\x12\x0f\n\x07\x62oot_id\x18\x05 \x01(\x0c\x12\x1b\n\x13trust_expires_at_ms\x18\x06 \x01(\x03\x12\x17\n\x0f\x61llowed_origins\x18\x07 \x03(\t\x12\x15\n\rallowed_hosts\x18\x08 \x03(\t\x12\x35\n\x0btrust_phase\x18\t \x01(\x0e\x32 .spinapis.envelope.v1.TrustPhase\x12\x15\n\rruns_until_ms\x18\n \x01(\x03\"<\n\tWaitTrust\x12/\n\x05known\x18\x01 \x01(\x0e\x32 .spinapis.envelope.v1.TrustPhase\"\x0e\n\x0cStartPairing\"<\n\rFinishPairing\x12\x13\n\x0b\x65nrol_grant\x18\x01 \x01(\x0c\x12\x16\n\x0eroot_documents\x18\x02 \x03(\x0c\"\x95\x01\n\tMakeHello\x12\x12\n\ncapability\x18\x01 \x01(\x0c\x12\x11\n\tchallenge\x18\x02 \x01(\x0c\x12\x0f\n\x07nonce_b\x18\x03 \x01(\x0c\x12\x13\n\x0bsession_key\x18\x04 \x01(\x0c\x12\x0e\n\x06origin\x18\x05 \x01(\t\x12\x16\n\x0eroot_documents\x18\x06 \x03(\x0c\x12\x13\n\x0btrust_state\x18\x07 \x01(\x0c\"*\n\tMadeHello\x12\r\n\x05hello\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63lient\x18\x02 \x01(\x0c\"3\n\x0c\x46inishAttach\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63lient_auth\x18\x02 \x01(\x0c\"\x8f\x01\n\x0e\x41ttachedClient\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x0c\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\x12\x0e\n\x06scopes\x18\x03 \x03(\x05\x12\x15\n\rexpires_at_ms\x18\x04 \x01(\x03\x12\x32\n\x06\x65gress\x18\x05 \x01(\x0b\x32\".spinapis.envelope.v1.EgressPolicy\"\x18\n\x06\x44\x65tach\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x0c\"l\n\x0b\x41\x63\x63\x65ptTrust\x12\x16\n\x0eroot_documents\x18\x01 \x03(\x0c\x12\x13\n\x0btrust_state\x18\x02 \x01(\x0c\x12\x30\n\tlog_proof\x18\x03 \x01(\x0b\x32\x1d.spinapis.runtime.v1.LogProof\"\xb1\x01\n\x0bStoredTrust\x12\x14\n\x0croot_version\x18\x01 \x01(\x04\x12\x15\n\rtrust_version\x18\x02 \x01(\x04\x12\x15\n\rexpires_at_ms\x18\x03 \x01(\x03\x12\x10\n\x08log_size\x18\x04 \x01(\x04\x12\x35\n\x0btrust_phase\x18\x05 \x01(\x0e\x32 .spinapis.envelope.v1.TrustPhase\x12\x15\n\rruns_until_ms\x18\x06 \x01(\x03\"2\n\x0b\x42\x65ginKernel\x12\x0e\n\x06\x63lient\x18\x01 \x01(\x0c\x12\x13\n\x0bkernel_name\x18\x02 \x01(\t\"6\n\nLiveKernel\x12\x14\n\x0ckernel_epoch\x18\x01 \x01(\x04\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\"1\n\tEndKernel\x12\x14\n\x0ckernel_epoch\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t\",\n\nOpenSealed\x12\x0e\n\x06sealed\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63lient\x18\x02 \x01(\x0c\"\x8d\x04\n\x0b\x41\x64mittedRun\x12-\n\x05nonce\x18\x01 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\x12\x13\n\x0bnotebook_id\x18\x03 \x01(\x0c\x12\x0f\n\x07\x63\x65ll_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12,\n\x06limits\x18\x07 \x01(\x0b\x32\x1c.spinapis.envelope.v1.Limits\x12\x19\n\x11\x63iphertext_digest\x18\x08 \x01(\x0c\x12\x16\n\x0eprogram_digest\x18\t \x01(\x0c\x12\x14\n\x0cgrant_digest\x18\n \x01(\x0c\x12\x0e\n\x06silent\x18\x0b \x01(\x08\x12\x15\n\rstore_history\x18\x0c \x01(\x08\x12\x13\n\x0b\x61llow_stdin\x18\r \x01(\x08\x12\x15\n\rstop_on_error\x18\x0e \x01(\x08\x12O\n\x10user_expressions\x18\x0f \x03(\x0b\x32\x35.spinapis.runtime.v1.AdmittedRun.UserExpressionsEntry\x12\x0e\n\x06ticket\x18\x10 \x01(\x0c\x12\x13\n\x0bsocket_path\x18\x11 \x01(\t\x1a\x36\n\x14UserExpressionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xcc\x01\n\x0bRejectedRun\x12-\n\x05nonce\x18\x01 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63\x65ll_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x19\n\x11\x63iphertext_digest\x18\x05 \x01(\x0c\x12/\n\x06reason\x18\x06 \x01(\x0e\x32\x1f.spinapis.errors.v1.ErrorReason\x12\x0c\n\x04text\x18\x07 \x01(\t\"=\n\x0cStoredBundle\x12\x16\n\x0e\x62undle_version\x18\x01 \x01(\x04\x12\x15\n\rexpires_at_ms\x18\x02 \x01(\x03\"9\n\x08\x42\x65ginRun\x12-\n\x05nonce\x18\x01 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\"c\n\x0bProgressRun\x12-\n\x05nonce\x18\x01 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\x12\x0e\n\x06\x66rames\x18\x02 \x01(\x04\x12\x15\n\routput_digest\x18\x03 \x01(\x0c\"\xb2\x01\n\x06\x45ndRun\x12-\n\x05nonce\x18\x01 \x01(\x0b\x32\x1e.spinapis.envelope.v1.RunNonce\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.spinapis.envelope.v1.RunStatus\x12\x0e\n\x06\x66rames\x18\x03 \x01(\x04\x12\x15\n\routput_digest\x18\x04 \x01(\x0c\x12\x11\n\ttruncated\x18\x05 \x01(\x08\x12\x0e\n\x06reason\x18\x06 \x01(\t\"2\n\x0cListReceipts\x12\x13\n\x0breceipt_seq\x18\x01 \x01(\x04\x12\r\n\x05limit\x18\x02 \x01(\r\"E\n\x0bReceiptList\x12\x36\n\x08receipts\x18\x01 \x03(\x0b\x32$.spinapis.runtime.v1.NumberedReceipt\"7\n\x0fNumberedReceipt\x12\x13\n\x0breceipt_seq\x18\x01 \x01(\x04\x12\x0f\n\x07receipt\x18\x02 \x01(\x0c\"#\n\x0cWaitReceipts\x12\x13\n\x0breceipt_seq\x18\x01 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,66 +41,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOUNDARYFAILURE_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_ADMITTEDRUN_USEREXPRESSIONSENTRY']._loaded_options = None
   _globals['_ADMITTEDRUN_USEREXPRESSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_BOUNDARYREQUEST']._serialized_start=230
-  _globals['_BOUNDARYREQUEST']._serialized_end=1196
-  _globals['_BOUNDARYREPLY']._serialized_start=1199
-  _globals['_BOUNDARYREPLY']._serialized_end=1807
-  _globals['_BOUNDARYFAILURE']._serialized_start=1810
-  _globals['_BOUNDARYFAILURE']._serialized_end=2009
-  _globals['_BOUNDARYFAILURE_METADATAENTRY']._serialized_start=1962
-  _globals['_BOUNDARYFAILURE_METADATAENTRY']._serialized_end=2009
-  _globals['_GETSTATUS']._serialized_start=2011
-  _globals['_GETSTATUS']._serialized_end=2022
-  _globals['_BROKERSTATUS']._serialized_start=2025
-  _globals['_BROKERSTATUS']._serialized_end=2290
-  _globals['_WAITTRUST']._serialized_start=2292
-  _globals['_WAITTRUST']._serialized_end=2352
-  _globals['_STARTPAIRING']._serialized_start=2354
-  _globals['_STARTPAIRING']._serialized_end=2368
-  _globals['_FINISHPAIRING']._serialized_start=2370
-  _globals['_FINISHPAIRING']._serialized_end=2430
-  _globals['_MAKEHELLO']._serialized_start=2433
-  _globals['_MAKEHELLO']._serialized_end=2582
-  _globals['_MADEHELLO']._serialized_start=2584
-  _globals['_MADEHELLO']._serialized_end=2626
-  _globals['_FINISHATTACH']._serialized_start=2628
-  _globals['_FINISHATTACH']._serialized_end=2679
-  _globals['_ATTACHEDCLIENT']._serialized_start=2681
-  _globals['_ATTACHEDCLIENT']._serialized_end=2772
-  _globals['_DETACH']._serialized_start=2774
-  _globals['_DETACH']._serialized_end=2798
-  _globals['_ACCEPTTRUST']._serialized_start=2800
-  _globals['_ACCEPTTRUST']._serialized_end=2908
-  _globals['_STOREDTRUST']._serialized_start=2911
-  _globals['_STOREDTRUST']._serialized_end=3088
-  _globals['_BEGINKERNEL']._serialized_start=3090
-  _globals['_BEGINKERNEL']._serialized_end=3140
-  _globals['_LIVEKERNEL']._serialized_start=3142
-  _globals['_LIVEKERNEL']._serialized_end=3196
-  _globals['_ENDKERNEL']._serialized_start=3198
-  _globals['_ENDKERNEL']._serialized_end=3247
-  _globals['_OPENSEALED']._serialized_start=3249
-  _globals['_OPENSEALED']._serialized_end=3293
-  _globals['_ADMITTEDRUN']._serialized_start=3296
-  _globals['_ADMITTEDRUN']._serialized_end=3821
-  _globals['_ADMITTEDRUN_USEREXPRESSIONSENTRY']._serialized_start=3767
-  _globals['_ADMITTEDRUN_USEREXPRESSIONSENTRY']._serialized_end=3821
-  _globals['_REJECTEDRUN']._serialized_start=3824
-  _globals['_REJECTEDRUN']._serialized_end=4028
-  _globals['_STOREDBUNDLE']._serialized_start=4030
-  _globals['_STOREDBUNDLE']._serialized_end=4091
-  _globals['_BEGINRUN']._serialized_start=4093
-  _globals['_BEGINRUN']._serialized_end=4150
-  _globals['_PROGRESSRUN']._serialized_start=4152
-  _globals['_PROGRESSRUN']._serialized_end=4251
-  _globals['_ENDRUN']._serialized_start=4254
-  _globals['_ENDRUN']._serialized_end=4432
-  _globals['_LISTRECEIPTS']._serialized_start=4434
-  _globals['_LISTRECEIPTS']._serialized_end=4484
-  _globals['_RECEIPTLIST']._serialized_start=4486
-  _globals['_RECEIPTLIST']._serialized_end=4555
-  _globals['_NUMBEREDRECEIPT']._serialized_start=4557
-  _globals['_NUMBEREDRECEIPT']._serialized_end=4612
-  _globals['_WAITRECEIPTS']._serialized_start=4614
-  _globals['_WAITRECEIPTS']._serialized_end=4649
+  _globals['_BOUNDARYREQUEST']._serialized_start=265
+  _globals['_BOUNDARYREQUEST']._serialized_end=1231
+  _globals['_BOUNDARYREPLY']._serialized_start=1234
+  _globals['_BOUNDARYREPLY']._serialized_end=1842
+  _globals['_BOUNDARYFAILURE']._serialized_start=1845
+  _globals['_BOUNDARYFAILURE']._serialized_end=2044
+  _globals['_BOUNDARYFAILURE_METADATAENTRY']._serialized_start=1997
+  _globals['_BOUNDARYFAILURE_METADATAENTRY']._serialized_end=2044
+  _globals['_GETSTATUS']._serialized_start=2046
+  _globals['_GETSTATUS']._serialized_end=2057
+  _globals['_BROKERSTATUS']._serialized_start=2060
+  _globals['_BROKERSTATUS']._serialized_end=2325
+  _globals['_WAITTRUST']._serialized_start=2327
+  _globals['_WAITTRUST']._serialized_end=2387
+  _globals['_STARTPAIRING']._serialized_start=2389
+  _globals['_STARTPAIRING']._serialized_end=2403
+  _globals['_FINISHPAIRING']._serialized_start=2405
+  _globals['_FINISHPAIRING']._serialized_end=2465
+  _globals['_MAKEHELLO']._serialized_start=2468
+  _globals['_MAKEHELLO']._serialized_end=2617
+  _globals['_MADEHELLO']._serialized_start=2619
+  _globals['_MADEHELLO']._serialized_end=2661
+  _globals['_FINISHATTACH']._serialized_start=2663
+  _globals['_FINISHATTACH']._serialized_end=2714
+  _globals['_ATTACHEDCLIENT']._serialized_start=2717
+  _globals['_ATTACHEDCLIENT']._serialized_end=2860
+  _globals['_DETACH']._serialized_start=2862
+  _globals['_DETACH']._serialized_end=2886
+  _globals['_ACCEPTTRUST']._serialized_start=2888
+  _globals['_ACCEPTTRUST']._serialized_end=2996
+  _globals['_STOREDTRUST']._serialized_start=2999
+  _globals['_STOREDTRUST']._serialized_end=3176
+  _globals['_BEGINKERNEL']._serialized_start=3178
+  _globals['_BEGINKERNEL']._serialized_end=3228
+  _globals['_LIVEKERNEL']._serialized_start=3230
+  _globals['_LIVEKERNEL']._serialized_end=3284
+  _globals['_ENDKERNEL']._serialized_start=3286
+  _globals['_ENDKERNEL']._serialized_end=3335
+  _globals['_OPENSEALED']._serialized_start=3337
+  _globals['_OPENSEALED']._serialized_end=3381
+  _globals['_ADMITTEDRUN']._serialized_start=3384
+  _globals['_ADMITTEDRUN']._serialized_end=3909
+  _globals['_ADMITTEDRUN_USEREXPRESSIONSENTRY']._serialized_start=3855
+  _globals['_ADMITTEDRUN_USEREXPRESSIONSENTRY']._serialized_end=3909
+  _globals['_REJECTEDRUN']._serialized_start=3912
+  _globals['_REJECTEDRUN']._serialized_end=4116
+  _globals['_STOREDBUNDLE']._serialized_start=4118
+  _globals['_STOREDBUNDLE']._serialized_end=4179
+  _globals['_BEGINRUN']._serialized_start=4181
+  _globals['_BEGINRUN']._serialized_end=4238
+  _globals['_PROGRESSRUN']._serialized_start=4240
+  _globals['_PROGRESSRUN']._serialized_end=4339
+  _globals['_ENDRUN']._serialized_start=4342
+  _globals['_ENDRUN']._serialized_end=4520
+  _globals['_LISTRECEIPTS']._serialized_start=4522
+  _globals['_LISTRECEIPTS']._serialized_end=4572
+  _globals['_RECEIPTLIST']._serialized_start=4574
+  _globals['_RECEIPTLIST']._serialized_end=4643
+  _globals['_NUMBEREDRECEIPT']._serialized_start=4645
+  _globals['_NUMBEREDRECEIPT']._serialized_end=4700
+  _globals['_WAITRECEIPTS']._serialized_start=4702
+  _globals['_WAITRECEIPTS']._serialized_end=4737
 # @@protoc_insertion_point(module_scope)

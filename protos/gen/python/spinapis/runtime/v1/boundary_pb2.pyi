@@ -9,6 +9,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from spinapis.envelope.v1 import attach_pb2 as _attach_pb2
 from spinapis.envelope.v1 import receipt_pb2 as _receipt_pb2
 from spinapis.envelope.v1 import run_pb2 as _run_pb2
 from spinapis.envelope.v1 import trust_pb2 as _trust_pb2
@@ -464,6 +465,7 @@ class AttachedClient(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    EGRESS_FIELD_NUMBER: _builtins.int
     client: _builtins.bytes
     session_id: _builtins.bytes
     expires_at_ms: _builtins.int
@@ -472,6 +474,10 @@ class AttachedClient(_message.Message):
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Numbers of envelope.v1.Scope."""
 
+    @_builtins.property
+    def egress(self) -> _attach_pb2.EgressPolicy:
+        """Where kernels that it starts may connect to, at most."""
+
     def __init__(
         self,
         *,
@@ -479,10 +485,11 @@ class AttachedClient(_message.Message):
         session_id: _builtins.bytes = ...,
         scopes: _abc.Iterable[_builtins.int] | None = ...,
         expires_at_ms: _builtins.int = ...,
+        egress: _attach_pb2.EgressPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["egress", b"egress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "expires_at_ms", b"expires_at_ms", "scopes", b"scopes", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "egress", b"egress", "expires_at_ms", b"expires_at_ms", "scopes", b"scopes", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
