@@ -14,6 +14,7 @@ import psutil
 import pytest
 from aiohttp import web
 
+from spin_runtime.egress.policy import Cap
 from spin_runtime.kernels.api import KernelStartFailed
 from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
@@ -40,7 +41,7 @@ def private() -> Iterator[Path]:
 
 
 def pool_of(private: Path, rules: EngineRules, **more: object) -> JupyterPool:
-    isolation = replace(Isolation("container", "none", scratch_bytes=16 << 20, processes=100, engine=rules), **more)
+    isolation = replace(Isolation("container", Cap("none"), scratch_bytes=16 << 20, processes=100, engine=rules), **more)
     return JupyterPool(os.environ, private / "work", spares=0, isolation=isolation)
 
 

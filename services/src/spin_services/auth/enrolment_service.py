@@ -8,7 +8,7 @@ import structlog
 from spin_services.auth.documents import Documents
 from spin_services.auth.enrolment import Enrolment, fingerprint
 from spin_services.auth.places import Places
-from spin_services.auth.policy_service import WorkspacePolicies
+from spin_services.auth.policies import WorkspacePolicies
 from spin_services.auth.store import Runtimes
 from spin_services.database import pages
 from spin_services.keys import KeyStore

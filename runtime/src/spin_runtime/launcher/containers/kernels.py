@@ -66,9 +66,7 @@ class Containers:
     async def enforce(self, egress: str) -> Answer:
         """A container's network is the runtime's choice alone."""
         if egress != self._rules.egress:
-            raise Unable(
-                f"with SPIN_ISOLATION=container every kernel has the egress {self._rules.egress}: set SPIN_ISOLATION=sandbox, or SPIN_EGRESS"
-            )
+            raise Unable(f"with SPIN_ISOLATION=container kernels have the egress {self._rules.egress}: set SPIN_ISOLATION=sandbox, or SPIN_EGRESS")
         return {}
 
     async def start(self, wanted: Mapping[str, Any]) -> tuple[Answer, int]:
