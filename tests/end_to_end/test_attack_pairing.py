@@ -99,7 +99,7 @@ async def test_a_token_used_twice(owner: Platform, runtime: ExtraRuntime, tmp_pa
     try:
         with pytest.raises(SpinError) as refused:
             await pairing.enrol(owner, pending, wait_s=30)
-        assert refused.value.reason == "PAIRING_INVALID"
+        assert refused.value.reason == "PAIRING_USED"
     finally:
         thief.stop()
 

@@ -86,7 +86,7 @@ async def test_a_pairing_is_used_once(auth_on: Any) -> None:
     thief = PairedRuntime(runtime.workspace_id, owner.id, runtime_id=runtime.runtime_id, pairing_id=runtime.pairing_id, secret=runtime.secret)
     with refused() as refusal:
         await enrol(auth_on, thief, owner)
-    assert refusal.reason == "PAIRING_INVALID"
+    assert refusal.reason == "PAIRING_USED"
 
 
 async def test_a_pairing_is_announced_once(auth: Any) -> None:

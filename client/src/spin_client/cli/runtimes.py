@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 
 from spin_client.cli.command_context import Command, all_of, idempotency_key, run
-from spin_client.cli.messages import plain, short_enum
+from spin_client.cli.messages import moment, plain, short_enum
 from spin_client.cli.start_commands import start_commands
 from spin_client.sdk import pairing
 from spin_client.sdk.errors import SpinError
 from spin_client.sdk.identifiers import fingerprint_text
 from spin_client.sdk.platform import Platform
 from spin_client.sdk.private_files import write_private
+from spin_client.sdk.tokens import now_ms
 from spinapis.auth.v1 import trust_pb2
 from spinapis.envelope.v1 import trust_pb2 as documents_pb2
 from spinapis.workspace.v1 import workspaces_pb2
@@ -85,8 +86,8 @@ def list_runtimes(context: typer.Context) -> None:
             workspace = await command.workspace(platform)
             request = workspaces_pb2.ListRuntimesRequest(workspace_id=workspace.id)
             found = await all_of(platform.runtimes.ListRuntimes, request, "runtimes")
-            items = [{**plain(r), "status": await _status(platform, workspace.id, r)} for r in found]
-            command.out.rows(["id", "name", "url", "status", "is_default"], items, empty="No runtimes yet: spinctl runtime add NAME ADDRESS")
+            items = [{**plain(r), **await _trust(platform, workspace.id, r)} for r in found]
+            command.out.rows(["id", "name", "url", "status", "trust", "is_default"], items, empty="No runtimes yet: spinctl runtime add NAME ADDRESS")
 
     run(context, body)
 
@@ -99,7 +100,7 @@ def show(context: typer.Context, name: Name) -> None:
         async with command.platform() as platform:
             workspace = await command.workspace(platform)
             runtime = await command.runtime(platform, workspace.id, name)
-            fields = {**plain(runtime), "status": await _status(platform, workspace.id, runtime)}
+            fields = {**plain(runtime), **await _trust(platform, workspace.id, runtime)}
             if fields["status"] != "not paired":
                 fingerprint, _ = await pairing.fingerprint(platform, workspace.id, runtime.id)
                 fields["fingerprint"] = fingerprint.hex() if command.out.as_json else fingerprint_text(fingerprint)
@@ -193,16 +194,28 @@ async def _confirm(command: Command, platform: Platform, runtime: workspaces_pb2
     await pairing.confirm(platform, runtime.workspace_id, runtime.id, fingerprint)
 
 
-async def _status(platform: Platform, workspace_id: str, runtime: workspaces_pb2.Runtime) -> str:
+async def _trust(platform: Platform, workspace_id: str, runtime: workspaces_pb2.Runtime) -> dict[str, str]:
     """Asked in the workspace that the person works in: one of a child's members may not look into the parent."""
     request = trust_pb2.GetRuntimeTrustRequest(workspace_id=workspace_id, runtime_id=runtime.id)
     try:
-        status = (await platform.enrolment.GetRuntimeTrust(request)).status
+        found = await platform.enrolment.GetRuntimeTrust(request)
     except SpinError as error:
         if error.reason in ("NOT_FOUND", "NOT_PAIRED"):
-            return "not paired"
+            return {"status": "not paired", "trust": ""}
         raise
-    return short_enum(documents_pb2.RuntimeStatus.DESCRIPTOR, status) if status else "not paired"
+    status = short_enum(documents_pb2.RuntimeStatus.DESCRIPTOR, found.status) if found.status else "not paired"
+    return {"status": status, "trust": trust_text(found, now_ms()) if status == "confirmed" else ""}
+
+
+def trust_text(found: trust_pb2.GetRuntimeTrustResponse, at_ms: int) -> str:
+    """How long the newest trust state lasts, and how to go on after it. Whether the runtime got it is not known here."""
+    if not found.trust_expires_at_ms:
+        return "none yet: run a cell there"
+    if at_ms < found.trust_expires_at_ms:
+        return f"until {moment(found.trust_expires_at_ms)}"
+    if at_ms < found.runs_until_ms:
+        return f"in its grace until {moment(found.runs_until_ms)}: run a cell there to renew it"
+    return f"expired {moment(found.runs_until_ms)}: nothing runs until somebody opens a session there"
 
 
 def _labels(texts: list[str]) -> dict[str, str]:

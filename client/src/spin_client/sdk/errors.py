@@ -38,6 +38,7 @@ _HINTS = {
     "RUNTIME_NOT_CONFIRMED": "Compare the fingerprint with the runtime's log, then run `spinctl runtime confirm`.",
     "RUNTIME_REVOKED": "Add the runtime again with `spinctl runtime add`.",
     "PAIRING_INVALID": "A pairing works once and for 24 hours. Make a new token with `spinctl runtime pair`.",
+    "PAIRING_USED": "A token works once. where it lost its data, remove it and add it anew: `spinctl runtime remove`, `spinctl runtime add`.",
     "NOT_PAIRED": "Pair it with `spinctl runtime pair`.",
     "KERNEL_UNKNOWN": "Choose one of the kernels that are installed on the runtime.",
     "QUEUE_FULL": "Wait for queued cells to end, or interrupt them.",

@@ -18,8 +18,8 @@ WARN_MS = 3600 * 1000
 STORED_EACH_MS = 60 * 1000
 GO_ON = "attach anyone to one of its sessions, with `spinctl` or in the page: every attachment brings a newer trust state"
 PAIR_ANEW = (
-    "this runtime runs nothing any more: its credentials are wiped. To use it again, choose Pair again for it in the workspace's runtimes, or run "
-    "`spinctl runtime pair --again`; where its record is gone, add it anew. Then start it with the new SPIN_TOKEN and SPIN_PAIR_AGAIN=1"
+    "this runtime runs nothing any more: its credentials are wiped. To use it again, stop it, put var/broker in its SPIN_HOME aside, add it to the "
+    "workspace anew (in the page, or with `spinctl runtime add`) and start it with the new SPIN_TOKEN"
 )
 
 Phase: TypeAlias = trust_pb2.TrustPhase.ValueType

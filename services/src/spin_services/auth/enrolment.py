@@ -117,11 +117,12 @@ class Enrolment:
         pairing = await self.runtimes.pairing(workspace_id, request.pairing_id.hex())
         usable = (
             pairing is not None
-            and not pairing.used_at_ms
             and pairing.expires_at_ms > self.clock()
             and (pairing.runtime_id, pairing.user_id) == (runtime_id, caller.user_id)
             and request.workspace_id.hex() == workspace_id
         )
+        if usable and pairing is not None and pairing.used_at_ms:
+            raise ServiceError(ErrorReason.ERROR_REASON_PAIRING_USED)
         if pairing is None or not usable:
             raise _pairing_invalid()
         return pairing

@@ -65,7 +65,7 @@ _BY_NAME: dict[str, tuple[grpc.StatusCode, str]] = {
     "PAIRING_INVALID": (_PRECONDITION, "This pairing has expired, or is for someone else: make a new token for the runtime."),
     "PAIRING_USED": (
         _PRECONDITION,
-        "This token was used before: the runtime lost its data, or another one has its token. Pair the runtime again, with a new token.",
+        "This token was used before: the runtime lost its data, or another one has its token. Remove the runtime and add it anew.",
     ),
     "RUNTIME_ENROLLED": (_PRECONDITION, "The runtime is paired already. Pair it again, if it must get a new token and a new identity."),
     "RUNTIME_NOT_CONFIRMED": (_PRECONDITION, "The runtime is not confirmed yet: compare its fingerprint with its log and confirm it."),
