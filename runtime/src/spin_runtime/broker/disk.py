@@ -84,7 +84,7 @@ class EncryptedFolder:
 def unreadable(path: Path) -> DiskError:
     return DiskError(
         f"{path} cannot be read: it is damaged, or SPIN_TOKEN is not the one that the runtime was paired with. "
-        f"Give the runtime its own token, restore the file from a backup, or remove {path.parent} and pair the runtime again"
+        f"Give the runtime its own token, restore the file from a backup, or remove {path.parent} and add the runtime to its workspace anew"
     )
 
 

@@ -167,7 +167,7 @@ class LocalBroker:
 
     def _check_unpaired(self) -> None:
         if self._trust is not None:
-            text = "This runtime is paired already. Remove its data to pair it again, with a new token."
+            text = "This runtime is paired already. For a new identity remove it from its workspace, put its data aside and add it anew."
             raise Denial(reasons_pb2.ERROR_REASON_ALREADY_EXISTS, text, resource="runtime", name=self._trust.grant.runtime_id.hex())
 
     def _begin_receipts(self, trust: Trust) -> None:

@@ -23,7 +23,7 @@ from spinapis.errors.v1 import reasons_pb2
 SKEW_MS = 90 * 1000
 TRUST_VALIDITY_MS = 24 * 3600 * 1000
 MAX_GRACE_MS = 72 * 3600 * 1000
-REVOKED = "The runtime was removed from the workspace, or paired again: it runs nothing any more."
+REVOKED = "The runtime was removed from the workspace: it runs nothing any more."
 
 
 @dataclass(frozen=True)

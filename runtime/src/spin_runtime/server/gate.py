@@ -23,7 +23,7 @@ def refusal(origins: Sequence[str], hosts: Sequence[str], peer: str, status: Sta
     if not status.paired:
         return None
     if hosts[0] not in status.allowed_hosts:
-        return f"This runtime is not enrolled under the host {hosts[0][:100]}. Use the address in its settings, or pair it again with this one."
+        return f"This runtime is not enrolled under the host {hosts[0][:100]}. Use the address in its settings, or add it anew with this one."
     if not origins:
         text = "A client without an Origin may attach from the runtime's own machine, or with a certificate of its client CA (SPIN_CLIENT_CA)."
         return None if certified or _is_loopback(peer) else text

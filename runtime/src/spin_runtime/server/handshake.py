@@ -6,16 +6,14 @@ from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2
 
 NOT_PAIRED = "This runtime belongs to no workspace yet. Add it to one: open the workspace's runtimes page."
-PAIRED_ALREADY = "This runtime is paired already. To pair it anew, stop it, remove its data and give it a new token."
+PAIRED_ALREADY = "This runtime is paired already. For a new identity, remove it from its workspace, put its data aside and add it anew."
 HELLO_FIRST = "A connection begins with ClientHello, then ClientAuth."
 
 
 async def pair(socket: FrameSocket, broker: Broker, first: frames_pb2.ClientFrame) -> None:
     """Answers the two pairing frames; the connection is over afterwards."""
     if first.WhichOneof("body") != "pairing_start":
-        raise Fatal(
-            reasons_pb2.ERROR_REASON_NOT_PAIRED, "This runtime belongs to no workspace yet. Add it to one: open the workspace's runtimes page."
-        )
+        raise Fatal(reasons_pb2.ERROR_REASON_NOT_PAIRED, NOT_PAIRED)
     try:
         await socket.send(frames_pb2.RuntimeFrame(enrol_request=await broker.pairing_start()))
         frame = await socket.receive()
@@ -49,10 +47,7 @@ async def attach(socket: FrameSocket, broker: Broker, first: frames_pb2.ClientFr
 async def _hello(broker: Broker, frame: frames_pb2.ClientFrame, origin: str) -> tuple[bytes, bytes]:
     kind = frame.WhichOneof("body")
     if kind == "pairing_start":
-        raise Fatal(
-            reasons_pb2.ERROR_REASON_ALREADY_EXISTS,
-            "This runtime is paired already. To pair it anew, stop it, remove its data and give it a new token.",
-        )
+        raise Fatal(reasons_pb2.ERROR_REASON_ALREADY_EXISTS, PAIRED_ALREADY)
     if kind != "client_hello":
         raise violation(HELLO_FIRST)
     said = frame.client_hello

@@ -15,7 +15,7 @@ from spinapis.envelope.v1 import trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 
 EXPIRED = "The runtime's trust expired, so nothing runs there: attach again, which brings a newer trust state, and run the cell again."
-REVOKED = "The runtime was removed from the workspace, or paired again: nothing runs there any more. Choose another runtime, or add it anew."
+REVOKED = "The runtime was removed from the workspace: nothing runs there any more. Choose another runtime, or add it anew."
 # How long clients have to carry the last receipts to audit.
 RECEIPTS_S = 10.0
 LOOK_S = 0.2

@@ -18,7 +18,7 @@ from spin_services.auth.documents import Documents
 from spin_services.auth.store import Runtimes
 from spin_services.auth.tables import PairingRow, RuntimeRow
 from spin_services.rpc.audit_log import AuditLog
-from spin_services.rpc.errors import ErrorReason, ServiceError, already_exists, invalid, not_found
+from spin_services.rpc.errors import ErrorReason, ServiceError, invalid, not_found
 from spin_services.rpc.identity import Caller
 from spinapis.audit.v1.audit_pb2 import NewEntry
 from spinapis.envelope.v1.enrol_pb2 import EnrolGrant, EnrolRequest, PairRegistration, RuntimeConfirmation
@@ -54,7 +54,7 @@ class Enrolment:
             expires_at_ms=expires,
         )
         async with self.runtimes.changing() as change:
-            _check_free(await change.runtime(workspace_id, row.runtime_id))
+            _check_new(await change.runtime(workspace_id, row.runtime_id))
             await change.add_pairing(row)
             subjects = [f"runtime:{row.runtime_id}", f"pairing:{row.pairing_id}"]
             await self._logged(caller, workspace_id, "runtime.pairing_registered", subjects)
@@ -70,14 +70,10 @@ class Enrolment:
         async with self.runtimes.changing() as change:
             if not await change.take_pairing(workspace_id, pairing.pairing_id, self.clock()):
                 raise _pairing_invalid()
-            row = await change.runtime(workspace_id, runtime_id)
-            _check_free(row)
-            if row is None:
-                row = RuntimeRow(workspace_id=workspace_id, runtime_id=runtime_id, status=0, enrol_grant=signed, grant_digest=digest)
-                await change.add_runtime(row)
-            row.status, row.enrol_grant, row.grant_digest = RuntimeStatus.RUNTIME_STATUS_PAIRED, signed, digest
-            row.confirmation, row.enrolled_at_ms = b"", grant.issued_at_ms
-            await change.save()
+            _check_new(await change.runtime(workspace_id, runtime_id))
+            row = RuntimeRow(workspace_id=workspace_id, runtime_id=runtime_id, status=RuntimeStatus.RUNTIME_STATUS_PAIRED, enrol_grant=signed)
+            row.grant_digest, row.enrolled_at_ms = digest, grant.issued_at_ms
+            await change.add_runtime(row)
             body = {"enrol_grant": base64.b64encode(signed).decode(), "fingerprint": fingerprint(grant).hex()}
             await self._logged(caller, workspace_id, "runtime.enrolled", [f"runtime:{runtime_id}", f"pairing:{pairing.pairing_id}"], **body)
         return signed, fingerprint(grant)
@@ -180,9 +176,11 @@ def _enrol_request(data: bytes, pairing: PairingRow) -> Verified[EnrolRequest]:
     return request
 
 
-def _check_free(row: RuntimeRow | None) -> None:
-    if row is not None and row.status != RuntimeStatus.RUNTIME_STATUS_REVOKED:
-        raise already_exists("runtime", row.runtime_id)
+def _check_new(row: RuntimeRow | None) -> None:
+    """A record has one identity for life: under a second one, trust states would bring a removed runtime to life again."""
+    if row is not None:
+        revoked = row.status == RuntimeStatus.RUNTIME_STATUS_REVOKED
+        raise ServiceError(ErrorReason.ERROR_REASON_RUNTIME_REVOKED if revoked else ErrorReason.ERROR_REASON_RUNTIME_ENROLLED)
 
 
 def _known(row: RuntimeRow | None, runtime_id: str) -> RuntimeRow:

@@ -108,8 +108,7 @@ class EnrolmentService(EnrolmentServiceServicer):
             issued_at_ms=now,
             expires_at_ms=now + TRUST_LIFE_MS,
             root_version=self._keys.root().version,
-            # An identity that was replaced is told so by the same state that the new one lives by.
-            revoked_key_ids=sorted({*self._keys.revoked_key_ids(), *map(bytes.fromhex, row.former_keys.split())}),
+            revoked_key_ids=sorted(self._keys.revoked_key_ids()),
             runtime_status=RuntimeStatus.ValueType(row.status),
             min_suite=grant.suite,
             min_bundle_version=following.min_bundle_version,

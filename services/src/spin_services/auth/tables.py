@@ -126,8 +126,6 @@ class PairingRow(Table, table=True):
     allowed_hosts: str = "[]"
     expires_at_ms: int = _time()
     used_at_ms: int = _time()
-    # It replaces the identity that the runtime has.
-    again: bool = False
 
 
 class RuntimeRow(Table, table=True):
@@ -147,8 +145,6 @@ class RuntimeRow(Table, table=True):
     # Of the newest trust state: when it expires, and until when its grace lasts.
     trust_expires_at_ms: int = _time()
     runs_until_ms: int = _time()
-    # Key ids of the identities that it had before, in hexadecimal, separated by spaces.
-    former_keys: str = ""
 
 
 class RunCounterRow(Table, table=True):

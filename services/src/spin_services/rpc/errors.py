@@ -67,7 +67,7 @@ _BY_NAME: dict[str, tuple[grpc.StatusCode, str]] = {
         _PRECONDITION,
         "This token was used before: the runtime lost its data, or another one has its token. Remove the runtime and add it anew.",
     ),
-    "RUNTIME_ENROLLED": (_PRECONDITION, "The runtime is paired already. Pair it again, if it must get a new token and a new identity."),
+    "RUNTIME_ENROLLED": (_PRECONDITION, "The runtime is paired already. If it must get a new token and a new identity, remove it and add it anew."),
     "RUNTIME_NOT_CONFIRMED": (_PRECONDITION, "The runtime is not confirmed yet: compare its fingerprint with its log and confirm it."),
     "RUNTIME_REVOKED": (_PRECONDITION, "The runtime was removed from the workspace."),
     "SIGNATURE_INVALID": (_INVALID, "A signed document does not verify for what it is used for."),

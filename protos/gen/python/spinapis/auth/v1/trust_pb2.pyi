@@ -35,12 +35,9 @@ class RegisterPairingRequest(_message.Message):
     REGISTRATION_FIELD_NUMBER: _builtins.int
     ALLOWED_ORIGINS_FIELD_NUMBER: _builtins.int
     ALLOWED_HOSTS_FIELD_NUMBER: _builtins.int
-    AGAIN_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     registration: _builtins.bytes
     """Signed PairRegistration."""
-    again: _builtins.bool
-    """The runtime is enrolled, and gets a new identity: the one it has is revoked when the new one enrols, which must be confirmed anew."""
     @_builtins.property
     def allowed_origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Exact origins and Host values for the EnrolGrant. Origins must be ones that the platform serves."""
@@ -54,11 +51,10 @@ class RegisterPairingRequest(_message.Message):
         registration: _builtins.bytes = ...,
         allowed_origins: _abc.Iterable[_builtins.str] | None = ...,
         allowed_hosts: _abc.Iterable[_builtins.str] | None = ...,
-        again: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "allowed_hosts", b"allowed_hosts", "allowed_origins", b"allowed_origins", "registration", b"registration", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "allowed_origins", b"allowed_origins", "registration", b"registration", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -74,9 +74,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SUITE_REFUSED: _ErrorReason.ValueType  # 45
     """The runtime has no key of the pinned suite or better. Metadata: suite."""
     ERROR_REASON_PAIRING_USED: _ErrorReason.ValueType  # 46
-    """The token was used before: the runtime lost its data, or another one has it. Pair it again."""
+    """The token was used before: the runtime lost its data, or another one has it. Remove the runtime and add it anew."""
     ERROR_REASON_RUNTIME_ENROLLED: _ErrorReason.ValueType  # 47
-    """The runtime is enrolled already: pair it again to give it a new identity."""
+    """The runtime has an identity already. For a new one, remove it and add it anew."""
     ERROR_REASON_CELL_INVALID: _ErrorReason.ValueType  # 60
     """The cell does not compile; details carry google.rpc.BadRequest with line and column."""
     ERROR_REASON_CELL_TYPE_UNKNOWN: _ErrorReason.ValueType  # 61
@@ -198,9 +198,9 @@ ERROR_REASON_HELLO_STALE: ErrorReason.ValueType  # 44
 ERROR_REASON_SUITE_REFUSED: ErrorReason.ValueType  # 45
 """The runtime has no key of the pinned suite or better. Metadata: suite."""
 ERROR_REASON_PAIRING_USED: ErrorReason.ValueType  # 46
-"""The token was used before: the runtime lost its data, or another one has it. Pair it again."""
+"""The token was used before: the runtime lost its data, or another one has it. Remove the runtime and add it anew."""
 ERROR_REASON_RUNTIME_ENROLLED: ErrorReason.ValueType  # 47
-"""The runtime is enrolled already: pair it again to give it a new identity."""
+"""The runtime has an identity already. For a new one, remove it and add it anew."""
 ERROR_REASON_CELL_INVALID: ErrorReason.ValueType  # 60
 """The cell does not compile; details carry google.rpc.BadRequest with line and column."""
 ERROR_REASON_CELL_TYPE_UNKNOWN: ErrorReason.ValueType  # 61

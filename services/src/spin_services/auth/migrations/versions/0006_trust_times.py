@@ -1,4 +1,4 @@
-"""How long a runtime's trust lasts, the identities that it had before, and pairings that replace one."""
+"""How long a runtime's trust lasts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,5 +12,3 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("runtimes", sa.Column("trust_expires_at_ms", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("runtimes", sa.Column("runs_until_ms", sa.BigInteger(), nullable=False, server_default="0"))
-    op.add_column("runtimes", sa.Column("former_keys", sa.String(), nullable=False, server_default=""))
-    op.add_column("pairings", sa.Column("again", sa.Boolean(), nullable=False, server_default=sa.false()))

@@ -192,14 +192,14 @@ export enum ErrorReason {
   SUITE_REFUSED = 45,
 
   /**
-   * The token was used before: the runtime lost its data, or another one has it. Pair it again.
+   * The token was used before: the runtime lost its data, or another one has it. Remove the runtime and add it anew.
    *
    * @generated from enum value: ERROR_REASON_PAIRING_USED = 46;
    */
   PAIRING_USED = 46,
 
   /**
-   * The runtime is enrolled already: pair it again to give it a new identity.
+   * The runtime has an identity already. For a new one, remove it and add it anew.
    *
    * @generated from enum value: ERROR_REASON_RUNTIME_ENROLLED = 47;
    */
