@@ -13,7 +13,7 @@ import typer
 from spin_client.cli.command_context import Command, all_of, idempotency_key, run
 from spin_client.cli.messages import moment, plain, short_enum
 from spin_client.cli.start_commands import start_commands
-from spin_client.sdk import pairing
+from spin_client.sdk import pairing, removal
 from spin_client.sdk.errors import SpinError
 from spin_client.sdk.identifiers import fingerprint_text
 from spin_client.sdk.platform import Platform
@@ -135,16 +135,11 @@ def remove(context: typer.Context, name: Name, yes: Annotated[bool, typer.Option
             workspace = await command.workspace(platform)
             runtime = await command.runtime(platform, workspace.id, name)
             command.confirmed(f"Remove the runtime {runtime.name}? Nothing will run on it any more.", yes=yes)
-            try:
-                await platform.enrolment.RevokeRuntime(trust_pb2.RevokeRuntimeRequest(workspace_id=workspace.id, runtime_id=runtime.id))
-            except SpinError as error:
-                # One that was never paired has no trust to take away.
-                if error.reason not in ("NOT_FOUND", "NOT_PAIRED"):
-                    raise
+            stopped, how = await _revoked(platform, runtime)
             await platform.runtimes.DeleteRuntime(
                 workspaces_pb2.DeleteRuntimeRequest(workspace_id=workspace.id, runtime_id=runtime.id, etag=runtime.etag)
             )
-            command.out.done(f"Removed the runtime {runtime.name}.", {"id": runtime.id, "removed": True})
+            command.out.done(f"Removed the runtime {runtime.name}.{how}", {"id": runtime.id, "removed": True, "stopped": stopped})
 
     run(context, body)
 
@@ -192,6 +187,23 @@ async def _confirm(command: Command, platform: Platform, runtime: workspaces_pb2
         command.out.note(f"Fingerprint: {fingerprint_text(fingerprint)}")
         command.confirmed("Does the runtime's own log show the same fingerprint?", yes=False)
     await pairing.confirm(platform, runtime.workspace_id, runtime.id, fingerprint)
+
+
+async def _revoked(platform: Platform, runtime: workspaces_pb2.Runtime) -> tuple[bool, str]:
+    """Whether it runs nothing from now on, and what to say of it. One that was never paired has no trust to take away."""
+    named = {"workspace_id": runtime.workspace_id, "runtime_id": runtime.id}
+    try:
+        await platform.enrolment.RevokeRuntime(trust_pb2.RevokeRuntimeRequest(**named))
+        until = (await platform.enrolment.GetRuntimeTrust(trust_pb2.GetRuntimeTrustRequest(**named))).runs_until_ms
+    except SpinError as error:
+        if error.reason not in ("NOT_FOUND", "NOT_PAIRED"):
+            raise
+        return True, ""
+    if await removal.tell(platform, runtime):
+        return True, " It was told, and stopped."
+    if until <= now_ms():
+        return True, " Its trust had run out."
+    return False, f" It could not be told at {runtime.url}: it stops when its trust ends, {moment(until)}. Stop its process to end it now."
 
 
 async def _trust(platform: Platform, workspace_id: str, runtime: workspaces_pb2.Runtime) -> dict[str, str]:

@@ -113,7 +113,10 @@ function RemoveRuntime({
   const remove = useDeleteRuntime(workspaceId);
   return (
     <Dialog title={`Remove “${runtime.name}”?`} onClose={onClose}>
-      <p>It loses its trust at once and runs nothing more for this workspace. Its history in the audit log stays.</p>
+      <p>
+        It gets nothing more to run. What runs there now goes on until its trust ends: stop its process too. Its history
+        in the audit log stays.
+      </p>
       {remove.isError && <ProblemNotice error={remove.error} />}
       <div className="dialog__actions">
         <Button onClick={onClose}>Keep it</Button>
