@@ -15,6 +15,7 @@ from spin_envelope.signing import verify
 from spin_runtime.broker.refusals import Denial
 from spin_runtime.broker.trust import REVOKED, SKEW_MS, Trust
 from spinapis.envelope.v1 import attach_pb2
+from spinapis.envelope.v1.signed_pb2 import PublicKey
 from spinapis.errors.v1 import reasons_pb2
 
 CAPABILITY_VALIDITY_MS = 5 * 60 * 1000
@@ -132,3 +133,43 @@ def check_client_auth(pending: Pending, client_auth: bytes, now_ms: int) -> Know
 
 def _refused(why: str) -> Denial:
     return Denial(reasons_pb2.ERROR_REASON_CAPABILITY_INVALID, REFUSED_TEXT, why)
+
+
+@dataclass(frozen=True)
+class Presence:
+    """What the runtime shows of itself at the moment of an attachment."""
+
+    boot_id: bytes
+    boot_hpke_key: PublicKey
+    nonce_r: bytes
+    clock_ms: int
+    bundle_version: int
+    last_receipt_seq: int
+
+
+def hello(said: ClientHello, checked: Checked, trust: Trust, presence: Presence) -> attach_pb2.Hello:
+    """The runtime's answer to a client, unsigned."""
+    return attach_pb2.Hello(
+        workspace_id=trust.grant.workspace_id,
+        runtime_id=trust.grant.runtime_id,
+        boot_id=presence.boot_id,
+        boot_hpke_key=presence.boot_hpke_key,
+        challenge_digest=checked.challenge_digest,
+        nonce_b=said.nonce_b,
+        nonce_r=presence.nonce_r,
+        origin=said.origin,
+        clock_ms=presence.clock_ms,
+        bundle_version=presence.bundle_version,
+        trust_version=trust.state.version,
+        root_version=trust.root.version,
+        last_receipt_seq=presence.last_receipt_seq,
+        checkpoint=trust.log.note,
+        session_id=checked.known.session_id,
+    )
+
+
+def only_older(denial: Denial) -> bool:
+    """Two clients may fetch trust states at once and arrive in the other order: the newer one stands. A checkpoint that contradicts the one
+    held is another matter.
+    """
+    return denial.reason == reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED and denial.metadata.get("document") != "checkpoint"

@@ -18,7 +18,7 @@ from spin_envelope.errors import Refused
 from spin_envelope.keys import SigningKey
 from spin_envelope.pairing import SpinToken
 from spin_envelope.signing import sign
-from spin_runtime.broker import admission, attachment, pairing
+from spin_runtime.broker import admission, attachment, pairing, receipt_forms
 from spin_runtime.broker.api import Attachment, Broker, BundleStored, LiveKernel, LogProof, Rejected, Run, RunEnd, Status, TrustStored
 from spin_runtime.broker.clients import Clients
 from spin_runtime.broker.credentials import Credentials
@@ -37,7 +37,7 @@ from spin_runtime.broker.tickets import Ticket, TicketBook
 from spin_runtime.broker.trust import REVOKED, Trust, check_may_run, runs_until_ms, with_documents, with_log_proof, with_state
 from spin_runtime.broker.trust_clock import TrustClock, boot_clock_ms
 from spin_runtime.broker.trust_watch import TrustWatch
-from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2, trust_pb2
+from spinapis.envelope.v1 import receipt_pb2, run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import broker_pb2
 
@@ -167,8 +167,7 @@ class LocalBroker:
 
     def _check_unpaired(self) -> None:
         if self._trust is not None:
-            text = "This runtime is paired already. For a new identity remove it from its workspace, put its data aside and add it anew."
-            raise Denial(reasons_pb2.ERROR_REASON_ALREADY_EXISTS, text, resource="runtime", name=self._trust.grant.runtime_id.hex())
+            raise pairing.paired_already(self._trust)
 
     def _begin_receipts(self, trust: Trust) -> None:
         author = Author(self._identity, trust.grant.workspace_id, trust.grant.runtime_id, self._boot.boot_id, self._clock, lambda: self._watch.phase)
@@ -192,36 +191,25 @@ class LocalBroker:
             try:
                 trust = self._accept(root_documents, trust_state)
             except Denial as denial:
-                # Two clients may fetch trust states at once and arrive in the other order: the newer one stands.
-                # A checkpoint that contradicts the one held is another matter.
-                if denial.reason != reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED or denial.metadata.get("document") == "checkpoint":
+                if not attachment.only_older(denial):
                     raise
                 log.info("older_trust_ignored", why=denial.why)
             said = attachment.ClientHello(capability, challenge, nonce_b, session_key, origin)
             checked = attachment.check_client_hello(said, trust, self._clock())
-            hello = sign(self._hello(said, checked, trust), self._identity)
+            hello = sign(attachment.hello(said, checked, trust, self._presence(trust)), self._identity)
         self._keep_up()
         pending = attachment.Pending(checked.known, signed_digest(hello), origin, session_key)
         return hello, self._clients.expect(pending, self._clock())
 
-    def _hello(self, said: attachment.ClientHello, checked: attachment.Checked, trust: Trust) -> attach_pb2.Hello:
+    def _presence(self, trust: Trust) -> attachment.Presence:
         now_ms = self._clock()
-        return attach_pb2.Hello(
-            workspace_id=trust.grant.workspace_id,
-            runtime_id=trust.grant.runtime_id,
-            boot_id=self._boot.boot_id,
-            boot_hpke_key=self._boot.current(trust.suite, now_ms).public,
-            challenge_digest=checked.challenge_digest,
-            nonce_b=said.nonce_b,
-            nonce_r=os.urandom(32),
-            origin=said.origin,
-            clock_ms=now_ms,
-            bundle_version=self._credentials.version(now_ms),
-            trust_version=trust.state.version,
-            root_version=trust.root.version,
-            last_receipt_seq=self._chain().durable.seq,
-            checkpoint=trust.log.note,
-            session_id=checked.known.session_id,
+        return attachment.Presence(
+            self._boot.boot_id,
+            self._boot.current(trust.suite, now_ms).public,
+            os.urandom(32),
+            now_ms,
+            self._credentials.version(now_ms),
+            self._chain().durable.seq,
         )
 
     async def attach(self, handle: bytes, client_auth: bytes) -> Attachment:
@@ -279,7 +267,7 @@ class LocalBroker:
             epoch = self._kernels.next_epoch()
             try:
                 await self._sockets.open(epoch)
-                await chain.write(self._kernel_receipt(epoch, session_id, f"{kernel_name} started"))
+                await chain.write(receipt_forms.kernel_event(self._boot.boot_id, epoch, session_id, f"{kernel_name} started"))
             except BaseException:
                 await self._sockets.close(epoch)
                 raise
@@ -291,11 +279,7 @@ class LocalBroker:
             return
         name = self._kernels.ended(kernel_epoch)
         await self._sockets.close(kernel_epoch)
-        await self._chain().write(self._kernel_receipt(kernel_epoch, session_id, f"{name} ended: {reason}"))
-
-    def _kernel_receipt(self, kernel_epoch: int, session_id: bytes, event: str) -> receipt_pb2.Receipt:
-        nonce = run_pb2.RunNonce(boot_id=self._boot.boot_id, kernel_epoch=kernel_epoch)
-        return receipt_pb2.Receipt(type=receipt_pb2.RECEIPT_TYPE_KERNEL, nonce=nonce, session_id=session_id, reason=event)
+        await self._chain().write(receipt_forms.kernel_event(self._boot.boot_id, kernel_epoch, session_id, f"{name} ended: {reason}"))
 
     # Runs
 
@@ -313,7 +297,7 @@ class LocalBroker:
             try:
                 program = admission.authentic_program(opened.signed, facts)
             except Refused:
-                await self._chain().write(_unauthentic(opened.digest))
+                await self._chain().write(receipt_forms.unauthentic(opened.digest))
                 raise
         decision = admission.decide(program, client, facts, self._kernels)
         if isinstance(decision, admission.Admitted):
@@ -323,16 +307,7 @@ class LocalBroker:
     async def _reject(self, refusal: admission.Refusal, ciphertext_digest: bytes) -> Rejected:
         program, denial = refusal.program.message, refusal.denial
         log.warning("program_rejected", reason=reason_name(denial.reason), why=denial.why, seq=program.nonce.seq)
-        receipt = receipt_pb2.Receipt(
-            type=receipt_pb2.RECEIPT_TYPE_REJECT,
-            program_digest=refusal.program.digest,
-            ciphertext_digest=ciphertext_digest,
-            grant_digest=refusal.grant_digest,
-            nonce=program.nonce,
-            session_id=program.session_id,
-            reason=reason_name(denial.reason),
-        )
-        await self._chain().write(receipt)
+        await self._chain().write(receipt_forms.rejected(refusal, ciphertext_digest))
         return Rejected(program.nonce, program.session_id, program.cell_id, program.user_id, ciphertext_digest, denial.reason, denial.text)
 
     async def run_started(self, nonce: run_pb2.RunNonce) -> None:
@@ -427,9 +402,3 @@ class LocalBroker:
                 self._managers.keep(())
             ahead_ms = self._watch.until_next_ms()
             await asyncio.sleep(UPKEEP_SECONDS if ahead_ms is None else min(UPKEEP_SECONDS, ahead_ms / 1000 + 0.001))
-
-
-def _unauthentic(ciphertext_digest: bytes) -> receipt_pb2.Receipt:
-    """What was sealed to this boot and not signed by the compiler: nothing inside is worth repeating."""
-    reason = reason_name(reasons_pb2.ERROR_REASON_OPEN_FAILED)
-    return receipt_pb2.Receipt(type=receipt_pb2.RECEIPT_TYPE_REJECT, ciphertext_digest=ciphertext_digest, reason=reason)

@@ -75,3 +75,8 @@ def remembered(token: SpinToken, state: State, folder: Path) -> Trust | None:
 
 def _refused(why: str) -> Denial:
     return Denial(reasons_pb2.ERROR_REASON_PAIRING_INVALID, "The grant does not answer this runtime's request: start the pairing again.", why)
+
+
+def paired_already(trust: Trust) -> Denial:
+    text = "This runtime is paired already. For a new identity remove it from its workspace, put its data aside and add it anew."
+    return Denial(reasons_pb2.ERROR_REASON_ALREADY_EXISTS, text, resource="runtime", name=trust.grant.runtime_id.hex())

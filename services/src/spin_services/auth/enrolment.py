@@ -71,8 +71,14 @@ class Enrolment:
             if not await change.take_pairing(workspace_id, pairing.pairing_id, self.clock()):
                 raise _pairing_invalid()
             _check_new(await change.runtime(workspace_id, runtime_id))
-            row = RuntimeRow(workspace_id=workspace_id, runtime_id=runtime_id, status=RuntimeStatus.RUNTIME_STATUS_PAIRED, enrol_grant=signed)
-            row.grant_digest, row.enrolled_at_ms = digest, grant.issued_at_ms
+            row = RuntimeRow(
+                workspace_id=workspace_id,
+                runtime_id=runtime_id,
+                status=RuntimeStatus.RUNTIME_STATUS_PAIRED,
+                enrol_grant=signed,
+                grant_digest=digest,
+                enrolled_at_ms=grant.issued_at_ms,
+            )
             await change.add_runtime(row)
             body = {"enrol_grant": base64.b64encode(signed).decode(), "fingerprint": fingerprint(grant).hex()}
             await self._logged(caller, workspace_id, "runtime.enrolled", [f"runtime:{runtime_id}", f"pairing:{pairing.pairing_id}"], **body)
