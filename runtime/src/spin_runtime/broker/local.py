@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from spin_envelope.digests import signed_digest
@@ -35,7 +34,7 @@ from spin_runtime.broker.socket import UseSockets
 from spin_runtime.broker.state import StateStore
 from spin_runtime.broker.tickets import Ticket, TicketBook
 from spin_runtime.broker.trust import REVOKED, Trust, check_may_run, runs_until_ms, with_documents, with_log_proof, with_state
-from spin_runtime.broker.trust_clock import TrustClock, boot_clock_ms
+from spin_runtime.broker.trust_clock import Clocks, TrustClock, boot_clock_ms
 from spin_runtime.broker.trust_watch import TrustWatch
 from spinapis.envelope.v1 import receipt_pb2, run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
@@ -75,13 +74,6 @@ def open_broker(
         folder.close()
         raise
     return broker
-
-
-@dataclass(frozen=True)
-class Clocks:
-    # Unix milliseconds, which somebody may set; and milliseconds that only pass.
-    wall: Callable[[], int]
-    elapsed: Callable[[], int]
 
 
 class LocalBroker:

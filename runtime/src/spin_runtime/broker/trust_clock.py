@@ -7,6 +7,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from spin_runtime.broker.trust import SKEW_MS
 
@@ -16,6 +17,13 @@ NEVER = 1 << 62
 def boot_clock_ms() -> int:
     """Milliseconds since the machine came up; a sleeping machine's count."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+@dataclass(frozen=True)
+class Clocks:
+    # Unix milliseconds, which somebody may set; and milliseconds that only pass.
+    wall: Callable[[], int]
+    elapsed: Callable[[], int]
 
 
 class TrustClock:

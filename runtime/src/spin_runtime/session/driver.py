@@ -392,10 +392,6 @@ def _request(run: Run, socket_path: str) -> Execute:
         # The kernel never has a second request: the session's own queue does the aborting.
         stop_on_error=False,
         user_expressions=run.user_expressions,
-        metadata=_for_kernel(run, socket_path),
+        # Where code in the kernel finds the broker during this run.
+        metadata={"socket": socket_path, "ticket": base64.b64encode(run.ticket).decode()},
     )
-
-
-def _for_kernel(run: Run, socket_path: str) -> dict[str, object]:
-    """Where code in the kernel finds the broker during this run."""
-    return {"socket": socket_path, "ticket": base64.b64encode(run.ticket).decode()}
