@@ -1,6 +1,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { ConnectionService } from "../../../gen/spinapis/secrets/v1/secrets_pb";
 import { useClient } from "../../../shared/api/context";
+import type { Grant } from "../model/connection-form";
 import { newIdempotencyKey } from "../../../shared/bytes";
 
 export interface NewConnection {
@@ -12,6 +13,9 @@ export interface NewConnection {
   allowedHosts: string[];
   allowedOperations: string[];
   approvalOperations: string[];
+  referencesJson: string;
+  exposable: boolean;
+  grants: Grant[];
   expiresAtMs: bigint;
   isDefault: boolean;
 }

@@ -11,6 +11,11 @@ export interface ConnectionChange {
   approvalOperations: string[];
   /** Absent when they stay as they are. */
   grants: Grant[] | undefined;
+  /** Absent when it stays; otherwise all of it. It goes in and is never read back. */
+  credentialJson: string | undefined;
+  /** Absent when they stay as they are. */
+  referencesJson: string | undefined;
+  exposable: boolean;
   expiresAtMs: bigint;
   isDefault: boolean;
 }
@@ -20,12 +25,15 @@ export function useUpdateConnection({ workspaceId, id: connectionId, etag }: Con
   const client = useClient(ConnectionService);
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: ({ grants, ...change }: ConnectionChange) =>
+    mutationFn: ({ grants, credentialJson, referencesJson, ...change }: ConnectionChange) =>
       client.updateConnection({
         ...{ workspaceId, connectionId, etag, replaceAllowed: true, replaceApproval: true },
         ...(grants === undefined ? {} : { grants, replaceGrants: true }),
+        ...(credentialJson === undefined ? {} : { credentialJson }),
+        ...(referencesJson === undefined ? {} : { referencesJson }),
         ...change,
       }),
+    gcTime: 0,
     onSettled: () => queries.invalidateQueries({ queryKey: [workspaceId, "connections"] }),
   });
 }

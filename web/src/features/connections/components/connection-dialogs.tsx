@@ -40,7 +40,11 @@ export function NewConnection({ workspaceId, kinds, onClose }: NewProps) {
         error={create.error}
         onCancel={onClose}
         onSubmit={(form) => {
-          const order = { ...settingsOf(form), kind: form.kind, credentialJson: form.credentialJson || "{}" };
+          const order = {
+            ...settingsOf(form),
+            ...{ kind: form.kind, credentialJson: form.credentialJson || "{}", grants: [...form.grants] },
+            referencesJson: form.referencesJson.trim(),
+          };
           create.mutate(order, { onSuccess: onClose });
         }}
       />
@@ -68,7 +72,12 @@ export function EditConnection({ connection, kinds, onClose }: Props) {
         error={update.error}
         onCancel={onClose}
         onSubmit={(form) => {
-          update.mutate({ ...settingsOf(form), grants: changedGrants(first, form) }, { onSuccess: onClose });
+          const change = {
+            ...{ ...settingsOf(form), grants: changedGrants(first, form) },
+            credentialJson: form.credentialJson || undefined,
+            referencesJson: form.referencesJson === first.referencesJson ? undefined : form.referencesJson.trim(),
+          };
+          update.mutate(change, { onSuccess: onClose });
         }}
       />
     </Dialog>
@@ -89,6 +98,7 @@ function settingsOf(form: Form) {
     allowedHosts: words(form.hosts),
     allowedOperations: [...form.operations],
     approvalOperations: approvalOf(form),
+    exposable: form.exposable,
     expiresAtMs: expiryOf(form.expiresOn),
     isDefault: form.isDefault,
   };

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import type { ConnectionKind } from "../../../gen/spinapis/secrets/v1/secrets_pb";
-import { problemOf } from "../../../shared/api/problem";
-import { Button, ProblemText, SelectField, TextField } from "../../../shared/ui";
+import { type Problem, problemOf } from "../../../shared/api/problem";
+import { Button, Notice, ProblemText, SelectField, TextField } from "../../../shared/ui";
 import { type ConnectionForm as Form, faultOf, hostOf, withKind } from "../model/connection-form";
 import { ExpiryField } from "./expiry-field";
 import { GrantsFields } from "./grants-fields";
@@ -12,7 +12,7 @@ interface Props {
   workspaceId: string;
   kinds: readonly ConnectionKind[];
   initial: Form;
-  /** The kind stays what it was, and the credential has a form of its own. */
+  /** The kind stays what it was, and so does the credential where none is given. */
   existing: boolean;
   busy: boolean;
   error: unknown;
@@ -72,9 +72,13 @@ export function ConnectionForm({ workspaceId, kinds, initial, existing, busy, er
           }}
         />
       )}
-      {kind && !existing && (
+      {kind && (
         <SchemaFields
-          legend="Credential: it cannot be read back"
+          legend={
+            existing
+              ? "New credential: empty keeps the present one; needed to lead the connection elsewhere or expose it"
+              : "Credential: it cannot be read back"
+          }
           path="credential_json"
           schemaJson={kind.credentialSchemaJson}
           valueJson={form.credentialJson}
@@ -84,6 +88,34 @@ export function ConnectionForm({ workspaceId, kinds, initial, existing, busy, er
             set({ credentialJson });
           }}
         />
+      )}
+      {problem && faultOf(problem, "credential_json") && (
+        <span className="field__error">{faultOf(problem, "credential_json")}</span>
+      )}
+      <TextField
+        label="References to secret managers"
+        hint='Which fields a manager of the runtime holds, and where, instead of a credential here; owners only: {"FIELD": {"manager": "NAME", "path": "kv/app", "key": "KEY"}}'
+        error={referenceFault(problem)}
+        value={form.referencesJson}
+        onChange={(referencesJson) => {
+          set({ referencesJson });
+        }}
+      />
+      <label className="row">
+        <input
+          type="checkbox"
+          checked={form.exposable}
+          onChange={(event) => {
+            set({ exposable: event.target.checked });
+          }}
+        />
+        Exposable: programs may read the credential’s value
+      </label>
+      {form.exposable && (
+        <Notice tone="warn" title="The credential leaves the broker.">
+          Whoever may use the connection can have a cell read it, keep it, print it, or send it anywhere that the kernel
+          reaches. Each reading is in the log, and cannot be taken back but by changing the credential in its system.
+        </Notice>
       )}
       <TextField
         label="Hosts it may be sent to"
@@ -98,16 +130,14 @@ export function ConnectionForm({ workspaceId, kinds, initial, existing, busy, er
       />
       {kind && <Operations kind={kind} form={form} fault={faultOf(problem, "allowed_operations")} onChange={set} />}
       <Guarded form={form} fault={faultOf(problem, "approval_operations")} onChange={set} />
-      {existing && (
-        <GrantsFields
-          workspaceId={workspaceId}
-          grants={form.grants}
-          fault={faultOf(problem, "grants")}
-          onChange={(grants) => {
-            set({ grants });
-          }}
-        />
-      )}
+      <GrantsFields
+        workspaceId={workspaceId}
+        grants={form.grants}
+        fault={faultOf(problem, "grants")}
+        onChange={(grants) => {
+          set({ grants });
+        }}
+      />
       <ExpiryField
         value={form.expiresOn}
         error={faultOf(problem, "expires_at_ms")}
@@ -134,6 +164,12 @@ export function ConnectionForm({ workspaceId, kinds, initial, existing, busy, er
       </div>
     </form>
   );
+}
+
+/** The first that the service says of any of them. */
+function referenceFault(problem: Problem | undefined): string | undefined {
+  const found = problem?.violations.find(({ field }) => field.startsWith("references_json"));
+  return found && `${found.field.replace(/^references_json\.?/, "")} ${found.description}`.trim();
 }
 
 interface OperationsProps {

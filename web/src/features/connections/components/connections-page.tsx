@@ -2,9 +2,11 @@ import { useState } from "react";
 import type { Connection, ConnectionKind } from "../../../gen/spinapis/secrets/v1/secrets_pb";
 import { formatTime } from "../../../shared/clock";
 import { Button, Empty, Loading, Menu, ProblemNotice } from "../../../shared/ui";
+import { readFields } from "../../../shared/schema-form";
 import { useStanding } from "../../members";
 import { useConnectionKinds } from "../api/list-connection-kinds";
 import { useConnections } from "../api/list-connections";
+import { lastUsed } from "../model/connection-form";
 import { EditConnection, NewConnection, RemoveConnection, ReplaceCredential } from "./connection-dialogs";
 
 export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
@@ -82,6 +84,7 @@ interface RowProps {
 
 function ConnectionRow({ connection, kinds, managed }: RowProps) {
   const [open, setOpen] = useState<Open>();
+  const [now] = useState(Date.now);
   const close = (): void => {
     setOpen(undefined);
   };
@@ -94,6 +97,10 @@ function ConnectionRow({ connection, kinds, managed }: RowProps) {
   const details = [
     connection.allowedHosts.join(", "),
     connection.credentialFields.length > 0 ? `credential: ${connection.credentialFields.join(", ")}` : "",
+    connection.referencesJson
+      ? `held by a manager: ${Object.keys(readFields(connection.referencesJson)).join(", ")}`
+      : "",
+    lastUsed(connection.lastUsedAtMs, now),
     connection.updatedAtMs === 0n ? "" : `changed ${formatTime(connection.updatedAtMs)}`,
   ].filter(Boolean);
   return (
@@ -103,6 +110,7 @@ function ConnectionRow({ connection, kinds, managed }: RowProps) {
           <span className="list__title">{connection.name}</span>
           <span className="tag">{connection.kind}</span>
           {connection.isDefault && <span className="tag">default</span>}
+          {connection.exposable && <span className="tag">exposable</span>}
           {connection.inherited && <span className="tag">inherited</span>}
         </span>
         {details.length > 0 && <span className="list__detail">{details.join(" · ")}</span>}

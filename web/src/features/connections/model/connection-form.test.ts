@@ -10,6 +10,7 @@ import {
   faultOf,
   formOf,
   hostOf,
+  lastUsed,
   newForm,
   toggled,
   withKind,
@@ -82,6 +83,25 @@ test("a connection's guards, grants and expiry come into the form and out of it 
   expect(approvalOf({ ...form, operations: ["queue.get"] })).toEqual([]);
   expect(toggled(form.grants, { ...grant })).toEqual([]);
   expect(toggled([], grant)).toEqual([grant]);
+});
+
+test.each([
+  [undefined, undefined],
+  [0n, "never used"],
+  [1_000_000_000_000n, "used today"],
+  [1_000_000_000_000n - 100_000_000n, "used yesterday"],
+  [1_000_000_000_000n - 300_000_000n, "used 3 days ago"],
+  [1_000_000_500_000n, "used today"],
+])("last used at %s is told as %s", (at, told) => {
+  expect(lastUsed(at, 1_000_000_000_000)).toBe(told);
+});
+
+test("references and exposure come into the form, and go with another kind", () => {
+  const references = '{"token":{"manager":"vault","path":"kv/app"}}';
+  const form = formOf(create(ConnectionSchema, { kind: "rest", referencesJson: references, exposable: true }));
+  expect(form).toMatchObject({ referencesJson: references, exposable: true, credentialJson: "" });
+  expect(withKind(form, queue).referencesJson).toBe("");
+  expect(newForm([rest]).exposable).toBe(false);
 });
 
 test("no date is never", () => {

@@ -3,11 +3,17 @@ import type { MemberRole } from "../../../gen/spinapis/auth/v1/members_pb";
 import type { Connection, ConnectionKind, ConnectionLevel } from "../../../gen/spinapis/secrets/v1/secrets_pb";
 import type { Problem } from "../../../shared/api/problem";
 
+const DAY_MS = 86_400_000;
+
 export interface ConnectionForm {
   name: string;
   kind: string;
   configJson: string;
+  /** Of a connection that is there: empty leaves the credential as it is. */
   credentialJson: string;
+  /** JSON, as typed; empty for none. */
+  referencesJson: string;
+  exposable: boolean;
   /** As typed: names separated by commas or spaces. */
   hosts: string;
   operations: readonly string[];
@@ -34,6 +40,8 @@ export function newForm(kinds: readonly ConnectionKind[]): ConnectionForm {
     kind: first?.name ?? "",
     configJson: "",
     credentialJson: "",
+    referencesJson: "",
+    exposable: false,
     hosts: "",
     operations,
     approval: [],
@@ -49,6 +57,8 @@ export function formOf(connection: Connection): ConnectionForm {
     kind: connection.kind,
     configJson: connection.configJson,
     credentialJson: "",
+    referencesJson: connection.referencesJson,
+    exposable: connection.exposable,
     hosts: connection.allowedHosts.join(", "),
     operations: connection.allowedOperations,
     approval: connection.approvalOperations,
@@ -60,7 +70,17 @@ export function formOf(connection: Connection): ConnectionForm {
 
 /** Another kind has other fields and operations. */
 export function withKind(form: ConnectionForm, kind: ConnectionKind): ConnectionForm {
-  return { ...form, kind: kind.name, configJson: "", credentialJson: "", operations: kind.operations, approval: [] };
+  return {
+    ...form,
+    ...{
+      kind: kind.name,
+      configJson: "",
+      credentialJson: "",
+      referencesJson: "",
+      operations: kind.operations,
+      approval: [],
+    },
+  };
 }
 
 /** Among the operations that are left: what may not be used at all needs no approval. */
@@ -88,6 +108,14 @@ export function dayOf(expiresAtMs: bigint): string {
   const at = new Date(Number(expiresAtMs));
   const two = (part: number): string => String(part).padStart(2, "0");
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
+/** When programs last used it; undefined where nobody says. */
+export function lastUsed(usedAtMs: bigint | undefined, nowMs: number): string | undefined {
+  if (usedAtMs === undefined) return undefined;
+  if (usedAtMs === 0n) return "never used";
+  const days = Math.max(0, Math.floor((nowMs - Number(usedAtMs)) / DAY_MS));
+  return ["used today", "used yesterday"][days] ?? `used ${days} days ago`;
 }
 
 /** The host of the configured address, for who has not named any host: "https://api.internal:8443/v1" gives "api.internal:8443". */
