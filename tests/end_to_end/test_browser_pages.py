@@ -112,6 +112,28 @@ async def create_with_faults(page: Page, name: str, host: str) -> None:
     await page.get_by_role("button", name="Create", exact=True).dblclick()
 
 
+async def led_elsewhere(page: Page, name: str, address: str, token: str) -> None:
+    """What demands the credential again is told, and one save then changes all of it."""
+    row = page.get_by_role("listitem").filter(has_text=name)
+    await row.get_by_text("used today").wait_for()
+    await page.get_by_role("button", name=f"Actions for {name}").click()
+    await page.get_by_role("menuitem", name="Edit").click()
+    await page.get_by_label("base url").fill(address)
+    await page.get_by_label("Exposable").check()
+    await page.get_by_text("The credential leaves the broker.").wait_for()
+    await page.get_by_role("button", name="Save").click()
+    await page.locator(".field__error", has_text="send it with the change").wait_for()
+    await page.get_by_label("References to secret managers").fill('{"username": {"path": "kv/app"}}')
+    await page.get_by_label("token").fill(token)
+    await page.get_by_role("button", name="Save").click()
+    await page.locator(".field__error", has_text="username.manager").wait_for()
+    await page.get_by_label("References to secret managers").fill('{"username": {"manager": "vault", "path": "kv/app"}}')
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_role("dialog").wait_for(state="detached")
+    await row.get_by_text("held by a manager: username").wait_for()
+    assert await row.get_by_text("exposable", exact=True).count() == 1
+
+
 async def test_a_connection_made_in_the_page_is_used_changed_and_removed(
     running: RunningPlatform, owner: Platform, workspace: workspaces_pb2.Workspace, confidential: set[str]
 ) -> None:
@@ -154,6 +176,8 @@ async def test_a_connection_made_in_the_page_is_used_changed_and_removed(
         await page.get_by_label("rest.request needs approval").uncheck()
         await page.get_by_role("button", name="Save").click()
         await page.get_by_role("dialog").wait_for(state="detached")
+        await led_elsewhere(page, f"{name} renamed", f"http://{api.host}/v2", api.token)
+        assert api.token not in await page.content()
         await page.get_by_role("button", name=f"Actions for {name} renamed").click()
         await page.get_by_role("menuitem", name="Remove").click()
         await page.get_by_role("button", name="Remove", exact=True).dblclick()

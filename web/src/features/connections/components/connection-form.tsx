@@ -74,11 +74,7 @@ export function ConnectionForm({ workspaceId, kinds, initial, existing, busy, er
       )}
       {kind && (
         <SchemaFields
-          legend={
-            existing
-              ? "New credential: empty keeps the present one; needed to lead the connection elsewhere or expose it"
-              : "Credential: it cannot be read back"
-          }
+          legend={existing ? "New credential: empty keeps the present one" : "Credential: it cannot be read back"}
           path="credential_json"
           schemaJson={kind.credentialSchemaJson}
           valueJson={form.credentialJson}
