@@ -6,10 +6,17 @@ import { EnrolGrantSchema } from "../../gen/spinapis/envelope/v1/enrol_pb";
 import { RuntimeStatus } from "../../gen/spinapis/envelope/v1/trust_pb";
 import { fromHex, toHex } from "../bytes";
 import { Trouble } from "../api/problem";
+import type { Lasting } from "./lasting";
 import { currentRoot } from "./root";
 
 export type RuntimeTrust =
-  { status: "unpaired" | "revoked" } | { status: "paired" | "confirmed"; enrolled: EnrolledRuntime };
+  | { status: "unpaired" | "revoked" }
+  | {
+      status: "paired" | "confirmed";
+      enrolled: EnrolledRuntime;
+      /** Of the newest trust state that was made for it; whether it got that is not known here. */
+      lasting: Lasting;
+    };
 
 /** `owners` are the workspaces that the runtime may be enrolled in: its own, and for an inherited one the parent's. */
 export async function getRuntimeTrust(
@@ -28,7 +35,8 @@ export async function getRuntimeTrust(
     case RuntimeStatus.CONFIRMED: {
       const { root } = await currentRoot(transport);
       const enrolled = await verified(root, trust, runtimeId, owners);
-      return { status: enrolled.confirmed ? "confirmed" : "paired", enrolled };
+      const lasting = { expiresAtMs: Number(trust.trustExpiresAtMs), runsUntilMs: Number(trust.runsUntilMs) };
+      return { status: enrolled.confirmed ? "confirmed" : "paired", enrolled, lasting };
     }
   }
 }

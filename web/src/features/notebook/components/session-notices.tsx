@@ -1,4 +1,6 @@
 import { Button, Notice, ProblemNotice, ProblemText } from "../../../shared/ui";
+import { standing } from "../../../shared/trust/lasting";
+import { useNow } from "../../../shared/use-now";
 import { type SessionHandle, useSessionPart } from "../../session";
 
 /** What the person should know of the connection to the runtime. */
@@ -7,6 +9,9 @@ export function SessionNotices({ handle }: { handle: SessionHandle }) {
   const link = useSessionPart(session, (view) => view.link);
   const problem = useSessionPart(session, (view) => view.problem);
   const warnings = useSessionPart(session, (view) => view.warnings) ?? [];
+  const trust = useSessionPart(session, (view) => view.trust);
+  const now = useNow();
+  const told = trust && trust.expiresAtMs > 0 ? standing(trust, now) : undefined;
   return (
     <>
       {error !== undefined && <ProblemNotice error={error} />}
@@ -39,6 +44,11 @@ export function SessionNotices({ handle }: { handle: SessionHandle }) {
         </Notice>
       )}
       {link === "attached" && problem && <ProblemText problem={problem} />}
+      {link === "attached" && told && told.text !== "" && (
+        <Notice tone={told.tone} title={`The runtime: ${told.title.charAt(0).toLowerCase()}${told.title.slice(1)}`}>
+          <span>{told.text}</span>
+        </Notice>
+      )}
       {warnings.map((warning) => (
         <Notice key={warning} tone="warn" title="The runtime warns">
           <span>{warning}</span>

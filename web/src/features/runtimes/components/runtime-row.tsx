@@ -1,7 +1,9 @@
 import { useState } from "react";
 import type { Runtime } from "../../../gen/spinapis/workspace/v1/workspaces_pb";
 import type { RuntimeTrust } from "../../../shared/trust/enrolment";
+import { standing } from "../../../shared/trust/lasting";
 import { Button, Dialog, Menu, type MenuItem, ProblemNotice, Status, type Tone } from "../../../shared/ui";
+import { useNow } from "../../../shared/use-now";
 import { useDeleteRuntime } from "../api/delete-runtime";
 import { useRuntimeTrust } from "../api/get-runtime-trust";
 import { useUpdateRuntime } from "../api/update-runtime";
@@ -17,12 +19,14 @@ type Open = "confirm" | "remove" | undefined;
 
 export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
   const trust = useRuntimeTrust(workspaceId, runtime);
+  const now = useNow();
   const update = useUpdateRuntime(workspaceId);
   const [open, setOpen] = useState<Open>();
   const close = (): void => {
     setOpen(undefined);
   };
   const status = trust.data?.status;
+  const told = trust.data?.status === "confirmed" ? standing(trust.data.lasting, now) : undefined;
   const actions: MenuItem[] = [
     {
       label: "Make it the default",
@@ -54,10 +58,20 @@ export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
         </span>
         <span className="list__detail">{runtime.url}</span>
         {trust.data && "enrolled" in trust.data && <Fingerprint text={trust.data.enrolled.fingerprint} />}
+        {told && (
+          <span className="list__detail">
+            {told.title}
+            {told.text && `. ${told.text}`}
+          </span>
+        )}
         {trust.isError && <ProblemNotice error={trust.error} onRetry={() => void trust.refetch()} />}
         {update.isError && <ProblemNotice error={update.error} />}
       </div>
-      {status && <RuntimeStatus status={status} />}
+      {told && (told.phase === "grace" || told.phase === "expired") ? (
+        <Status tone={told.tone}>{told.phase === "grace" ? "In its grace" : "Trust expired"}</Status>
+      ) : (
+        status && <RuntimeStatus status={status} />
+      )}
       {status === "paired" && (
         <Button
           small

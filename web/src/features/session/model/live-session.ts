@@ -180,6 +180,7 @@ export class LiveSession {
       caughtUp: false,
       kernels: attached.kernels,
       warnings: attached.warnings,
+      trust: { expiresAtMs: Number(attached.trustExpiresAtMs), runsUntilMs: Number(attached.runsUntilMs) },
       stream: attached.kernel ? withKernel(stream, attached.kernel) : stream,
     });
     this.#link.send({ case: "resume", value: create(ResumeSchema, { position: stream.position }) });
@@ -214,6 +215,11 @@ export class LiveSession {
       case "kernelReply":
         this.#pending.answer(body.value.requestId, body.value);
         return;
+      case "trustAccepted": {
+        const { expiresAtMs, runsUntilMs } = body.value;
+        this.#store.update({ trust: { expiresAtMs: Number(expiresAtMs), runsUntilMs: Number(runsUntilMs) } });
+        return;
+      }
       case "error":
         this.#hear(body.value);
         return;
@@ -221,7 +227,6 @@ export class LiveSession {
       case "paired":
       case "hello":
       case "attached":
-      case "trustAccepted":
       case "bundleAccepted":
       case undefined:
         return;
@@ -352,8 +357,8 @@ export class LiveSession {
 
   /** Sends fresh documents when what the runtime has expires within the margin. */
   async #refreshTrust(marginMs: number): Promise<void> {
-    const expiresAtMs = this.#link.attachment?.attached.trustExpiresAtMs;
-    if (expiresAtMs === undefined || Number(expiresAtMs) - Date.now() > marginMs) return;
+    const expiresAtMs = this.view.trust?.expiresAtMs;
+    if (expiresAtMs === undefined || expiresAtMs - Date.now() > marginMs) return;
     // The credentials go first: a trust state may refuse those that the runtime has.
     await this.#syncCredentials().catch(this.#complain);
     try {

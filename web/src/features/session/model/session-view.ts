@@ -1,6 +1,7 @@
 /** What a live session knows, as one immutable value, and who is told when it changes. */
 import type { KernelSpec } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import type { Problem } from "../../../shared/api/problem";
+import type { Lasting } from "../../../shared/trust/lasting";
 import type { LinkPhase } from "./link";
 import { type SessionState, NEW_SESSION } from "./stream";
 import type { Submission } from "./submissions";
@@ -12,6 +13,8 @@ export interface SessionView {
   readonly caughtUp: boolean;
   readonly kernels: readonly KernelSpec[];
   readonly warnings: readonly string[];
+  /** How long the runtime is trusted, as it said last; undefined before it said anything. */
+  readonly trust: Lasting | undefined;
   readonly stream: SessionState;
   readonly submissions: Readonly<Record<string, Submission>>;
 }
@@ -22,6 +25,7 @@ const NEW_VIEW: SessionView = {
   caughtUp: false,
   kernels: [],
   warnings: [],
+  trust: undefined,
   stream: NEW_SESSION,
   submissions: {},
 };
