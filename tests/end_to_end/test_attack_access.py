@@ -24,7 +24,7 @@ CREDENTIAL = "s3cret-of-the-first-workspace"
 # Who may call what: O owner, E editor, A agent, V viewer, U auditor. Written down by hand: the policy itself is what is tested.
 ALLOWED = {
     "OEAVU": "GetWorkspace WatchWorkspace ListMembers GetRuntime ListRuntimes GetRuntimeTrust GetTrustState GetCheckpoint GetConsistencyProof "
-    "ListRuns ListRunOutputs GetApproval ListApprovals",
+    "ListRuns ListRunOutputs GetApproval ListApprovals GetWorkspacePolicy",
     "OEAV": "GetNotebook ListNotebooks ListNotebookVersions GetNotebookVersion ExportNotebook GetSession ListSessions ValidateCell GetConnection "
     "ListConnections IssueCapability UploadReceipts UploadOutputs",
     "OEA": "ListSharedConnections RequestApproval CancelApproval OpenSession EndSession CompileCell SyncCredentials SaveCellOutputs",
@@ -32,7 +32,8 @@ ALLOWED = {
     "OE": "CreateNotebook UpdateNotebook DeleteNotebook RestoreNotebookVersion ImportNotebook CreateConnection UpdateConnection DeleteConnection "
     "AddMember UpdateMember RemoveMember CreateApiKey ListApiKeys RevokeApiKey CreateRuntime RegisterPairing EnrolRuntime ListKeyVersions "
     "DecideApproval ImportConnections",
-    "O": "ConfirmRuntime RevokeRuntime UpdateRuntime DeleteRuntime UpdateWorkspace DeleteWorkspace RotateKey SetMinimumKeyVersion DestroyKeyVersion",
+    "O": "ConfirmRuntime RevokeRuntime UpdateRuntime DeleteRuntime UpdateWorkspace DeleteWorkspace RotateKey SetMinimumKeyVersion DestroyKeyVersion "
+    "UpdateWorkspacePolicy",
 }
 WHO_MAY = {name: letters for letters, names in ALLOWED.items() for name in names.split()}
 ROLES = {"U": "AUDITOR", "V": "VIEWER", "A": "AGENT", "E": "EDITOR", "O": "OWNER"}
@@ -149,7 +150,7 @@ async def test_this_workspaces_ids_under_the_strangers_own_workspace(stranger: S
             answers = await method.call(stranger.door.channel, method.request(own), stranger.door.metadata)
         except SpinError as error:
             # Its own workspace it may change, with the right etag.
-            refusals = {"ETAG_MISMATCH"} if method.name == "WorkspaceService/UpdateWorkspace" else REFUSALS
+            refusals = {"ETAG_MISMATCH"} if method.name in ("WorkspaceService/UpdateWorkspace", "PolicyService/UpdateWorkspacePolicy") else REFUSALS
             assert error.reason in refusals, (method.name, error)
             continue
         for answer in answers:

@@ -196,12 +196,13 @@ WRITER = """
 import asyncio, os, sys
 from pathlib import Path
 from spin_runtime.broker.local import open_broker
+from spin_runtime.broker.receipt_forms import kernel_event
 
 async def main():
     broker = open_broker(Path(sys.argv[1]), os.environ["SPIN_TOKEN"])
     for epoch in range(1, 100_000):
         for event in ("started", "ended"):
-            await broker._chain().write(broker._kernel_receipt(epoch, bytes(16), event))
+            await broker._chain().write(kernel_event(broker._boot.boot_id, epoch, bytes(16), event))
         print(2 + epoch * 2, flush=True)
 
 asyncio.run(main())
