@@ -20,11 +20,6 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
-if sys.version_info >= (3, 13):
-    from warnings import deprecated as _deprecated
-else:
-    from typing_extensions import deprecated as _deprecated
-
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
@@ -522,7 +517,6 @@ class GrantRunRequest(_message.Message):
     KERNEL_EPOCH_FIELD_NUMBER: _builtins.int
     SOURCE_DIGEST_FIELD_NUMBER: _builtins.int
     CONNECTIONS_FIELD_NUMBER: _builtins.int
-    NEEDS_APPROVAL_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.str
     session_id: _builtins.str
     notebook_id: _builtins.str
@@ -532,16 +526,6 @@ class GrantRunRequest(_message.Message):
     challenge: _builtins.bytes
     kernel_epoch: _builtins.int
     source_digest: _builtins.bytes
-    @_builtins.property
-    @_deprecated("""This field has been marked as deprecated using proto field options.""")
-    def needs_approval(self) -> _builtins.bool:
-        """Not read: which uses are guarded auth asks secrets."""
-
-    @needs_approval.setter
-    @_deprecated("""This field has been marked as deprecated using proto field options.""")
-    def needs_approval(self, value: _builtins.bool) -> None:
-        """Not read: which uses are guarded auth asks secrets."""
-
     @_builtins.property
     def connections(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.ConnectionUse]:
         """Without versions: those are filled in."""
@@ -559,11 +543,10 @@ class GrantRunRequest(_message.Message):
         kernel_epoch: _builtins.int = ...,
         source_digest: _builtins.bytes = ...,
         connections: _abc.Iterable[_run_pb2.ConnectionUse] | None = ...,
-        needs_approval: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell_id", b"cell_id", "challenge", b"challenge", "connections", b"connections", "hello", b"hello", "kernel_epoch", b"kernel_epoch", "needs_approval", b"needs_approval", "notebook_id", b"notebook_id", "runtime_id", b"runtime_id", "session_id", b"session_id", "source_digest", b"source_digest", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cell_id", b"cell_id", "challenge", b"challenge", "connections", b"connections", "hello", b"hello", "kernel_epoch", b"kernel_epoch", "notebook_id", b"notebook_id", "runtime_id", b"runtime_id", "session_id", b"session_id", "source_digest", b"source_digest", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
