@@ -123,12 +123,6 @@ async def test_a_connection_that_was_edited_after_the_approval_needs_another(des
     assert again.id != asked.id and again.uses[0].connection_version == 2
 
 
-async def test_a_compiler_that_says_nothing_of_the_guard_gets_no_grant(desk: Desk, editor: Any) -> None:
-    with refused() as refusal:
-        await desk.run(editor, needs_approval=False)
-    assert refusal.reason == "APPROVAL_REQUIRED"
-
-
 async def test_an_approval_is_no_one_elses(desk: Desk, editor: Any) -> None:
     await desk.decide(desk.owner, await desk.ask(editor))
     await desk.attached.attach(desk.owner)
