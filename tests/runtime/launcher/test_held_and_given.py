@@ -10,7 +10,7 @@ import pytest
 
 from spin_runtime import accounts
 from spin_runtime.launcher.client import IsolationUnavailable, LauncherClient
-from spin_runtime.launcher.rules import Rules, Start
+from spin_runtime.launcher.rules import EGRESS_OPEN, Rules, Start
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -26,7 +26,9 @@ async def test_a_start_that_nobody_waits_for_leaves_no_kernel_and_no_descriptor(
     launcher = psutil.Process(client._process.pid)
     with (tmp_path / "stderr").open("wb") as stderr:
         held = len(list(Path("/proc/self/fd").iterdir()))
-        starts = [asyncio.create_task(client.start(Start(SLEEPS, {}, str(tmp_path), str(tmp_path / "box")), stderr.fileno())) for _ in range(3)]
+        starts = [
+            asyncio.create_task(client.start(Start(SLEEPS, {}, str(tmp_path), str(tmp_path / "box"), EGRESS_OPEN), stderr.fileno())) for _ in range(3)
+        ]
         await asyncio.sleep(0)
         for start in starts:
             start.cancel()
