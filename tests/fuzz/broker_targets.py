@@ -69,7 +69,8 @@ def accept_trust(data: bytes) -> None:
 def program(data: bytes) -> None:
     said = parse(data, run_pb2.Program)
     said.grant = by_role(said.grant, run_pb2.RunGrant)
-    facts = admission.Facts(paired(), BOOT_ID, plane().clock(), bundle_version=3)
+    now_ms = plane().clock()
+    facts = admission.Facts(paired(), BOOT_ID, now_ms, now_ms, bundle_version=3)
     ledger = KernelLedger()
     ledger.started(ledger.next_epoch(), client().session_id, "python3")
     authentic = admission.authentic_program(by_role(wire(said), run_pb2.Program, trust_pb2.ROLE_COMPILER), facts)
@@ -77,7 +78,8 @@ def program(data: bytes) -> None:
 
 
 def sealed(data: bytes) -> None:
-    admission.open_for(data, [], admission.Facts(paired(), BOOT_ID, plane().clock(), 3))
+    now_ms = plane().clock()
+    admission.open_for(data, [], admission.Facts(paired(), BOOT_ID, now_ms, now_ms, 3))
 
 
 def bundle(data: bytes) -> None:
