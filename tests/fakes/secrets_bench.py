@@ -76,9 +76,16 @@ class SecretsBench:
         request = pb.DeleteConnectionRequest(workspace_id=connection.workspace_id, connection_id=connection.id, etag=connection.etag)
         await self.stub.DeleteConnection(request, metadata=self.by("owner"))
 
-    async def list(self, user: str = "owner", workspace_id: str = WORKSPACE, **fields: Any) -> list[pb.Connection]:
+    async def listed(self, user: str = "owner", workspace_id: str = WORKSPACE, **fields: Any) -> list[pb.Connection]:
         request = pb.ListConnectionsRequest(workspace_id=workspace_id, **fields)
         return list((await self.stub.ListConnections(request, metadata=self.by(user))).connections)
+
+    async def list(self, user: str = "owner", workspace_id: str = WORKSPACE, **fields: Any) -> list[pb.Connection]:
+        """As they were made and changed. When each was used is told by lists alone: see `listed`."""
+        found = await self.listed(user, workspace_id, **fields)
+        for connection in found:
+            connection.ClearField("last_used_at_ms")
+        return found
 
     async def resolve(self, *references: str, workspace_id: str = WORKSPACE, runtime: FakeRuntime | None = None) -> pb.ResolveConnectionsResponse:
         runtime_id = runtime.runtime_id if runtime is not None else ""

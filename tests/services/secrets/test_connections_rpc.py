@@ -168,7 +168,7 @@ async def test_a_wrong_field_is_named_and_its_value_is_not_repeated(bench: Secre
     [
         ({"kind": "teleporter"}, "kind", "queue, rest"),
         ({"kind": ""}, "kind", "queue, rest"),
-        ({"config_json": '{"host": "db.example.org"}'}, "config_json.host", "auth, base_url, header_name, username"),
+        ({"config_json": '{"host": "db.example.org"}'}, "config_json.host", "auth, base_url, header_name, test_path, username"),
         ({"config_json": f'{{"base_url": "{SECRET}"}}'}, "config_json.base_url", "http:// or https://"),
         ({"config_json": '{"auth": "header"}'}, "config_json.header_name", "missing"),
         ({"config_json": '{"auth": "header", "header_name": "x-key\\n"}'}, "config_json.header_name", "name of a header"),
