@@ -15,7 +15,7 @@ export function KernelStatus({ handle, runtimeName, workspaceId }: Props) {
   const link = useSessionPart(handle.session, (view) => view.link);
   const kernel = useSessionPart(handle.session, (view) => view.stream.kernel);
   const name = usePersonName(workspaceId);
-  const whose = kernel && kernel.userIds.length > 0 ? `, code of ${listed(kernel.userIds.map(name))}` : "";
+  const whose = kernel && kernel.userIds.length > 0 ? `(code of ${listed(kernel.userIds.map(name))})` : "";
   const [tone, text] = handle.opening ? (["busy", "opening"] as const) : describe(link, kernel);
   return (
     <Status tone={tone}>
