@@ -92,7 +92,9 @@ async def test_a_capability_carries_what_counts_for_kernels(auth_on: Any) -> Non
     attached = await attached_to(auth_on)
     assert attached.signed(attached.capability, CapabilityToken).egress.mode == EGRESS_MODE_OPEN
     policy = EgressPolicy(mode=EGRESS_MODE_ALLOW_LIST, hosts=["pypi.org:443"])
-    request = policy_pb2.UpdateWorkspacePolicyRequest(workspace_id=attached.workspace, egress=policy)
+    reading = policy_pb2.GetWorkspacePolicyRequest(workspace_id=attached.workspace)
+    etag = (await auth_on.policies.GetWorkspacePolicy(reading, metadata=attached.owner.metadata)).policy.etag
+    request = policy_pb2.UpdateWorkspacePolicyRequest(workspace_id=attached.workspace, egress=policy, etag=etag)
     await auth_on.policies.UpdateWorkspacePolicy(request, metadata=attached.owner.metadata)
     egress = attached.signed((await attached.issue()).capability, CapabilityToken).egress
     assert (egress.mode, list(egress.hosts)) == (EGRESS_MODE_ALLOW_LIST, ["pypi.org:443"])

@@ -18,7 +18,8 @@ async def trust_state(auth: Any, workspace: str, runtime: PairedRuntime, by: Any
 
 
 async def allow_grace(auth: Any, workspace: str, by: Any, grace_ms: int) -> None:
-    request = policy_pb2.UpdateWorkspacePolicyRequest(workspace_id=workspace, trust_grace_ms=grace_ms)
+    known = await auth.policies.GetWorkspacePolicy(policy_pb2.GetWorkspacePolicyRequest(workspace_id=workspace), metadata=by.metadata)
+    request = policy_pb2.UpdateWorkspacePolicyRequest(workspace_id=workspace, trust_grace_ms=grace_ms, etag=known.policy.etag)
     await auth.policies.UpdateWorkspacePolicy(request, metadata=by.metadata)
 
 

@@ -35,7 +35,7 @@ class PolicyService(PolicyServiceServicer):
         caller = current_caller()
         async with self._policies.changing() as change:
             row = await change.policy(request.workspace_id)
-            if request.etag and request.etag != wire.policy_etag(row):
+            if request.etag != wire.policy_etag(row):
                 raise etag_mismatch("policy")
             before = _logged_fields(row)
             _apply(row, request)

@@ -113,6 +113,7 @@ class UpdateWorkspacePolicyRequest(_message.Message):
     trust_grace_ms: _builtins.int
     """Absent: stays."""
     etag: _builtins.str
+    """Of the policy as it was read."""
     @_builtins.property
     def egress(self) -> _attach_pb2.EgressPolicy:
         """Absent: stays. At most 100 hosts, and only with ALLOW_LIST; UNSPECIFIED gives the choice up. workspace_ids is not read."""

@@ -130,6 +130,8 @@ export type UpdateWorkspacePolicyRequest = Message<"spinapis.auth.v1.UpdateWorks
   trustGraceMs?: bigint | undefined;
 
   /**
+   * Of the policy as it was read.
+   *
    * @generated from field: string etag = 4;
    */
   etag: string;
