@@ -21,6 +21,8 @@ interface Props {
 /** At a cell that runs only when somebody else has approved it: asking, waiting, and what was decided. */
 export function ApprovalNotice({ workspaceId, problem, wanted, onRun }: Props) {
   const [asked, setAsked] = useState<{ problem: Problem; id: string }>();
+  // One approval is one run: a second click would only be refused, and hide what came of the first.
+  const [ranAfter, setRanAfter] = useState<Problem>();
   // Another refusal is of another run: what was asked for before it is over.
   const id = asked?.problem === problem ? asked.id : (problem.metadata.approval_id ?? "");
   const approval = useApproval(workspaceId, id);
@@ -42,7 +44,11 @@ export function ApprovalNotice({ workspaceId, problem, wanted, onRun }: Props) {
   }
   if (approval.isError) return <ProblemNotice error={approval.error} onRetry={() => void approval.refetch()} />;
   if (!approval.data) return <Notice tone="plain" title="Waiting for approval" />;
-  return <Asked approval={approval.data} form={form} onRun={onRun} />;
+  const run = (): void => {
+    setRanAfter(problem);
+    onRun();
+  };
+  return <Asked approval={approval.data} form={form} running={ranAfter === problem} onRun={run} />;
 }
 
 function AskForm({
@@ -87,10 +93,11 @@ function AskForm({
 interface AskedProps {
   approval: Approval;
   form: ReactNode;
+  running: boolean;
   onRun: () => void;
 }
 
-function Asked({ approval, form, onRun }: AskedProps) {
+function Asked({ approval, form, running, onRun }: AskedProps) {
   const emailOf = usePersonEmail(approval.workspaceId);
   const by = emailOf(approval.decidedBy);
   switch (approval.state) {
@@ -108,7 +115,7 @@ function Asked({ approval, form, onRun }: AskedProps) {
           tone="ok"
           title={`Approved by ${by} until ${formatTime(approval.expiresAtMs)}`}
           actions={
-            <Button small look="primary" onClick={onRun}>
+            <Button small look="primary" busy={running} onClick={onRun}>
               Run
             </Button>
           }
