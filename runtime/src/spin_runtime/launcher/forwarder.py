@@ -1,14 +1,12 @@
 """From 127.0.0.1 in a kernel's own network to the proxy's socket in its box: it carries bytes and knows nothing.
 
-It needs the standard library alone, so it can be put into a container as a file: `python forwarder.py SOCKET PORT PROGRAM ARGUMENT…` listens, leaves
-a process that carries, and becomes the program.
+It needs the standard library alone.
 """
 
 import asyncio
 import os
 import signal
 import socket
-import sys
 
 HOST = "127.0.0.1"
 PORT = 3128
@@ -65,16 +63,3 @@ async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             writer.write_eof()
     except OSError:
         writer.transport.abort()
-
-
-def main() -> None:
-    path, port, *program = sys.argv[1:]
-    listener = listening(int(port))
-    if not os.fork():
-        carry(listener, path)
-    listener.close()
-    os.execvpe(program[0], program, os.environ | environment(int(port)))  # noqa: S606 - what it is for
-
-
-if __name__ == "__main__":
-    main()
