@@ -70,10 +70,12 @@ async def test_what_is_held_back_comes_before_a_display_and_at_the_end(notebook:
 async def test_what_is_held_back_comes_while_the_cell_waits(notebook: Notebook) -> None:
     await notebook.run(READ)
     msg_id = await notebook.send(f"import time\nprint('go {VALUE[:2]}', end='', flush=True)\nwhile True: time.sleep(0.05)")
-    text = ""
+    text, interrupted = "", False
     async for output in notebook.outputs(msg_id):
         text += output["content"].get("text", "")
-        if text == "go " + VALUE[:2]:
+        # Once: a second interrupt would meet IPython while it formats the first one.
+        if text == "go " + VALUE[:2] and not interrupted:
+            interrupted = True
             notebook.manager.interrupt_kernel()
     assert text == "go " + VALUE[:2]
 
