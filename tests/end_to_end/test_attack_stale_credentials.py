@@ -6,49 +6,22 @@ import secrets
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
 
 from spin_client.sdk import Platform, RunState, RuntimeSession
 from spin_client.sdk.events import Output
 from spinapis.secrets.v1 import secrets_pb2
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from tests.fakes.connected_system import ConnectedSystem
 from tests.fakes.hand_client import HandClient, new_session
 
 
-class Api:
-    """The system behind the connections. It counts uses, and lets whoever asks for /go wait."""
-
-    def __init__(self) -> None:
-        self.host = ""
-        self.uses = 0
-        self.waiting, self.go = asyncio.Event(), asyncio.Event()
-
-    async def used(self, request: web.Request) -> web.Response:
-        self.uses += 1
-        return web.json_response({})
-
-    async def wait(self, request: web.Request) -> web.Response:
-        self.waiting.set()
-        await self.go.wait()
-        return web.Response()
-
-
 @pytest.fixture
-async def api() -> AsyncIterator[Api]:
-    made = Api()
-    app = web.Application()
-    app.router.add_get("/data", made.used)
-    app.router.add_get("/go", made.wait)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.host = f"127.0.0.1:{runner.addresses[0][1]}"
-    yield made
-    made.go.set()
-    await runner.cleanup()
+async def api() -> AsyncIterator[ConnectedSystem]:
+    async with ConnectedSystem() as running:
+        yield running
 
 
-async def connected(owner: Platform, workspace_id: str, api: Api, confidential: set[str]) -> secrets_pb2.Connection:
+async def connected(owner: Platform, workspace_id: str, api: ConnectedSystem, confidential: set[str]) -> secrets_pb2.Connection:
     token = f"token-{secrets.token_hex(12)}"
     confidential.add(token)
     create = secrets_pb2.CreateConnectionRequest(
@@ -67,7 +40,7 @@ async def deleted(owner: Platform, connection: secrets_pb2.Connection) -> None:
     await owner.connections.DeleteConnection(request)
 
 
-def twice(api: Api) -> notebooks_pb2.Cell:
+def twice(api: ConnectedSystem) -> notebooks_pb2.Cell:
     """Makes every later use of the kernel two, with a wait between them."""
     source = f"""
 import urllib.request
@@ -94,7 +67,7 @@ async def ran(session: RuntimeSession, cell: notebooks_pb2.Cell) -> tuple[bool, 
 
 
 async def test_a_deleted_connection_on_a_stale_runtime(
-    owner: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+    owner: Platform, workspace: workspaces_pb2.Workspace, api: ConnectedSystem, confidential: set[str]
 ) -> None:
     """The client keeps the new bundle back; that the trust state is new is enough."""
     gone, other = [await connected(owner, workspace.id, api, confidential) for _ in range(2)]
@@ -108,14 +81,14 @@ async def test_a_deleted_connection_on_a_stale_runtime(
             api.go.set()
             well, said = await asyncio.wait_for(running, 20)
         assert not well and "credentials are out of date" in said
-        assert api.uses == 1
+        assert len(api.hits) == 1
         # Whoever synchronises goes on with what is left.
         assert (await ran(opened, used(other)))[0]
-        assert api.uses == 3
+        assert len(api.hits) == 3
 
 
 async def test_a_cell_with_another_connection_goes_on_by_itself(
-    owner: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+    owner: Platform, workspace: workspaces_pb2.Workspace, api: ConnectedSystem, confidential: set[str]
 ) -> None:
     gone, kept = [await connected(owner, workspace.id, api, confidential) for _ in range(2)]
     session = await new_session(owner, workspace.id)
@@ -128,4 +101,4 @@ async def test_a_cell_with_another_connection_goes_on_by_itself(
         async with await RuntimeSession.of(owner, session):
             api.go.set()
             assert (await asyncio.wait_for(running, 20))[0]
-        assert api.uses == 2
+        assert len(api.hits) == 2

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from aiohttp import web
 
 from scripts.platform.apart import RunningPlatform
 from spin_client.sdk import MemoryStore, Platform, RunState, RuntimeSession, SpinError
@@ -20,41 +19,17 @@ from spinapis.compiler.v1 import compiler_pb2
 from spinapis.envelope.v1 import run_pb2
 from spinapis.secrets.v1 import secrets_pb2
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from tests.fakes.connected_system import ConnectedSystem
 from tests.fakes.hand_client import HandClient, new_session
 from tests.fakes.stolen_keys import Sealer, granted, program_for, stolen
 
 USE = secrets_pb2.CONNECTION_LEVEL_USE
 
 
-class Api:
-    """The system behind the connection; it counts what arrives, and lets whoever asks for /go wait."""
-
-    def __init__(self) -> None:
-        self.host = ""
-        self.hits: list[str] = []
-        self.waiting, self.go = asyncio.Event(), asyncio.Event()
-
-    async def answer(self, request: web.Request) -> web.Response:
-        if request.path == "/go":
-            self.waiting.set()
-            await self.go.wait()
-        else:
-            self.hits.append(request.path)
-        return web.json_response({})
-
-
 @pytest.fixture
-async def api() -> AsyncIterator[Api]:
-    made = Api()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.host = f"127.0.0.1:{runner.addresses[0][1]}"
-    yield made
-    made.go.set()
-    await runner.cleanup()
+async def api() -> AsyncIterator[ConnectedSystem]:
+    async with ConnectedSystem() as running:
+        yield running
 
 
 @pytest.fixture
@@ -69,7 +44,7 @@ async def mallory(running: RunningPlatform, owner: Platform, workspace: workspac
 
 
 async def connected(
-    owner: Platform, workspace_id: str, api: Api, confidential: set[str], *, approval: tuple[str, ...] = (), roles: tuple[int, ...] = ()
+    owner: Platform, workspace_id: str, api: ConnectedSystem, confidential: set[str], *, approval: tuple[str, ...] = (), roles: tuple[int, ...] = ()
 ) -> secrets_pb2.Connection:
     """For owners, and those of the roles."""
     token = f"token-{secrets.token_hex(12)}"
@@ -123,7 +98,7 @@ print("planted")
 
 
 async def test_a_hook_that_was_left_in_the_kernel_gets_no_use_and_a_restart_mends_it(
-    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: ConnectedSystem, confidential: set[str]
 ) -> None:
     connection = await connected(owner, workspace.id, api, confidential)
     session = await new_session(owner, workspace.id)
@@ -136,11 +111,11 @@ async def test_a_hook_that_was_left_in_the_kernel_gets_no_use_and_a_restart_mend
         assert api.hits == []
         await mine.restart()
         assert (await ran(mine, used(connection)))[0]
-        assert api.hits == ["/data"]
+        assert api.hits == ["GET /data"]
 
 
 async def test_who_comes_after_the_use_shuts_the_kernel_to_it(
-    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: ConnectedSystem, confidential: set[str]
 ) -> None:
     connection = await connected(owner, workspace.id, api, confidential)
     session = await new_session(owner, workspace.id)
@@ -149,7 +124,7 @@ async def test_who_comes_after_the_use_shuts_the_kernel_to_it(
         assert (await ran(hers, python("1")))[0]
         with pytest.raises(SpinError) as refused:
             await ran(mine, used(connection))
-        assert refused.value.reason == "KERNEL_TAINTED" and api.hits == ["/data"]
+        assert refused.value.reason == "KERNEL_TAINTED" and api.hits == ["GET /data"]
         # A grant for her role mends it as well, without a restart.
         editors = [secrets_pb2.ConnectionGrant(level=USE, role=members_pb2.MEMBER_ROLE_EDITOR)]
         await changed(owner, connection, grants=editors, replace_grants=True)
@@ -157,7 +132,7 @@ async def test_who_comes_after_the_use_shuts_the_kernel_to_it(
 
 
 async def test_a_run_that_overlaps_with_a_newcomers_is_judged_at_its_next_use(
-    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: ConnectedSystem, confidential: set[str]
 ) -> None:
     """Her program is only queued: that the runtime's server waits with it is not what the broker relies on."""
     connection = await connected(owner, workspace.id, api, confidential)
@@ -182,7 +157,7 @@ broker.use = twice
             api.go.set()
             well, said = await asyncio.wait_for(running, 20)
         assert not well and "restart the kernel" in said and connection.name in said
-        assert api.hits == ["/data"]
+        assert api.hits == ["GET /data"]
 
 
 @pytest.mark.parametrize("lie", [[], ["owner"], ["owner", "mallory"]], ids=["nobody", "the owner alone", "everyone"])
@@ -191,7 +166,7 @@ async def test_a_compiler_that_leaves_principals_out(
     owner: Platform,
     mallory: Platform,
     workspace: workspaces_pb2.Workspace,
-    api: Api,
+    api: ConnectedSystem,
     confidential: set[str],
     lie: list[str],
 ) -> None:
@@ -235,7 +210,7 @@ async def approved(owner: Platform, by: Platform, session: notebooks_pb2.Session
 
 
 async def test_a_connection_that_is_led_elsewhere_between_approval_and_run(
-    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: ConnectedSystem, confidential: set[str]
 ) -> None:
     editors = (members_pb2.MEMBER_ROLE_EDITOR,)
     connection = await connected(owner, workspace.id, api, confidential, approval=("rest.request",), roles=editors)
@@ -252,7 +227,7 @@ async def test_a_connection_that_is_led_elsewhere_between_approval_and_run(
 
 
 async def test_an_approval_outlives_credentials_that_the_runtime_does_not_have_yet(
-    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: Api, confidential: set[str]
+    owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, api: ConnectedSystem, confidential: set[str]
 ) -> None:
     """The connection is newer than what was brought over this attachment: one approval, one run, and no second request."""
     session = await new_session(owner, workspace.id)
@@ -263,4 +238,4 @@ async def test_an_approval_outlives_credentials_that_the_runtime_does_not_have_y
         assert (await ran(mine, used(connection)))[0]
         with pytest.raises(SpinError) as refused:
             await ran(mine, used(connection))
-        assert refused.value.reason == "APPROVAL_REQUIRED" and api.hits == ["/data"]
+        assert refused.value.reason == "APPROVAL_REQUIRED" and api.hits == ["GET /data"]

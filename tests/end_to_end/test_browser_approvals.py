@@ -15,24 +15,13 @@ from spinapis.secrets.v1 import secrets_pb2
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
 from tests.end_to_end.browser_page import browser, cell, open_notebook, wait_state, watched_page
 from tests.end_to_end.test_browser_accessibility import faults
+from tests.fakes.connected_system import ConnectedSystem
 
 
 @pytest.fixture
-async def api() -> AsyncIterator[tuple[list[str], str]]:
-    """The system behind the connection: what arrived there, and its host."""
-    hits: list[str] = []
-
-    async def answer(request: web.Request) -> web.Response:
-        hits.append(f"{request.method} {request.path}")
-        return web.json_response({"purged": 12})
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield hits, f"127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+async def api() -> AsyncIterator[ConnectedSystem]:
+    async with ConnectedSystem(lambda _: web.json_response({"purged": 12})) as running:
+        yield running
 
 
 async def guarded_notebook(owner: Platform, workspace_id: str, host: str, confidential: set[str]) -> str:
@@ -72,11 +61,11 @@ async def test_a_run_waits_for_a_second_person(
     running: RunningPlatform,
     owner: Platform,
     workspace: workspaces_pb2.Workspace,
-    api: tuple[list[str], str],
+    api: ConnectedSystem,
     confidential: set[str],
     theme: str,
 ) -> None:
-    hits, host = api
+    host = api.host
     title = await guarded_notebook(owner, workspace.id, host, confidential)
     email = f"second-{secrets.token_hex(3)}@example.org"
     add = members_pb2.AddMemberRequest(workspace_id=workspace.id, email=email, role=members_pb2.MEMBER_ROLE_EDITOR)
@@ -105,10 +94,10 @@ async def test_a_run_waits_for_a_second_person(
 
         await cell(first, "purge").get_by_text(f"Approved by {email} until").wait_for()
         found += await faults(first, "approved")
-        assert hits == []
+        assert api.hits == []
         await cell(first, "purge").get_by_role("button", name="Run", exact=True).dblclick()
         assert await wait_state(first, "purge", "ok", "failed", "refused") == "ok"
-        assert hits == ["DELETE /purge"]
+        assert api.hits == ["DELETE /purge"]
         # The approval was for one run; the next one is asked for anew, and whoever asked cannot decide.
         await cell(first, "purge").get_by_role("button", name="Run the cell").click()
         await cell(first, "purge").get_by_role("button", name="Ask for approval").click()
@@ -121,6 +110,6 @@ async def test_a_run_waits_for_a_second_person(
         await listed(second, "Waiting", title).get_by_label("Note").fill("not today")
         await listed(second, "Waiting", title).get_by_role("button", name="Refuse", exact=True).click()
         await listed(first, "Before", title).filter(has_text="not today").wait_for()
-        assert hits == ["DELETE /purge"]
+        assert api.hits == ["DELETE /purge"]
         assert found == []
         assert [error for error in first_errors + second_errors if "status of 400" not in error] == []

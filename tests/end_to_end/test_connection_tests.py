@@ -14,6 +14,7 @@ from spin_client.sdk import Platform
 from spinapis.secrets.v1 import secrets_pb2
 from spinapis.workspace.v1 import workspaces_pb2
 from tests.end_to_end.test_four_eyes import Terminal
+from tests.fakes.connected_system import ConnectedSystem
 from tests.fakes.extra_runtime import ExtraRuntime
 
 
@@ -23,18 +24,12 @@ async def remote(confidential: set[str]) -> AsyncIterator[tuple[str, str]]:
     token = f"token-{secrets.token_hex(12)}"
     confidential.add(token)
 
-    async def answer(request: web.Request) -> web.Response:
+    def says(request: web.Request) -> web.Response:
         good = request.headers.get("Authorization") == f"Bearer {token}"
         return web.json_response({"token": token}, status=200 if good else 401)
 
-    app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"127.0.0.1:{runner.addresses[0][1]}", token
-    await runner.cleanup()
+    async with ConnectedSystem(says) as system:
+        yield system.host, token
 
 
 @pytest.fixture

@@ -20,32 +20,18 @@ from spinapis.auth.v1 import approvals_pb2, members_pb2
 from spinapis.compiler.v1 import compiler_pb2
 from spinapis.secrets.v1 import secrets_pb2
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from tests.fakes.connected_system import ConnectedSystem
 from tests.fakes.hand_client import new_session
 from tests.fakes.history import proved
 
 
-class Api:
-    """The system behind the connection; it counts what arrives."""
-
-    def __init__(self) -> None:
-        self.hits: list[str] = []
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.hits.append(f"{request.method} {request.path}")
+@pytest.fixture
+async def api() -> AsyncIterator[ConnectedSystem]:
+    def says(request: web.Request) -> web.Response:
         return web.json_response({"authorization": request.headers.get("Authorization", "")})
 
-
-@pytest.fixture
-async def api() -> AsyncIterator[tuple[Api, str]]:
-    made = Api()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield made, f"127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with ConnectedSystem(says) as running:
+        yield running
 
 
 @pytest.fixture
@@ -102,10 +88,10 @@ async def test_one_run_of_just_this_cell_once_somebody_else_said_yes(
     owner: Platform,
     editor: Platform,
     workspace: workspaces_pb2.Workspace,
-    api: tuple[Api, str],
+    api: ConnectedSystem,
     confidential: set[str],
 ) -> None:
-    remote, host = api
+    remote, host = api, api.host
     connection = await guarded(owner, workspace.id, host, confidential)
     session = await new_session(owner, workspace.id)
     async with await RuntimeSession.of(owner, session) as opened:
@@ -139,9 +125,9 @@ async def decided(running: RunningPlatform, token: str, request: approvals_pb2.A
 
 
 async def test_an_agent_that_approves_itself(
-    running: RunningPlatform, owner: Platform, workspace: workspaces_pb2.Workspace, api: tuple[Api, str], confidential: set[str], tmp_path: Path
+    running: RunningPlatform, owner: Platform, workspace: workspaces_pb2.Workspace, api: ConnectedSystem, confidential: set[str], tmp_path: Path
 ) -> None:
-    remote, host = api
+    remote, host = api, api.host
     connection = await guarded(owner, workspace.id, host, confidential)
     session = await new_session(owner, workspace.id)
     create = members_pb2.CreateApiKeyRequest(workspace_id=workspace.id, name="agent", role=members_pb2.MEMBER_ROLE_EDITOR)
@@ -165,11 +151,11 @@ async def test_with_spinctl_from_asking_to_the_run(
     owner: Platform,
     editor: Platform,
     workspace: workspaces_pb2.Workspace,
-    api: tuple[Api, str],
+    api: ConnectedSystem,
     confidential: set[str],
     tmp_path: Path,
 ) -> None:
-    remote, host = api
+    remote, host = api, api.host
     connection = await guarded(owner, workspace.id, host, confidential)
     title = f"Guarded {secrets.token_hex(3)}"
     book = (await owner.notebooks.CreateNotebook(notebooks_pb2.CreateNotebookRequest(workspace_id=workspace.id, title=title))).notebook
