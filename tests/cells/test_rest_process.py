@@ -2,9 +2,12 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import socket
 import ssl
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +22,17 @@ from spin_cells.rest import process
 from spin_cells.rest.process import PROCESSOR
 
 SECRET = "correct-horse-battery"
+# Google, EKS pods, Oracle and Scaleway over IPv6; Azure.
+OF_CLOUDS = ("fd20:ce::254", "fd00:ec2::23", "fd00:c1::a9fe:a9fe", "fd00:42::42", "168.63.129.16")
+
+
+def packed(how: str) -> web.Response:
+    """256 MiB of zeros in some kilobytes; `how` is the Content-Encoding, and `small` a little text."""
+    if how == "small":
+        return web.Response(body=gzip.compress(b"unpacked"), headers={"Content-Encoding": "gzip"})
+    pack = zlib.compressobj(9, wbits=31)
+    body = b"".join(pack.compress(bytes(1 << 20)) for _ in range(256)) + pack.flush()
+    return web.Response(body=gzip.compress(body) if "," in how else body, headers={"Content-Encoding": how})
 
 
 class Api:
@@ -44,6 +58,8 @@ class Api:
             await asyncio.sleep(5)
         if request.path == "/large":
             return web.Response(body=b"x" * (process.MAX_RESPONSE + 1))
+        if "packed" in request.query:
+            return packed(request.query["packed"])
         if request.path == "/binary":
             return web.Response(body=b"\xff\xfe\x00", content_type="application/octet-stream")
         if request.path == "/fail":
@@ -170,7 +186,8 @@ async def test_redirects_in_a_circle_end(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["169.254.169.254", "fe80::1%eth0", "fd00:ec2::254", "::ffff:169.254.169.254", "0.0.0.0", "224.0.0.1", "100.100.100.200", "::"]
+    "address",
+    ["169.254.169.254", "fe80::1%eth0", "fd00:ec2::254", "::ffff:169.254.169.254", "0.0.0.0", "224.0.0.1", "100.100.100.200", "::", *OF_CLOUDS],
 )
 def test_addresses_that_nobody_is_sent_to(address: str) -> None:
     assert outbound.is_refused(address)
@@ -289,6 +306,24 @@ async def test_a_connections_own_header_cannot_be_replaced(api: Api) -> None:
 async def test_a_credential_that_cannot_be_used_says_so(api: Api, auth: str, secret: dict[str, Any]) -> None:
     await refusal(credential(api, auth, secret))
     assert not api.seen
+
+
+@pytest.mark.parametrize("how", ["gzip", "gzip, gzip", "br"])
+async def test_a_packed_answer_is_not_unpacked_beyond_the_limit(api: Api, how: str) -> None:
+    """It would take the broker's memory, and with that every run of the runtime."""
+    held = credential(api, config={"base_url": f"http://{api.host}"})
+    tracemalloc.start()
+    try:
+        text = await refusal(held, query={"packed": how})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ("16 MiB" if how == "gzip" else "Content-Encoding") in text
+    assert peak < 4 * process.MAX_RESPONSE
+
+
+async def test_a_packed_answer_is_unpacked(api: Api) -> None:
+    assert (await ask(credential(api), query={"packed": "small"}))["text"] == "unpacked"
 
 
 async def test_slow_and_large_and_dead_hosts(api: Api) -> None:

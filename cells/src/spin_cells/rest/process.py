@@ -10,7 +10,8 @@ import json
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ async def _answer(made: Request, credential: Credential) -> dict[str, Any]:
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 response, content = await _exchange(client, made, credential)
-            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            except (httpx.HTTPError, httpx.InvalidURL, OSError, zlib.error) as error:
                 raise refused(credential, _fault(error)) from error
             location = response.headers.get("location", "")
             if response.status_code not in _REDIRECTS or not location:
@@ -72,14 +73,24 @@ async def _exchange(client: "httpx.AsyncClient", made: Request, credential: Cred
     except AddressRefused as error:
         raise refused(credential, str(error)) from error
     target = parts._replace(netloc=f"[{address}]:{port}" if ":" in address else f"{address}:{port}", fragment="").geturl()
-    headers = {**made.headers, "host": parts.netloc}
+    headers = {**made.headers, "host": parts.netloc, "accept-encoding": "gzip"}
     async with client.stream(made.method, target, headers=headers, content=made.content, extensions={"sni_hostname": host}) as response:
-        content = b""
-        async for chunk in response.aiter_bytes():
-            content += chunk
+        content, unpack = bytearray(), _unpacker(response.headers.get("content-encoding", ""), credential)
+        async for chunk in response.aiter_raw():
+            content += unpack(chunk, MAX_RESPONSE + 1 - len(content))
             if len(content) > MAX_RESPONSE:
                 raise refused(credential, f"the answer is over {MAX_RESPONSE // 1024 // 1024} MiB")
-        return response, content
+        return response, bytes(content)
+
+
+def _unpacker(encoding: str, credential: Credential) -> Callable[[bytes, int], bytes]:
+    """Gives at most so many bytes of a piece: the library unpacks whatever comes, and a kilobyte can be a gigabyte."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return lambda data, limit: data[:limit]
+        case "gzip" | "x-gzip":
+            return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
+    raise refused(credential, "the answer has a Content-Encoding that was not asked for")
 
 
 def _tested(credential: Credential) -> dict[str, Any]:
@@ -139,6 +150,7 @@ def _fault(error: Exception) -> str:
         "UnsupportedProtocol": "the URL is malformed",
         "gaierror": "the host's name cannot be resolved",
         "RemoteProtocolError": "the host's answer is not HTTP",
+        "error": "the host's answer is not packed as it says",
     }
     return names.get(type(error).__name__, "the request failed on its way")
 
