@@ -12,7 +12,14 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-_METADATA = frozenset(ipaddress.ip_address(address) for address in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "192.0.0.192"))
+_METADATA = frozenset(
+    ipaddress.ip_address(address)
+    for address in (
+        # AWS and most others; AWS over IPv6, and the credentials of EKS pods; Google; Oracle; Scaleway; Alibaba; Oracle; Azure's WireServer.
+        *("169.254.169.254", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42"),
+        *("100.100.100.200", "192.0.0.192", "168.63.129.16"),
+    )
+)
 
 
 # Translators send what is addressed below these to the IPv4 address inside (RFC 6052; RFC 8215 for a network's own, at any place that RFC 6052
