@@ -68,6 +68,10 @@ def test_a_list_allows_its_hosts_and_ports_alone() -> None:
         ("example.org.evil.net", 80),
         ("10.0.0.6", 22),
         ("*.example.org", 80),
+        # One character more, and no bracket.
+        ("[2001:db8::1f", 443),
+        ("[2001:db8::1", 443),
+        ("2001:db8::1", 443),
     ):
         assert not allows(policy, host, port)
     assert allows(listed("10.0.0.5:22"), "10.0.0.5", 22)

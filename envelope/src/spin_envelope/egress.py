@@ -58,8 +58,9 @@ def address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address that a host is, written as in a pattern; None for a name."""
     try:
         if text.startswith("["):
-            found = ipaddress.IPv6Address(text[1:-1])
-            return None if found.scope_id else found
+            # Without its bracket the last digit would be cut off, and another address allowed than the one that is connected to.
+            found = ipaddress.IPv6Address(text[1:-1]) if text.endswith("]") else None
+            return None if found is None or found.scope_id else found
         return ipaddress.IPv4Address(text)
     except ValueError:
         return None
