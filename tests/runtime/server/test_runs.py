@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spin_runtime.broker.api import Attachment
+from spin_runtime.kernels.jupyter import JupyterKernel
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
@@ -342,3 +343,44 @@ async def test_whoever_was_attached_for_a_day_attaches_again(tmp_path: Path, mon
         with pytest.raises(TypeError, match="8:1000"):  # no frame: the end
             await seat.until(lambda _: False)
         assert seat.socket.closed
+
+
+LEFT_BEHIND = """
+import os
+for name in ("spin_kernel", "ipykernel", "rfc8785", "threading"):
+    os.makedirs(name, exist_ok=True)
+    with open(name + "/__init__.py", "w") as file:
+        file.write("import pathlib; pathlib.Path('came').touch(); raise SystemExit")
+with open("helper.py", "w") as file:
+    file.write("said = 'a module of the notebook'")
+"""
+
+
+async def test_files_of_a_notebook_are_not_imported_in_place_of_what_is_installed(rig: Rig) -> None:
+    """Who may not use a connection would else have code of theirs in the next kernel, before anybody's program, and in nobody's name."""
+    async with rig.attached() as seat:
+        first = await seat.start_kernel()
+        assert (await seat.run(LEFT_BEHIND)).status == OK
+        await seat.send(restart_kernel=f.RestartKernel())
+        await seat.until(lambda frame: frame.kernel_state.phase == f.KERNEL_PHASE_IDLE and frame.kernel_state.kernel_epoch > first)
+        text = await seat.printed("import os, rfc8785, helper; print(os.path.exists('came'), helper.said)")
+        assert text == "False a module of the notebook\n"
+
+
+PUT_A_PIPE = """
+import os
+from pathlib import Path
+import ipykernel.connect
+box = Path(ipykernel.connect.get_connection_file()).parent
+(box / "stderr").unlink()
+os.mkfifo(box / "stderr")
+"""
+
+
+async def test_the_server_waits_for_no_pipe_that_a_kernel_put_where_its_errors_were(rig: Rig) -> None:
+    async with rig.attached() as seat:
+        await seat.start_kernel()
+        await seat.run(PUT_A_PIPE)
+        kernel = rig.sessions.open(seat.person.session_id).kernel
+        assert isinstance(kernel, JupyterKernel)
+        assert await asyncio.wait_for(asyncio.to_thread(kernel.error_tail), 30) == ""

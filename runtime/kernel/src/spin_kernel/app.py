@@ -1,22 +1,18 @@
-"""`python -m spin_kernel.app`: ipykernel without its hand-overs between threads, which cost more than running a short cell.
+"""`python -P -m spin_kernel.app`: ipykernel without its hand-overs between threads, which cost more than running a short cell.
 
 - Requests are read by the thread that runs the cells. So there are no subshells: what is asked while a cell runs goes over the control channel.
 - What is published goes out in the thread that says it: see `publisher`.
+- A notebook's files are modules for whoever names them, and stand in the way of no installed one: else what somebody left in the folder would be
+  imported by the kernel itself, or by the next cell that uses a connection. So -P, and the folder comes last.
 - Everything else is ipykernel's, with its options and its configuration.
 """
 
+import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-
-# As ipykernel's own launcher does it: a notebook's files do not stand in the way of the kernel's modules. The shell puts the folder back.
-if __name__ == "__main__" and (sys.path[0] == "" or Path(sys.path[0]) == Path.cwd()):
-    del sys.path[0]
-
-import signal
 
 import zmq
 from ipykernel.ipkernel import IPythonKernel
@@ -62,6 +58,9 @@ class SpinKernelApp(_App):  # type: ignore[misc]
         super().initialize(argv)
         # traitlets makes every record and lets the handler drop it.
         self.log.setLevel(self.log_level)
+
+    def init_path(self) -> None:
+        sys.path.append("")
 
     def init_control(self, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         super().init_control(context)

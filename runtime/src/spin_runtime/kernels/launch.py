@@ -23,7 +23,7 @@ from jupyter_core.paths import jupyter_path
 from spin_runtime.egress.client import EgressProxies
 from spin_runtime.egress.policy import Cap, mode_of, whose
 from spin_runtime.kernels.api import EgressRefused
-from spin_runtime.kernels.isolation.local import LaunchedProvisioner
+from spin_runtime.kernels.isolation.local import LaunchedProvisioner, last_words
 from spin_runtime.kernels.specs import ImageSpecs
 from spin_runtime.launcher import forwarder
 from spin_runtime.launcher.client import IsolationUnavailable, LauncherClient
@@ -130,10 +130,7 @@ class Launched:
 
     def error_tail(self) -> str:
         """The end of what the kernel wrote on stderr, for the runtime's own log."""
-        try:
-            return (self.directory / "stderr").read_bytes()[-2000:].decode(errors="replace").strip()
-        except OSError:
-            return ""
+        return last_words(self.directory / "stderr")
 
     async def stopped(self) -> None:
         """Gives back what a dead kernel held: its process, ports, files."""
@@ -283,4 +280,4 @@ def _is_ipykernel(manager: AsyncKernelManager) -> bool:
 def quicken(spec: KernelSpec, pythons: Collection[str] = _PYTHON_HERE) -> None:
     """Our program in place of ipykernel's; a Python of its own need not have ours."""
     if spec.argv[0] in pythons:
-        spec.argv = [OUR_PROGRAM if argument in _IPYKERNELS else argument for argument in spec.argv]
+        spec.argv = [spec.argv[0], "-P", *(OUR_PROGRAM if argument in _IPYKERNELS else argument for argument in spec.argv[1:])]

@@ -4,6 +4,7 @@ import asyncio
 import os
 import select
 import signal
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,22 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from spin_runtime.launcher.client import LauncherClient, LaunchRefused, Started
 from spin_runtime.launcher.rules import Start
+
+SHOWN_BYTES = 2000
+
+
+def last_words(path: Path) -> str:
+    """The end of a file that was a kernel's to write, or to replace: by a link, which is not followed, or by a pipe, for which nobody waits."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        found = os.fstat(descriptor)
+        text = os.pread(descriptor, SHOWN_BYTES, max(0, found.st_size - SHOWN_BYTES)) if stat.S_ISREG(found.st_mode) else b""
+    finally:
+        os.close(descriptor)
+    return text.decode(errors="replace").strip()
 
 
 class LaunchedProvisioner(LocalProvisioner):
