@@ -21,8 +21,8 @@ from packaging.requirements import Requirement
 import spin_kernel
 import spinapis
 
-PROGRAMS = ("sh", "bash", "sleep", "setsid", "unshare", "su", "true", "cat", "ls", "env", "ps")
-DISTRIBUTIONS = ("ipykernel", "polars", "protobuf", "googleapis-common-protos", "protovalidate", "rfc8785", "psutil")
+PROGRAMS = ("sh", "bash", "sleep", "setsid", "unshare", "su", "true", "cat", "ls", "env", "ps", "curl")
+DISTRIBUTIONS = ("ipykernel", "polars", "protobuf", "googleapis-common-protos", "protovalidate", "rfc8785", "psutil", "requests")
 # At 3.11's own place, so that what a kernelspec calls `python3` is found.
 PREFIX = Path("usr/local")
 LIBRARY = PREFIX / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"

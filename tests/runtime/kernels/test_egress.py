@@ -1,9 +1,10 @@
-"""What real kernels in a sandbox reach: none, an allow-list, open; and what they try beside it."""
+"""What real kernels in a sandbox or a container reach: none, an allow-list, open; and what they try beside it."""
 
 import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ from spin_runtime.kernels.api import EgressRefused
 from spin_runtime.kernels.jupyter import JupyterKernel
 from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
-from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_NONE, PROCESS, SANDBOX
+from spin_runtime.launcher.rules import CONTAINER, EGRESS_ALLOW_LIST, EGRESS_NONE, PROCESS, SANDBOX, EngineRules
 from spinapis.envelope.v1.attach_pb2 import EGRESS_MODE_ALLOW_LIST, EGRESS_MODE_NONE, EGRESS_MODE_OPEN, EgressPolicy
+from tests.fakes import container_engine
 from tests.runtime.kernels.test_any_kernel import execute, printed
 
+KINDS = [SANDBOX, *([CONTAINER] if container_engine.starts() else [])]
 WORKSPACE = bytes(range(16))
 OPEN, NONE = EgressPolicy(mode=EGRESS_MODE_OPEN), EgressPolicy(mode=EGRESS_MODE_NONE, workspace_ids=[WORKSPACE])
 Take = Callable[..., Awaitable[JupyterKernel]]
@@ -28,6 +31,10 @@ try:
     print(requests.get({url!r}, timeout=20, verify=False).text)
 except requests.RequestException as error:
     print(error)
+"""
+URLLIB = """
+import urllib.request
+print(urllib.request.urlopen({url!r}, timeout=20).read().decode())
 """
 CONNECT = """
 import socket
@@ -76,6 +83,14 @@ async def site() -> AsyncIterator[tuple[str, int]]:
     await runner.cleanup()
 
 
+@pytest.fixture(params=KINDS)
+def isolation(request: pytest.FixtureRequest) -> Isolation:
+    if request.param == SANDBOX:
+        return Isolation(SANDBOX)
+    engine: container_engine.ContainerEngine = request.getfixturevalue("container_engine")
+    return Isolation(CONTAINER, engine=EngineRules(engine.address, container_engine.IMAGE, "", 0.0))
+
+
 @pytest.fixture
 async def pools(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[JupyterPool]]]:
     made: list[JupyterPool] = []
@@ -92,9 +107,9 @@ async def pools(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Jupyter
 
 
 @pytest.fixture
-async def take(pools, tmp_path: Path) -> AsyncIterator[Take]:
-    """A kernel in a sandbox, with a policy."""
-    pool = await pools(Isolation(SANDBOX))
+async def take(pools, isolation: Isolation, tmp_path: Path) -> AsyncIterator[Take]:
+    """A kernel with a policy."""
+    pool = await pools(isolation)
     kernels: list[JupyterKernel] = []
 
     async def taken(policy: EgressPolicy) -> JupyterKernel:
@@ -117,6 +132,7 @@ async def test_a_host_of_the_list_is_reached_and_nothing_else(take: Take, site: 
     host, port = site
     kernel = await take(listed(f"{host}:{port}", "metadata.google.internal:80", "*.internal:80", f"localhost:{port}"))
     assert await got(kernel, f"http://{host}:{port}/a?b=c") == "hello GET /a?b=c 0\n"
+    assert await says(kernel, URLLIB.format(url=f"http://{host}:{port}/")) == "hello GET / 0\n"
     other_port = await got(kernel, f"http://{host}:{port + 1}/")
     assert f"{host}:{port + 1} is not among the hosts" in other_port and WORKSPACE.hex() in other_port and "owner" in other_port
     assert "evil.example:80 is not among the hosts" in await got(kernel, "http://evil.example/")
@@ -167,13 +183,13 @@ async def test_kernels_have_their_own_lists(take: Take, site: tuple[str, int]) -
     assert "is not among" in await got(other, f"http://{host}:{port}/")
 
 
-async def test_the_runtime_gives_no_more_than_its_own(pools, tmp_path: Path, site: tuple[str, int]) -> None:
+async def test_the_runtime_gives_no_more_than_its_own(pools, isolation: Isolation, tmp_path: Path, site: tuple[str, int]) -> None:
     host, port = site
-    pool = await pools(Isolation(SANDBOX, egress=Cap(EGRESS_NONE)))
+    pool = await pools(replace(isolation, egress=Cap(EGRESS_NONE)))
     kernel = await pool.take("python3", tmp_path / "none", OPEN)
     assert await says(kernel, CONNECT.format(address=site)) == "stopped\n"
     await kernel.stop()
-    pool = await pools(Isolation(SANDBOX, egress=Cap(EGRESS_ALLOW_LIST, (f"{host}:{port}",))))
+    pool = await pools(replace(isolation, egress=Cap(EGRESS_ALLOW_LIST, (f"{host}:{port}",))))
     kernel = await pool.take("python3", tmp_path / "list", OPEN)
     assert "hello" in await got(kernel, f"http://{host}:{port}/")
     refused = await got(kernel, "http://example.org/")
@@ -181,8 +197,8 @@ async def test_the_runtime_gives_no_more_than_its_own(pools, tmp_path: Path, sit
     await kernel.stop()
 
 
-async def test_a_spare_of_another_mode_is_not_handed_out(pools, tmp_path: Path, site: tuple[str, int]) -> None:
-    pool = await pools(Isolation(SANDBOX), spares=1)
+async def test_a_spare_of_another_mode_is_not_handed_out(pools, isolation: Isolation, tmp_path: Path, site: tuple[str, int]) -> None:
+    pool = await pools(isolation, spares=1)
     pool.start()
     await pool._refill
     kernel = await pool.take("python3", tmp_path / "a", listed("example.org:443"))

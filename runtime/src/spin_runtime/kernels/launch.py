@@ -167,7 +167,7 @@ class Launcher:
         mode = mode_of(egress)
         if mode == EGRESS_OPEN:
             return
-        if not _placed_here(self.specs.get_kernel_spec(kernel_name)):
+        if not (self._contained or _placed_here(self.specs.get_kernel_spec(kernel_name))):
             raise EgressRefused(f"The kernel {kernel_name} is started by a provisioner of its own, which {_cannot(egress)}: choose another kernel.")
         try:
             await self.client.enforce(mode)
@@ -201,7 +201,7 @@ class Launcher:
         try:
             if mode_of(egress) == EGRESS_ALLOW_LIST:
                 self._proxies.open(box, egress)
-                arguments["env"] = self._environment | forwarder.environment()
+                arguments["env"] = environment | forwarder.environment()
             await manager.start_kernel(**arguments)
         except BaseException:
             self._proxies.close_one(box)

@@ -62,7 +62,7 @@ def become(confinement: Confinement, launcher: socket.socket, stderr: int) -> No
             # What a launcher that is root may do beyond its own files is nothing for kernels; exec leaves them none of it.
             _drop_capabilities()
         if confinement.start.egress == EGRESS_ALLOW_LIST:
-            _forward(confinement, launcher)
+            _forward(confinement)
         if confinement.namespaces and (kernel := os.fork()):
             launcher.close()
             _collect(kernel)
@@ -90,20 +90,12 @@ def _enter(confinement: Confinement) -> None:
     sys.filter_system_calls(confinement.seccomp)
 
 
-def _forward(confinement: Confinement, launcher: socket.socket) -> None:
-    """Leaves a process that carries what the kernel sends to its proxy. It began to listen before the kernel begins."""
+def _forward(confinement: Confinement) -> None:
+    """Leaves a process that carries what the kernel sends to its proxy."""
     # Not before it is needed.
     from spin_runtime.launcher import forwarder
 
-    with forwarder.listening() as listener:
-        if os.fork():
-            return
-        launcher.close()
-        nothing, kept = os.open(os.devnull, os.O_RDWR), os.dup2(listener.fileno(), 3)
-        for number in (0, 1, 2):
-            os.dup2(nothing, number)
-        os.closerange(4, 1024)
-        forwarder.carry(socket.socket(fileno=kept), f"{confinement.start.box}/{EGRESS_SOCKET}")
+    forwarder.leave(f"{confinement.start.box}/{EGRESS_SOCKET}")
 
 
 def _map_user() -> None:

@@ -111,7 +111,8 @@ def _examined(rules: Rules) -> tuple[Machine, bytes]:
     if rules.kind == SANDBOX:
         if rules.egress == EGRESS_ALLOW_LIST:
             # Once, here: kernels begin as copies of this process.
-            importlib.import_module("spin_runtime.launcher.forwarder")
+            for needed in ("spin_runtime.launcher.forwarder", "asyncio"):
+                importlib.import_module(needed)
         machine = examined(rules)
         return machine, system_call_filter(rules, machine)
     if rules.egress != EGRESS_OPEN:

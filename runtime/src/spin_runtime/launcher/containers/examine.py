@@ -13,7 +13,7 @@ from typing import Any
 
 from spin_runtime.launcher.containers import leftovers, spec
 from spin_runtime.launcher.containers.engine import UNIX, Engine, EngineGone, EngineRefused
-from spin_runtime.launcher.rules import EngineRules, Rules, Unable
+from spin_runtime.launcher.rules import EGRESS_OPEN, EngineRules, Rules, Unable
 
 GVISOR = "runsc"
 # Its programs have a kernel of their own, in which they may do that; and it keeps the engine's no-new-privileges where prctl does not show it.
@@ -24,7 +24,7 @@ COULD = {
     "processes": "kernels can look into the runtime's processes: the engine shares the machine's processes",
     "abstract": "kernels can reach other processes' abstract sockets: the engine shares the machine's network",
     "network": "kernels can reach the runtime's loopback: the engine shares the machine's network",
-    "interfaces": "SPIN_EGRESS is none, and kernels have a network",
+    "interfaces": "the engine gives kernels a network that were to have none (NetworkMode none has no effect): use a Docker engine that keeps to it",
     "trace": "seccomp does not keep kernels from tracing processes",
     "namespaces": "seccomp does not keep kernels from making namespaces",
     "privileges": "kernels can gain privileges: no-new-privileges has no effect",
@@ -38,17 +38,17 @@ FAILED = {
     "scratch": "kernels cannot write to /tmp",
     "broker": SOCKETS,
     "sockets": SOCKETS,
+    "proxy": "kernels do not reach the egress proxy: its socket does not pass into containers{}",
 }
 RUNSC_SOCKETS = ': add "--host-uds=all" to the runtimeArgs of {} in the engine\'s daemon.json, and restart the engine'
 
 
 @dataclass(frozen=True)
-class Found:
-    given: spec.Given
-    # What the image has, as jupyter_client reads it.
+class Proved:
+    """What the image has of kernels, as jupyter_client reads it, and its Python."""
+
     kernels: Mapping[str, Any]
     python: str
-    engine: str
 
 
 async def reached(engine: Engine, rules: EngineRules) -> str:
@@ -76,7 +76,7 @@ async def given(engine: Engine, rules: Rules, label: str) -> spec.Given:
         raise Unable("; ".join(faults))
     image = await _image(engine, rules.engine.image)
     await leftovers.clear(engine, label)
-    network = f"spin-kernels-{label}" if spec.needs_network(rules) else ""
+    network = f"spin-kernels-{label}" if rules.egress == EGRESS_OPEN else ""
     if network:
         await engine.post("/networks/create", spec.network(network, label))
     return spec.Given(image, network, int(said["MemTotal"]), swap=bool(said.get("SwapLimit")))
@@ -108,8 +108,8 @@ async def _image(engine: Engine, name: str) -> spec.Image:
     return spec.Image(said["Id"], sorted((said.get("Config") or {}).get("Volumes") or ()))
 
 
-def read(rules: Rules, box: Path) -> tuple[Mapping[str, Any], str]:
-    """What the probe said: the image's kernels and its Python. Raises Unable."""
+def read(rules: Rules, box: Path) -> Proved:
+    """What the probe said. Raises Unable."""
     assert rules.engine is not None
     image, output = rules.engine.image, (box / spec.STDERR).read_text(errors="replace")
     try:
@@ -123,7 +123,7 @@ def read(rules: Rules, box: Path) -> tuple[Mapping[str, Any], str]:
         raise Unable(f"the image {image} is not for kernels, its {python} has no {', no '.join(missing)}: install ipykernel and spin-kernel in it")
     if faults:
         raise Unable("; ".join(faults))
-    return kernels, python
+    return Proved(kernels, python)
 
 
 def _faults(said: Mapping[str, Mapping[str, bool]], rules: Rules, box: Path) -> dict[str, None]:

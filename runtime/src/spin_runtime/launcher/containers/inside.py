@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spin_runtime.launcher import probe
+from spin_runtime.launcher import forwarder, probe
+from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_OPEN
 
 NEEDED = ("ipykernel", "jupyter_client", "spin_kernel")
+PROXY_SAYS = b"here"
 
 
 def _kernels() -> dict[str, Any]:
@@ -30,6 +32,12 @@ def _bind(path: str) -> None:
         server.bind(path)
 
 
+def _reach_proxy() -> None:
+    with socket.create_connection((forwarder.HOST, forwarder.PORT), 10) as client:
+        if client.recv(len(PROXY_SAYS)) != PROXY_SAYS:
+            raise ConnectionError
+
+
 def main() -> None:
     targets = json.loads(sys.argv[1])
     failed: Mapping[str, bool] = {
@@ -37,11 +45,12 @@ def main() -> None:
         "broker": not probe.could(lambda: probe.connect(socket.AF_UNIX, targets["broker"])),
         "sockets": not probe.could(lambda: _bind(targets["bind"])),
         "scratch": not probe.could(lambda: Path("/tmp/file").write_text("x")),  # noqa: S108 - its own
+        "proxy": targets["egress"] == EGRESS_ALLOW_LIST and not probe.could(_reach_proxy),
     }
     could = probe.found(targets) | {
         "root": os.geteuid() == 0,
         "image": probe.could(lambda: Path("/spin-probe").write_text("x")),
-        "interfaces": targets["alone"] and any(name != "lo" for _, name in socket.if_nameindex()),
+        "interfaces": targets["egress"] != EGRESS_OPEN and any(name != "lo" for _, name in socket.if_nameindex()),
     }
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     said = {"could": could, "failed": failed, "missing": missing, "python": sys.executable, "kernels": _kernels()}

@@ -19,11 +19,12 @@ from spin_runtime.launcher import owners
 from spin_runtime.launcher.containers import examine, leftovers, probing, spec
 from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
 from spin_runtime.launcher.containers.running import created, started, user_of
-from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, Rules, Start, Unable
+from spin_runtime.launcher.rules import EGRESS, EGRESS_ALLOW_LIST, EGRESS_NONE, EGRESS_OPEN, Rules, Start, Unable
 
 Answer = dict[str, Any]
 ENGINE_GONE = "The container engine is gone, and the kernel with it."
 OUT_OF_MEMORY = "The kernel took more memory than its limit of {} MiB and was ended."
+NETWORKS = {EGRESS_NONE: "no network", EGRESS_ALLOW_LIST: "no network but the proxy's socket", EGRESS_OPEN: "own bridge network where egress is open"}
 LEAST_MEMORY = 6 << 20
 MIB = 1 << 20
 
@@ -51,28 +52,39 @@ class Containers:
         self._kernels: dict[str, Kernel] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._given: spec.Given | None = None
+        # What a probe of each egress that a kernel was given has found in the image.
+        self._proved: dict[str, examine.Proved] = {}
+        self._proving = asyncio.Lock()
         self._janitor: subprocess.Popen[bytes] | None = None
 
     async def configure(self) -> Answer:
         assert self._rules.engine is not None
-        if self._rules.egress == EGRESS_ALLOW_LIST:
-            raise Unable("SPIN_ISOLATION=container cannot enforce SPIN_EGRESS=allow_list: set SPIN_ISOLATION=sandbox, or SPIN_EGRESS to none or open")
         version = await examine.reached(self._engine, self._rules.engine)
         self._given = await examine.given(self._engine, self._rules, self._label)
         self._janitor = _janitor(self._rules.engine.address, self._label)
-        kernels, python = await probing.probed(self._engine, self._rules, self._given, self._label)
-        return {"mechanisms": _mechanisms(self._rules, self._given, version), "kernels": kernels, "python": python}
+        found = await self._enforcing(self._rules.egress)
+        return {"mechanisms": _mechanisms(self._rules, self._given, version), "kernels": found.kernels, "python": found.python}
 
     async def enforce(self, egress: str) -> Answer:
-        """A container's network is the runtime's choice alone."""
-        if egress != self._rules.egress:
-            raise Unable(f"with SPIN_ISOLATION=container kernels have the egress {self._rules.egress}: set SPIN_ISOLATION=sandbox, or SPIN_EGRESS")
+        """Says why not, before a kernel is started with less than the most. Once tried, it takes no time."""
+        await self._enforcing(egress)
         return {}
+
+    async def _enforcing(self, egress: str) -> examine.Proved:
+        """Raises Unable."""
+        if EGRESS.index(egress) > EGRESS.index(self._rules.egress):
+            raise Unable(f"this launcher gives kernels the egress {self._rules.egress} at most")
+        assert self._given is not None
+        # Who asks while it is being tried waits for that.
+        async with self._proving:
+            if egress not in self._proved:
+                self._proved[egress] = await probing.probed(self._engine, self._rules, self._given, egress, self._label)
+            return self._proved[egress]
 
     async def start(self, wanted: Mapping[str, Any]) -> tuple[Answer, int]:
         """And the descriptor that hangs up when the kernel has ended; it is the caller's to close."""
         start = Start(**wanted)
-        await self.enforce(start.egress)
+        await self._enforcing(start.egress)
         user = user_of(start, self._rules, [kernel.uid for kernel in self._kernels.values()])
         assert self._given is not None
         container = await created(self._engine, spec.container(self._rules, self._given, start, user, self._label))
@@ -170,6 +182,6 @@ def _mechanisms(rules: Rules, given: spec.Given, version: str) -> list[str]:
     return [
         *(f"container engine {version}", f"image {given.image.identifier}", rules.engine.runtime or "the engine's default runtime"),
         *("read-only root", "no capabilities", "no_new_privs", "seccomp", "memory and process limits"),
-        "own bridge network" if given.network else "no network",
+        NETWORKS[rules.egress],
         *own,
     ]

@@ -6,30 +6,34 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import spin_runtime
 from spin_runtime.launcher import owners
-from spin_runtime.launcher.containers import examine, spec
+from spin_runtime.launcher.containers import examine, inside, spec
 from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
 from spin_runtime.launcher.containers.running import created, started, user_of
-from spin_runtime.launcher.rules import EGRESS_OPEN, Rules, Start, Unable
+from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_SOCKET, Rules, Start, Unable
 
 SECONDS = 60.0
 INSIDE = "spin_runtime.launcher.containers.inside"
-FILES = ("__init__.py", "launcher/__init__.py", "launcher/probe.py", "launcher/containers/__init__.py", "launcher/containers/inside.py")
+FILES = (
+    *("__init__.py", "launcher/__init__.py", "launcher/probe.py", "launcher/rules.py", "launcher/forwarder.py"),
+    *("launcher/containers/__init__.py", "launcher/containers/inside.py"),
+)
 
 
-async def probed(engine: Engine, rules: Rules, given: spec.Given, label: str) -> tuple[Mapping[str, Any], str]:
-    """The image's kernels and its Python. Raises Unable."""
-    with _canaries(rules) as (start, root):
+async def probed(engine: Engine, rules: Rules, given: spec.Given, egress: str, label: str) -> examine.Proved:
+    """Of kernels with that egress. Raises Unable."""
+    with _canaries(rules, egress) as (start, root):
         user = user_of(start, rules, ())
         owners.admit(start, str(root / "listening"), user[0] if os.geteuid() == 0 else None)
         try:
-            await _run(engine, spec.container(rules, given, start, user, label))
+            async with _answering(start):
+                await _run(engine, spec.container(rules, given, start, user, label))
         except (EngineGone, EngineRefused) as error:
             raise Unable(f"a container could not be started: {error}") from error
         return examine.read(rules, Path(start.box))
@@ -47,8 +51,31 @@ async def _run(engine: Engine, body: Mapping[str, Any]) -> None:
         await engine.remove(container)
 
 
+@asynccontextmanager
+async def _answering(start: Start) -> AsyncIterator[None]:
+    """In the place of the proxy, where there is one: says a word to whoever connects."""
+    if start.egress != EGRESS_ALLOW_LIST:
+        yield
+        return
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(inside.PROXY_SAYS)
+        writer.close()
+
+    async with await asyncio.start_unix_server(answer, sock=_open_to_all(Path(start.box, EGRESS_SOCKET))):
+        yield
+
+
+def _open_to_all(path: Path) -> socket.socket:
+    """As the proxies' sockets are: who may reach it is who may enter the box."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    path.chmod(0o666)
+    return listener
+
+
 @contextmanager
-def _canaries(rules: Rules) -> Iterator[tuple[Start, Path]]:
+def _canaries(rules: Rules, egress: str) -> Iterator[tuple[Start, Path]]:
     root = Path(tempfile.mkdtemp(prefix="p-", dir=rules.private))
     root.chmod(0o711)
     name = f"spin-probe-{os.getpid()}-{root.name}"
@@ -57,10 +84,7 @@ def _canaries(rules: Rules) -> Iterator[tuple[Start, Path]]:
             for listener, address in ((abstract, f"\0{name}"), (broker, str(root / "listening")), (internet, ("127.0.0.1", 0))):
                 listener.bind(address)
                 listener.listen()
-            start = _start(
-                root, {"abstract": name, "port": internet.getsockname()[1], "alone": rules.egress != EGRESS_OPEN, "pid": os.getpid()}, rules.egress
-            )
-            yield start, root
+            yield _start(root, {"abstract": name, "port": internet.getsockname()[1], "pid": os.getpid()}, egress), root
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -76,5 +100,5 @@ def _start(root: Path, targets: dict[str, object], egress: str) -> Start:
         copy = box / "probe" / "spin_runtime" / file
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(spin_runtime.__path__[0], file), copy)
-    targets |= {"secret": str(secret), "broker": f"{box}/{owners.BROKER_SOCKET}", "bind": f"{box}/bound"}
+    targets |= {"secret": str(secret), "broker": f"{box}/{owners.BROKER_SOCKET}", "bind": f"{box}/bound", "egress": egress}
     return Start(["python3", "-m", INSIDE, json.dumps(targets)], {"PYTHONPATH": f"{box}/probe"}, str(work), str(box), egress)

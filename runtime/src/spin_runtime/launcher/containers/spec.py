@@ -5,9 +5,12 @@
 - No capability, no new privileges, a user that is not root; limits on memory, processes and CPUs; no log that grows on the engine's disk.
 - seccomp is moby's default profile, kept here so that it does not depend on the engine's age, without tracing, and with sockets of the families
   that cells need.
-- Signals go to the engine's init and from there to the kernel's process group, like a terminal's.
+- Only egress `open` has a network beside loopback. With an allow-list the forwarder begins before the kernel's program; it comes with the command,
+  so that there is no file of it that somebody could change.
+- Signals go to the engine's init and from there to the kernel's process group, like a terminal's. The forwarder is in none of it.
 """
 
+import inspect
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +18,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from spin_runtime.launcher.rules import EGRESS_OPEN, Rules, Start
+from spin_runtime.launcher import forwarder
+from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_OPEN, EGRESS_SOCKET, Rules, Start
 
 WORK = "/work"
 LABEL = "spin.kernels"
@@ -42,7 +46,7 @@ class Given:
     """What the engine gives."""
 
     image: Image
-    # The network of kernels that may reach one; empty without.
+    # The network of kernels whose egress is open; empty where none's may be.
     network: str
     memory_bytes: int
     # Whether swap can be limited as well.
@@ -55,7 +59,7 @@ def container(rules: Rules, given: Given, start: Start, user: tuple[int, int], l
         "Image": given.image.identifier,
         "User": f"{user[0]}:{user[1]}",
         "Entrypoint": ["/bin/sh", "-c", WRAPPED, "sh", f"{start.box}/{STDERR}"],
-        "Cmd": list(start.argv),
+        "Cmd": [*_forwarded(start), *start.argv],
         "Env": [f"{name}={value}" for name, value in _environment(start).items()],
         "WorkingDir": WORK,
         "Labels": {LABEL: label},
@@ -63,6 +67,13 @@ def container(rules: Rules, given: Given, start: Start, user: tuple[int, int], l
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": _host(rules, given, start, user),
     }
+
+
+def _forwarded(start: Start) -> Sequence[str]:
+    """What stands before the kernel's own command. Isolated: nothing that the kernel's files hold is imported."""
+    if start.egress != EGRESS_ALLOW_LIST:
+        return ()
+    return ("python3", "-I", "-S", "-c", inspect.getsource(forwarder), f"{start.box}/{EGRESS_SOCKET}")
 
 
 def _environment(start: Start) -> Mapping[str, str]:
@@ -79,7 +90,7 @@ def _host(rules: Rules, given: Given, start: Start, user: tuple[int, int]) -> di
         # One process that asks for more gets a MemoryError; only all together are ended.
         limits.append(_ulimit("data", rules.memory_bytes))
     return {
-        "NetworkMode": given.network or "none",
+        "NetworkMode": given.network if start.egress == EGRESS_OPEN else "none",
         "ReadonlyRootfs": True,
         "Tmpfs": dict.fromkeys(("/tmp", "/var/tmp", *given.image.volumes), scratch),  # noqa: S108 - its own
         "ShmSize": rules.scratch_bytes,
@@ -115,10 +126,6 @@ def network(name: str, label: str) -> dict[str, object]:
     """Kernels on it do not reach one another."""
     options = {"com.docker.network.bridge.enable_icc": "false"}
     return {"Name": name, "Driver": "bridge", "CheckDuplicate": True, "Labels": {LABEL: label}, "Options": options}
-
-
-def needs_network(rules: Rules) -> bool:
-    return rules.egress == EGRESS_OPEN
 
 
 def profile() -> str:
