@@ -22,7 +22,7 @@ import spin_kernel
 import spinapis
 
 PROGRAMS = ("sh", "bash", "sleep", "setsid", "unshare", "su", "true", "cat", "ls", "env", "ps", "curl")
-DISTRIBUTIONS = ("ipykernel", "polars", "protobuf", "googleapis-common-protos", "protovalidate", "rfc8785", "psutil", "requests")
+DISTRIBUTIONS = ("ipykernel", "polars", "protobuf", "googleapis-common-protos", "protovalidate", "rfc8785", "psutil", "requests", "ahocorasick_rs")
 # At 3.11's own place, so that what a kernelspec calls `python3` is found.
 PREFIX = Path("usr/local")
 LIBRARY = PREFIX / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"

@@ -284,7 +284,7 @@ async def test_variables(notebook) -> None:
 
 
 async def test_importing_costs_next_to_nothing(environment: Mapping[str, str]) -> None:
-    code = "import time; t = time.perf_counter(); import spin_kernel; import sys; print(time.perf_counter() - t, *sorted(sys.modules))"
+    code = "import time; t = time.process_time(); import spin_kernel; import sys; print(time.process_time() - t, *sorted(sys.modules))"
     best = 1.0
     for _ in range(3):
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, env=dict(environment), stdout=asyncio.subprocess.PIPE)

@@ -57,9 +57,9 @@ def test_value_that_contains_another_is_taken_whole() -> None:
     assert redactor.text("secret-and-more secret") == "[redacted long] [redacted short]"
 
 
-@given(st.text(alphabet="abcs e", max_size=40), st.text(alphabet="abcs e", max_size=40), st.lists(st.integers(0, 120), max_size=12))
+@given(st.text(alphabet="äbcs 😀", max_size=40), st.text(alphabet="äbcs 😀", max_size=40), st.lists(st.integers(0, 120), max_size=12))
 def test_cut_anywhere_the_stream_shows_what_the_whole_shows(before: str, after: str, cuts: list[int]) -> None:
-    secret = "abcabcab-secret"
+    secret = "äbcäbcäb-secret"
     redactor = Redactor({"name": secret})
     text = before + secret + after + secret
     stream, shown, at = redactor.stream(), "", 0
@@ -85,6 +85,10 @@ def test_other_text_is_unchanged(text: str, secret: str) -> None:
     if secret not in text:
         stream = redactor.stream()
         assert stream.feed(text) + stream.flush() == shown
+
+
+def test_half_a_character_beside_a_value_is_kept() -> None:
+    assert REDACTOR.text(f"\ud83d{VALUE}\ude00") == f"\ud83d{MARK}\ude00"
 
 
 def test_nothing_known_holds_nothing_back() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from spin_kernel.request import interactive_shell
 
 if TYPE_CHECKING:
-    from spin_kernel.redaction import Redactor
+    from spin_kernel.redaction import Finder, Redactor
 
 # Before these a cell's printed text is complete, as far as it goes.
 _ENDS_TEXT = frozenset({"display_data", "update_display_data", "execute_result", "error", "clear_output", "input_request"})
@@ -21,7 +21,10 @@ _ENDS_TEXT = frozenset({"display_data", "update_display_data", "execute_result",
 class Exposed:
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
-        self._needles: tuple[str, ...] = ()
+        # Looks for the values as they stand in the JSON of a message.
+        self._finder: Finder | None = None
+        # The text of a stream that has just been searched.
+        self.searched = ""
         # None while there is nothing to look for.
         self.redactor: Redactor | None = None
         # Called with a request's id before something else than text of it is sent.
@@ -31,15 +34,14 @@ class Exposed:
         """From now on a mark with the name stands where the value stood."""
         if value in self._names:
             return
-        from spin_kernel.redaction import Redactor, forms
+        from spin_kernel.redaction import Finder, Redactor, forms
 
         first = not self._names
         self._names[value] = name
         values = {str(at): known for at, known in enumerate(self._names)}
         names = {str(at): known for at, known in enumerate(self._names.values())}
-        # As they stand in the JSON of a message.
-        self._needles = tuple({json.dumps(form, ensure_ascii=False)[1:-1] for known in self._names for form in forms(known)})
-        self.redactor = Redactor(values, lambda at, _: f"[redacted {names[at]}]")
+        self._finder = Finder(list({json.dumps(form, ensure_ascii=False)[1:-1] for known in self._names for form in forms(known)}))
+        self.redactor, self.searched = Redactor(values, lambda at, _: f"[redacted {names[at]}]"), ""
         kernel = getattr(interactive_shell(), "kernel", None)
         if first and kernel is not None:
             self._watch(kernel.session)
@@ -57,6 +59,8 @@ class Exposed:
         if kind in _ENDS_TEXT or (kind == "status" and content.get("execution_state") == "idle"):
             for end in self.on_end:
                 end(message["parent_header"].get("msg_id", ""))
+        if kind == "stream" and content.get("text") is self.searched:
+            return message
         return {**message, "content": self._value(content)} if self._may_hold(content) else message
 
     def _may_hold(self, content: Any) -> bool:
@@ -65,7 +69,7 @@ class Exposed:
             written = json.dumps(content, ensure_ascii=False)
         except (TypeError, ValueError, RecursionError):
             return True
-        return any(needle in written for needle in self._needles)
+        return self._finder is None or self._finder.finds(written)
 
     def _value(self, value: Any) -> Any:
         match value:

@@ -106,7 +106,10 @@ class QuickStream(_Stream):  # type: ignore[misc]
             if EXPOSED.redactor is not None:
                 text = self._tails.feed(EXPOSED.redactor, parent, text)
             for start in range(0, len(text), 4 * PORTION_CHARACTERS):
-                yield parent, text[start : start + 4 * PORTION_CHARACTERS]
+                piece = text[start : start + 4 * PORTION_CHARACTERS]
+                if EXPOSED.redactor is not None:
+                    EXPOSED.searched = piece
+                yield parent, piece
         if self._tails and EXPOSED.redactor is not None:
             yield from self._tails.ended(EXPOSED.redactor)
             self._watch_tails()

@@ -22,7 +22,7 @@ class Redaction:
         self._text = Redactor(values, lambda _name, _found: f"[redacted {credential.name}]")
         # Each byte is one character of Latin-1, so one search serves both.
         bytewise = {at: value.encode().decode("latin-1") for at, value in values.items()}
-        self._rows = Redactor(bytewise, lambda _name, found: "*" * len(found)).stream()
+        self._rows = Redactor(bytewise, lambda _name, found: "*" * len(found), encoding="latin-1").stream()
 
     def item(self, item: Arrow | Progress | Result) -> Iterator[Arrow | Progress | Result]:
         match item:
