@@ -18,7 +18,7 @@ from scripts.platform.settings import ROOT
 from spin_client.sdk import MemoryStore, Platform, RuntimeSession, every_page
 from spinapis.workspace.v1 import workspaces_pb2
 
-PARTS = ("start", "memory", "first", "calls", "cells", "output", "crowd", "sync", "kernels", "broker", "audit")
+PARTS = ("start", "memory", "first", "calls", "cells", "output", "redaction", "crowd", "sync", "kernels", "broker", "audit")
 OF_A_PLATFORM = frozenset(PARTS) - {"kernels", "broker", "audit"}
 
 
@@ -80,7 +80,7 @@ async def through_the_door(running: RunningPlatform, parts: Collection[str]) -> 
         if "first" in parts:
             say("first cells of new sessions")
             figures |= await cells.first_cells(platform, workspace.id)
-        if {"calls", "cells", "output"} & set(parts):
+        if {"calls", "cells", "output", "redaction"} & set(parts):
             async with cells.many_sessions(platform, workspace.id, 1) as (session,):
                 await session.start_kernel("python3")
                 figures |= await of_a_session(platform, session, parts)
@@ -107,6 +107,10 @@ async def of_a_session(platform: Platform, session: RuntimeSession, parts: Colle
     if "output" in parts:
         say("output")
         figures |= await output.measure(session)
+    # Last: the kernel searches all that it shows from then on.
+    if "redaction" in parts:
+        say("output once secrets are read")
+        figures |= await output.redaction(session)
     return figures
 
 

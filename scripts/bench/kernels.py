@@ -1,9 +1,13 @@
-"""Starting kernels, by their isolation: from nothing, and handed out as the spare that waits. The peer is jupyter_client, which starts them bare."""
+"""Starting kernels, by their isolation: from nothing, and handed out as the spare that waits. The peer is jupyter_client, which starts them bare.
+
+Containers have figures where DOCKER_HOST leads to an engine that has the image SPIN_KERNEL_IMAGE, as for a runtime.
+"""
 
 import asyncio
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from jupyter_client.manager import AsyncKernelManager
@@ -13,8 +17,9 @@ from spin_runtime.egress.policy import Cap
 from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
 from spin_runtime.launcher.client import IsolationUnavailable
+from spin_runtime.launcher.rules import CONTAINER, EGRESS, PROCESS, SANDBOX, EngineRules
+from spin_runtime.settings import DOCKER
 
-KINDS = (("process", "open"), ("sandbox", "open"), ("sandbox", "none"))
 ROUNDS = 5
 MS = 1000
 
@@ -22,10 +27,9 @@ MS = 1000
 async def measure() -> dict[str, Figure]:
     bare = median([await _bare() for _ in range(ROUNDS)])
     figures: dict[str, Figure] = {}
-    for kind, egress in KINDS:
-        name = f"{kind}_{egress}" if kind == "sandbox" else kind
+    for name, isolation in _isolations():
         try:
-            cold, warm = await _of(Isolation(kind=kind, egress=Cap(egress)))
+            cold, warm = await _of(isolation)
         except IsolationUnavailable as error:
             # What this machine cannot do is told, and has no figure.
             print(f"bench: no figures for {name}: {error}")
@@ -33,6 +37,19 @@ async def measure() -> dict[str, Figure]:
         figures[f"kernel_cold_{name}"] = beside(cold * MS, bare * MS, "ms, a kernel from nothing / jupyter_client's wait_for_ready")
         figures[f"kernel_spare_{name}"] = alone(warm * MS, "ms, a spare handed out", "≤ 6")
     return figures
+
+
+def _isolations() -> Iterator[tuple[str, Isolation]]:
+    yield PROCESS, Isolation()
+    for egress in EGRESS:
+        yield f"{SANDBOX}_{egress}", Isolation(SANDBOX, Cap(egress))
+    image = os.environ.get("SPIN_KERNEL_IMAGE")
+    if not image:
+        print("bench: no figures for containers: name their image in SPIN_KERNEL_IMAGE, and the engine's socket in DOCKER_HOST")
+        return
+    engine = EngineRules(os.environ.get("DOCKER_HOST", DOCKER), image, "", 0.0)
+    for egress in EGRESS:
+        yield f"{CONTAINER}_{egress}", Isolation(CONTAINER, Cap(egress), engine=engine)
 
 
 async def _of(isolation: Isolation) -> tuple[float, float]:

@@ -1,4 +1,5 @@
-"""Output throughput: a million printed lines, and many small messages, until the last is in the client's hands.
+"""Output throughput: a million printed lines, and many small messages, until the last is in the client's hands; and what it costs that a kernel
+takes secrets out of what it prints.
 
 Nothing may be lost on either side: a peer that drops output would look fast.
 """
@@ -6,7 +7,7 @@ Nothing may be lost on either side: a peer that drops output would look fast.
 import time
 
 from scripts.bench.cells import cell
-from scripts.bench.figures import Figure, beside
+from scripts.bench.figures import Figure, beside, median
 from scripts.bench.jupyter_peers import Seen, jupyter_server
 from spin_client.sdk import Kind, Output, RuntimeSession
 
@@ -30,6 +31,15 @@ def send():
 thread.schedule(send)
 sent.wait()
 """
+# What `secret()` does with a value once the broker has given it; so no connection is needed here.
+READING = """
+from secrets import token_urlsafe
+from spin_kernel.exposed import EXPOSED
+for at in range({}):
+    EXPOSED.add(f"secret {{at}}", token_urlsafe(24))
+"""
+SECRETS_READ = (1, 9)
+ROUNDS = 3
 
 
 async def measure(session: RuntimeSession) -> dict[str, Figure]:
@@ -42,6 +52,23 @@ async def measure(session: RuntimeSession) -> dict[str, Figure]:
     lines = beside(LINES / ours.seconds / 1000, LINES / theirs.seconds / 1000, "thousand printed lines/s / Jupyter Server", "≥ 2.5")
     rates = MESSAGES / burst.display_seconds, MESSAGES / their_burst.display_seconds
     return {"million_lines": lines, "small_messages": beside(*rates, "messages of 100 B/s / Jupyter Server", "≥ 8")}
+
+
+async def redaction(session: RuntimeSession) -> dict[str, Figure]:
+    """The kernel's own for good: what was read is looked for until it ends."""
+    without, known, figures = await _printed(session), 0, {}
+    for more in SECRETS_READ:
+        known += more
+        await _ours(session, READING.format(more))
+        unit = f"s, a million printed lines once {known} of the secrets are read / before"
+        figures[f"redaction_{known}"] = beside(await _printed(session), without, unit, "≤ 1.3")
+    return figures
+
+
+async def _printed(session: RuntimeSession) -> float:
+    seen = [await _ours(session, PRINTING) for _ in range(ROUNDS)]
+    assert all(one.text == LINES * 100 for one in seen), "output was lost or changed"
+    return median([one.seconds for one in seen])
 
 
 async def _ours(session: RuntimeSession, code: str) -> Seen:

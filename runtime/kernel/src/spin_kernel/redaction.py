@@ -13,10 +13,11 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from html import escape
 from urllib.parse import quote, quote_plus
 
-from ahocorasick_rs import BytesAhoCorasick, MatchKind
+from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
 SHORTEST = 6
 
@@ -75,8 +76,14 @@ class Finder:
     """Looks for many texts at once. Of those that begin at one place the longest counts, so that a value that contains another is taken whole."""
 
     def __init__(self, texts: Sequence[str], encoding: str = "utf-8") -> None:
-        self._encoding = encoding
-        self._automaton = BytesAhoCorasick(map(self.encoded, texts), matchkind=MatchKind.LeftmostLongest) if texts else None
+        self._texts, self._encoding = texts, encoding
+
+    @cached_property
+    def _automaton(self) -> BytesAhoCorasick | None:
+        """Not before it is needed, and of the kind that is made soonest: what makes the search quick is the same in all kinds."""
+        if not self._texts:
+            return None
+        return BytesAhoCorasick(map(self.encoded, self._texts), matchkind=MatchKind.LeftmostLongest, implementation=Implementation.NoncontiguousNFA)
 
     def finds(self, text: str) -> bool:
         return bool(self.places(self.encoded(text)))
