@@ -1,5 +1,6 @@
 """A Docker engine of the tests' own, with its own socket and data, where this machine lets one run: as root, with dockerd installed."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -62,8 +63,9 @@ def engine() -> Iterator[ContainerEngine]:
 
 
 def _started(folder: Path) -> "subprocess.Popen[bytes]":
-    # Not the machine's own configuration.
-    (folder / "daemon.json").write_text("{}")
+    # Not the machine's own configuration. gVisor has to let the runtime's sockets pass.
+    gvisor = {"runsc": {"path": shutil.which("runsc"), "runtimeArgs": ["--host-uds=all"]}} if shutil.which("runsc") else {}
+    (folder / "daemon.json").write_text(json.dumps({"runtimes": gvisor}))
     command = [
         *("dockerd", "--config-file", str(folder / "daemon.json"), "--host", f"unix://{folder}/docker.sock", "--data-root", str(folder / "data")),
         # Its own bridge would take addresses that another engine here has.

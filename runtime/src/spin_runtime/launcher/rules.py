@@ -31,6 +31,10 @@ class EngineRules:
     # Of all that runs in one kernel; 0 for no limit.
     cpus: float
 
+    @property
+    def gvisor(self) -> bool:
+        return self.runtime.startswith("runsc")
+
 
 @dataclass(frozen=True)
 class Rules:

@@ -15,7 +15,6 @@ from spin_runtime.launcher.containers import leftovers, spec
 from spin_runtime.launcher.containers.engine import UNIX, Engine, EngineGone, EngineRefused
 from spin_runtime.launcher.rules import EGRESS_OPEN, EngineRules, Rules, Unable
 
-GVISOR = "runsc"
 # Its programs have a kernel of their own, in which they may do that; and it keeps the engine's no-new-privileges where prctl does not show it.
 HARMLESS_IN_GVISOR = ("trace", "namespaces", "privileges")
 COULD = {
@@ -128,7 +127,7 @@ def read(rules: Rules, box: Path) -> Proved:
 
 def _faults(said: Mapping[str, Mapping[str, bool]], rules: Rules, box: Path) -> dict[str, None]:
     assert rules.engine is not None
-    gvisor = rules.engine.runtime.startswith(GVISOR)
+    gvisor = rules.engine.gvisor
     could = [COULD[name] for name, done in said["could"].items() if done and not (gvisor and name in HARMLESS_IN_GVISOR)]
     failed = dict(said["failed"]) | {"sockets": said["failed"]["sockets"] or not _is_socket(box / "bound")}
     more = RUNSC_SOCKETS.format(rules.engine.runtime) if gvisor else ""

@@ -29,6 +29,8 @@ WRAPPED = 'stderr=$1; shift; umask 007; unset TINI_KILL_PROCESS_GROUP; exec "$@"
 # The mode is what the image's folder has: so it is the kernel's own.
 SCRATCH = "rw,exec,nosuid,nodev,size={},uid={},gid={}"
 NANO = 1_000_000_000
+# Of the machine's: for each of a kernel's threads at most, and for gVisor itself.
+GVISOR_THREADS, GVISOR_OWN = 4, 1024
 FAMILIES = (1, 2, 10, 16)
 TRACING = frozenset(["ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd"])
 
@@ -85,7 +87,11 @@ def _host(rules: Rules, given: Given, start: Start, user: tuple[int, int]) -> di
     engine = rules.engine
     assert engine is not None
     scratch = SCRATCH.format(rules.scratch_bytes, *user)
-    limits = [_ulimit("core", 0)]
+    limits, processes = [_ulimit("core", 0)], rules.processes
+    if engine.gvisor:
+        # Its own kernel refuses by this; what the engine counts are gVisor's threads, and one that it could not start stops everything.
+        limits.append(_ulimit("nproc", rules.processes))
+        processes = processes * GVISOR_THREADS + GVISOR_OWN
     if rules.memory_bytes:
         # One process that asks for more gets a MemoryError; only all together are ended.
         limits.append(_ulimit("data", rules.memory_bytes))
@@ -98,7 +104,7 @@ def _host(rules: Rules, given: Given, start: Start, user: tuple[int, int]) -> di
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges", f"seccomp={profile()}"],
         **memory(rules.memory_bytes or given.memory_bytes, swap=given.swap),
-        "PidsLimit": rules.processes,
+        "PidsLimit": processes,
         "NanoCpus": int(engine.cpus * NANO),
         "Ulimits": limits,
         "Init": True,
