@@ -8,10 +8,11 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from spin_cells.api import Credential
 from spin_envelope.digests import signed_digest
 from spin_envelope.errors import Refused
 from spin_envelope.keys import SigningKey
@@ -25,9 +26,11 @@ from spin_runtime.broker.disk import EncryptedFolder
 from spin_runtime.broker.identity import Boot, fingerprint, load_identity
 from spin_runtime.broker.journal import Journal
 from spin_runtime.broker.kernels import KernelLedger
+from spin_runtime.broker.known import KnownSecrets, texts_of_key
 from spin_runtime.broker.managers.resolve import SecretManagers
 from spin_runtime.broker.operations import Operations, Processors, Standing, failure, installed_processor
 from spin_runtime.broker.receipts import Author, Receipts
+from spin_runtime.broker.redaction import values_of
 from spin_runtime.broker.refusals import Denial, log, reason_name, refusing
 from spin_runtime.broker.runs import OpenRuns
 from spin_runtime.broker.socket import UseSockets
@@ -58,16 +61,20 @@ def open_broker(
     policy: admission.Policy | None = None,
     processors: Processors = installed_processor,
     managers: SecretManagers | None = None,
+    known: KnownSecrets | None = None,
 ) -> Broker:
     """The broker of the runtime whose files stand below `home`; it writes the receipts of this boot.
 
-    `environment` is what cells may read as {{runtime_env:NAME}}. Raises TokenInvalid and DiskError, with texts for the operator.
+    `environment` is what cells may read as {{runtime_env:NAME}}; `known` is told of every secret that the broker holds.
+    Raises TokenInvalid and DiskError, with texts for the operator.
     """
     parsed = SpinToken.parse(token)
     folder = EncryptedFolder(home / "var" / "broker", parsed.disk_key())
     try:
         clocks = Clocks(clock, elapsed)
-        broker = LocalBroker(folder, parsed, home / "var" / "run", clocks, image_digest, policy or admission.Policy(), managers or SecretManagers())
+        known = known or KnownSecrets()
+        made = folder, parsed, home / "var" / "run", clocks, image_digest, policy or admission.Policy(), managers or SecretManagers(), known
+        broker = LocalBroker(*made)
         broker.serve_operations(environment or {}, processors)
         broker.remember()
     except BaseException:
@@ -88,12 +95,15 @@ class LocalBroker:
         image_digest: bytes,
         policy: admission.Policy,
         managers: SecretManagers,
+        known: KnownSecrets,
     ) -> None:
         self._folder, self._token, self._clock, self._image_digest, self._policy = folder, token, clocks.wall, image_digest, policy
         self._identity: SigningKey = load_identity(folder)
         self._states = StateStore(folder)
         self._managers = managers
-        self._credentials = Credentials(folder, self._states, managers.keep)
+        self._known = known
+        known.hold("keys", [text for key in (token.secret, token.disk_key(), self._identity.seed) for text in texts_of_key(key)])
+        self._credentials = Credentials(folder, self._states, self._hold)
         self._boot = Boot()
         self._clients, self._kernels, self._tickets = Clients(), KernelLedger(), TicketBook()
         self._runs = OpenRuns(self._tickets)
@@ -105,7 +115,7 @@ class LocalBroker:
         self._upkeep: asyncio.Task[None] | None = None
 
     def serve_operations(self, environment: Mapping[str, str], processors: Processors) -> None:
-        self._operations = Operations(self._credentials, environment, self._clock, processors, self._testify, self._managers)
+        self._operations = Operations(self._credentials, environment, self._clock, processors, self._testify, self._managers, self._known)
 
     def remember(self) -> None:
         """Takes up what an earlier boot left on disk. Raises DiskError."""
@@ -113,6 +123,12 @@ class LocalBroker:
         if self._trust is not None:
             self._credentials.load(self._clock())
             self._begin_receipts(self._trust)
+
+    def _hold(self, credentials: Iterable[Credential]) -> None:
+        """There are these credentials now, and no others."""
+        held = list(credentials)
+        self._managers.keep(held)
+        self._known.hold("bundle", [value for credential in held for value in values_of(credential.secret)])
 
     async def status(self) -> Status:
         self._keep_up()

@@ -26,8 +26,9 @@ from spin_envelope.digests import canonical_json, params_digest, read_json
 from spin_envelope.errors import Refused
 from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.credentials import Credentials
+from spin_runtime.broker.known import KnownSecrets
 from spin_runtime.broker.managers.resolve import SecretManagers
-from spin_runtime.broker.redaction import Redaction
+from spin_runtime.broker.redaction import Redaction, values_of
 from spin_runtime.broker.refusals import Denial, log, reason_name
 from spin_runtime.broker.taint import Principal, check_principals
 from spin_runtime.broker.tickets import Ticket
@@ -157,8 +158,10 @@ class Operations:
         processors: Processors,
         testify: Testify,
         managers: SecretManagers,
+        known: KnownSecrets,
     ) -> None:
-        self._credentials, self._clock, self._processors, self._testify, self._managers = credentials, clock, processors, testify, managers
+        self._credentials, self._clock, self._processors, self._testify = credentials, clock, processors, testify
+        self._managers, self._known = managers, known
         self._environment = {name: value for name, value in environment.items() if not name.upper().startswith(RESERVED)}
 
     async def perform(self, ticket: Ticket, request: broker_pb2.UseRequest, standing: Callable[[], Standing]) -> AsyncIterator[broker_pb2.UseReply]:
@@ -174,6 +177,7 @@ class Operations:
                 if processor is None or credential is None:
                     yield self._runtime_env(order.params)
                     return
+                held.enter_context(self._known.holding(values_of(credential.secret)))
                 if (refused := await self._untestified(ticket, order, credential)) is not None:
                     yield refused
                     return
@@ -190,7 +194,8 @@ class Operations:
         credential = order.credential
         if credential is None or not credential.references:
             return credential
-        return await held.enter_async_context(self._managers.resolved(credential, hosts_for(credential), exposes=order.operation == secret.OPERATION))
+        resolving = self._managers.resolved(credential, hosts_for(credential), exposes=order.operation == secret.OPERATION)
+        return await held.enter_async_context(resolving)
 
     async def _untestified(self, ticket: Ticket, order: Order, credential: Credential) -> broker_pb2.UseReply | None:
         """Why a value may not leave yet; None when that it does is on disk."""

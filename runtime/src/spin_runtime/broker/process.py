@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from spin_runtime.hardening import hide
 
 if TYPE_CHECKING:
+    from spin_runtime.broker.known import KnownSecrets
     from spin_runtime.broker.managers.configuration import Configuration
 
 
@@ -31,32 +32,37 @@ def _run(environment: dict[str, str], server: socket.socket) -> int:
     import uvloop
 
     from spin_runtime.broker.disk import DiskError
+    from spin_runtime.broker.known import KnownSecrets
     from spin_runtime.broker.managers.configuration import ConfigurationInvalid, load
     from spin_runtime.logs import configure_logs
     from spin_runtime.settings import checked_before, readable
 
     settings = checked_before(environment)
-    configure_logs(settings.log_format, settings.log_level)
+    known = KnownSecrets()
+    known.hold("token", [environment["SPIN_TOKEN"]])
+    configure_logs(settings.log_format, settings.log_level, known.redacted)
     token = environment.pop("SPIN_TOKEN")
     # For the SDKs of secret managers, which read their settings there; /proc does not show what is set after the start.
     os.environ.update(readable(environment))
     try:
         managers = load(settings.secret_managers, environment)
-        cells = {name: value for name, value in readable(environment).items() if name not in managers.withheld(environment)}
-        uvloop.run(_serve(settings.home, token, server, managers, cells))
+        withheld = managers.withheld(environment)
+        known.hold("variables", [environment[name] for name in withheld if name in environment])
+        cells = {name: value for name, value in readable(environment).items() if name not in withheld}
+        uvloop.run(_serve(settings.home, token, server, managers, cells, known))
     except (DiskError, ConfigurationInvalid) as error:
         sys.stderr.write(f"spin-runtime: {error}\n")
         return 2
     return 0
 
 
-async def _serve(home: Path, token: str, server: socket.socket, managers: "Configuration", cells: Mapping[str, str]) -> None:
+async def _serve(home: Path, token: str, server: socket.socket, managers: "Configuration", cells: Mapping[str, str], known: "KnownSecrets") -> None:
     """`cells` is what they may read of the environment."""
     from spin_runtime.broker.boundary import Boundary
     from spin_runtime.broker.local import open_broker
     from spin_runtime.broker.managers.resolve import SecretManagers
 
-    broker = open_broker(home, token, environment=cells, managers=SecretManagers(managers, os.environ))
+    broker = open_broker(home, token, environment=cells, managers=SecretManagers(managers, os.environ, known), known=known)
     try:
         boundary = await Boundary.serve(broker, server)
         await boundary.ended.wait()

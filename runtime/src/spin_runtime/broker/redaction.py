@@ -2,6 +2,9 @@
 
 - Every text of the credential counts, but for user names. Texts in results get a mark with the connection's name.
 - Rows are bytes of Arrow: there a value is overwritten in place, so that offsets stay true. Compressed rows are not searched.
+
+The broker's own log is searched for every secret that it holds (`known`). What leaves for kernels and clients is not: who may send texts, and see
+what becomes of them, could try out what another's secret is.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +21,7 @@ class Redaction:
     """For the results of one operation, in their order."""
 
     def __init__(self, credential: Credential) -> None:
-        values = {str(at): value for at, value in enumerate(_values(credential.secret))}
+        values = {str(at): value for at, value in enumerate(values_of(credential.secret))}
         self._text = Redactor(values, lambda _name, _found: f"[redacted {credential.name}]")
         # Each byte is one character of Latin-1, so one search serves both.
         bytewise = {at: value.encode().decode("latin-1") for at, value in values.items()}
@@ -57,13 +60,14 @@ def _arrow(text: str) -> Iterator[Arrow]:
         yield Arrow(text.encode("latin-1"))
 
 
-def _values(secret: Any, key: str = "") -> Iterator[str]:
+def values_of(secret: Any, key: str = "") -> Iterator[str]:
+    """The texts of a credential that are secret."""
     match secret:
         case str() if key not in PUBLIC:
             yield secret
         case Mapping():
             for name, value in secret.items():
-                yield from _values(value, name)
+                yield from values_of(value, name)
         case list() | tuple():
             for value in secret:
-                yield from _values(value, key)
+                yield from values_of(value, key)

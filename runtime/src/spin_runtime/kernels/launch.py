@@ -129,7 +129,7 @@ class Launched:
         return replace(self, egress=egress)
 
     def error_tail(self) -> str:
-        """The end of what the kernel wrote on stderr, for the runtime's own log."""
+        """The end of what the kernel wrote on stderr, for the runtime's own log. Of one that has not come up yet: no cell has read a secret in it."""
         return last_words(self.directory / "stderr")
 
     async def stopped(self) -> None:

@@ -165,6 +165,15 @@ def _files(options: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
             yield name, Path(value)
 
 
+def identity_files(options: Mapping[str, Any]) -> Iterator[Path]:
+    """The files that hold a secret of the runtime's identity."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from identity_files(value)
+        elif name.endswith("_file") and name != "ca_file":
+            yield Path(value)
+
+
 def _manager(name: str, value: Mapping[str, Any]) -> ManagerConfiguration:
     options = {key: option for key, option in value.items() if key not in ("kind", "allow", "keep_s", "timeout_s")}
     bounds = Bounds(float(value.get("keep_s", Bounds.keep_s)), float(value.get("timeout_s", Bounds.timeout_s)))

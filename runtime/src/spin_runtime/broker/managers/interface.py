@@ -3,7 +3,7 @@
 - A failure's text is fit for whoever runs a cell: it is made here, by the kind of failure, and holds nothing that the manager said.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -63,6 +63,9 @@ class Manager(Protocol):
     async def keep_identity(self) -> None:
         """Prolongs what the runtime shows to the manager, where leases hang on it."""
 
+    def identity(self) -> Iterable[str]:
+        """The secrets that it made itself known with."""
+
     async def close(self) -> None: ...
 
 
@@ -77,6 +80,9 @@ class Unleased:
 
     async def keep_identity(self) -> None:
         return None
+
+    def identity(self) -> Iterable[str]:
+        return ()
 
     async def close(self) -> None:
         return None

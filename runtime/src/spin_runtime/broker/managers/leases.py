@@ -16,8 +16,9 @@ from math import inf
 
 import structlog
 
+from spin_runtime.broker.known import KnownSecrets
 from spin_runtime.broker.managers.interface import Failure, Manager, ManagerFailed, Secret
-from spin_runtime.broker.managers.references import Place
+from spin_runtime.broker.managers.references import Place, texts_in
 
 log = structlog.get_logger("spin.managers")
 MAXIMUM_ENTRIES = 256
@@ -66,8 +67,14 @@ def times(secret: Secret, asked_at: float, keep_s: float) -> tuple[float, float]
 
 
 class Leases:
-    def __init__(self, managers: Mapping[str, Manager], bounds: Mapping[str, Bounds], clock: Callable[[], float] = time.monotonic) -> None:
-        self._managers, self._bounds, self._clock = managers, bounds, clock
+    def __init__(
+        self,
+        managers: Mapping[str, Manager],
+        bounds: Mapping[str, Bounds],
+        clock: Callable[[], float] = time.monotonic,
+        known: KnownSecrets | None = None,
+    ) -> None:
+        self._managers, self._bounds, self._clock, self._known = managers, bounds, clock, known or KnownSecrets()
         self._held: OrderedDict[Place, Held] = OrderedDict()
         self._flights: dict[Place, asyncio.Task[Held]] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
@@ -141,6 +148,7 @@ class Leases:
         if (before := self._held.pop(place, None)) is not None:
             self._drop(before)
         self._held[place] = held
+        self._known.hold(held, texts_in(secret))
         while len(self._held) > MAXIMUM_ENTRIES:
             self._drop(next(iter(self._held.values())))
         if self._keeper is None or self._keeper.done():
@@ -151,6 +159,7 @@ class Leases:
         if self._held.get(held.place) is held:
             del self._held[held.place]
         held.kept = False
+        self._known.forget(held)
         if not held.holders:
             self._give_back(held)
 

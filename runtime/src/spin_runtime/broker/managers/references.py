@@ -11,6 +11,7 @@ from typing import Any
 
 from spin_cells.api import SecretReference
 from spin_runtime.broker.managers.interface import MAXIMUM_VALUE, Failure, ManagerFailed, Secret
+from spin_runtime.broker.redaction import values_of
 
 _PATH = re.compile(r"[A-Za-z0-9_.:@+=,!$ /-]{1,512}")
 _VERSION = re.compile(r"[A-Za-z0-9_.-]{0,128}")
@@ -54,6 +55,12 @@ def select(secret: Secret, key: str) -> str:
     if len(text.encode()) > MAXIMUM_VALUE:
         raise ManagerFailed(Failure.TOO_LARGE)
     return text
+
+
+def texts_in(secret: Secret) -> list[str]:
+    """All that a reference could mean of it, with the whole of it."""
+    whole = [secret.content] if isinstance(secret.content, str) else []
+    return [*whole, *values_of(_members(secret.content))]
 
 
 def _members(content: str | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import structlog
 
 from spin_cells.api import Credential, SecretReference
+from spin_runtime.broker.known import KnownSecrets
 from spin_runtime.broker.managers.configuration import NONE, Configuration, ManagerConfiguration
 from spin_runtime.broker.managers.interface import Manager, ManagerFailed, Secret
 from spin_runtime.broker.managers.kinds import WhenUsed
@@ -24,10 +25,10 @@ log = structlog.get_logger("spin.managers")
 
 
 class SecretManagers:
-    def __init__(self, configuration: Configuration = NONE, environment: Mapping[str, str] | None = None) -> None:
-        self._configuration = configuration.managers
-        made: dict[str, Manager] = {name: WhenUsed(manager, environment or {}) for name, manager in configuration.managers.items()}
-        self.leases = Leases(made, {name: manager.bounds for name, manager in configuration.managers.items()})
+    def __init__(self, configuration: Configuration = NONE, environment: Mapping[str, str] | None = None, known: KnownSecrets | None = None) -> None:
+        self._configuration, known = configuration.managers, known or KnownSecrets()
+        made: dict[str, Manager] = {name: WhenUsed(manager, environment or {}, known) for name, manager in configuration.managers.items()}
+        self.leases = Leases(made, {name: manager.bounds for name, manager in configuration.managers.items()}, known=known)
 
     @asynccontextmanager
     async def resolved(self, credential: Credential, hosts: Collection[str], *, exposes: bool) -> AsyncIterator[Credential]:

@@ -7,7 +7,7 @@ engines that make a credential with a lease (database/creds/…). A path starts 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,9 @@ class Vault:
 
     async def keep_identity(self) -> None:
         await self._threads.run(lambda: self._asked(self._identified))
+
+    def identity(self) -> Iterable[str]:
+        return [self._client.token] if self._client.token else []
 
     async def close(self) -> None:
         token, self._token = self._token, None
