@@ -337,7 +337,7 @@ async def test_an_expired_bundle_is_wiped(seat, plane: ControlPlane) -> None:
 
 async def test_an_expired_bundle_is_wiped_though_nobody_asks(seat, take_seat, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     await seat.runtime.restart()
-    monkeypatch.setattr("spin_runtime.broker.local.UPKEEP_SECONDS", 0.01)
+    monkeypatch.setattr("spin_runtime.broker.upkeep.SECONDS", 0.01)
     await take_seat(seat.runtime)
     plane.clock.now_ms += 7 * 24 * HOUR_MS
     await asyncio.sleep(0.1)

@@ -20,7 +20,7 @@ REVOKED = reasons_pb2.ERROR_REASON_RUNTIME_REVOKED
 @pytest.fixture(autouse=True)
 def upkeep(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a clock that is turned shows at once."""
-    monkeypatch.setattr("spin_runtime.broker.local.UPKEEP_SECONDS", 0.05)
+    monkeypatch.setattr("spin_runtime.broker.upkeep.SECONDS", 0.05)
 
 
 @pytest.fixture

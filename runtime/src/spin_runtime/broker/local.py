@@ -7,9 +7,7 @@
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from spin_cells.api import Credential
@@ -37,17 +35,12 @@ from spin_runtime.broker.socket import UseSockets
 from spin_runtime.broker.state import StateStore
 from spin_runtime.broker.tickets import Ticket, TicketBook
 from spin_runtime.broker.trust import REVOKED, Trust, check_may_run, runs_until_ms, with_documents, with_log_proof, with_state
-from spin_runtime.broker.trust_clock import Clocks, TrustClock, boot_clock_ms
+from spin_runtime.broker.trust_clock import Clocks, TrustClock, boot_clock_ms, wall_clock_ms
 from spin_runtime.broker.trust_watch import TrustWatch
+from spin_runtime.broker.upkeep import Upkeep
 from spinapis.envelope.v1 import receipt_pb2, run_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import broker_pb2
-
-UPKEEP_SECONDS = 30.0
-
-
-def wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def open_broker(
@@ -97,7 +90,8 @@ class LocalBroker:
         managers: SecretManagers,
         known: KnownSecrets,
     ) -> None:
-        self._folder, self._token, self._clock, self._image_digest, self._policy = folder, token, clocks.wall, image_digest, policy
+        self._folder, self._token, self._image_digest, self._policy = folder, token, image_digest, policy
+        self._clock, self._elapsed = clocks.wall, clocks.elapsed
         self._identity: SigningKey = load_identity(folder)
         self._states = StateStore(folder)
         self._managers = managers
@@ -112,7 +106,8 @@ class LocalBroker:
         self._trust_clock = TrustClock(clocks.wall, clocks.elapsed, self._states.state.trust_seen_ms)
         self._watch = TrustWatch(self._trust_clock, self._states, lambda: self._trust)
         self._receipts: Receipts | None = None
-        self._upkeep: asyncio.Task[None] | None = None
+        expire = self._boot.expire, self._clients.expire, self._credentials.expire
+        self._upkeep = Upkeep(clocks, self._watch, managers, self._runs, expire, self._write)
 
     def serve_operations(self, environment: Mapping[str, str], processors: Processors) -> None:
         self._operations = Operations(self._credentials, environment, self._clock, processors, self._testify, self._managers, self._known)
@@ -131,7 +126,7 @@ class LocalBroker:
         self._known.hold("bundle", [value for credential in held for value in values_of(credential.secret)])
 
     async def status(self) -> Status:
-        self._keep_up()
+        self._upkeep.begin()
         trust, state = self._trust, trust_pb2.TrustState() if self._trust is None else self._trust.state
         return Status(
             paired=trust is not None,
@@ -147,7 +142,7 @@ class LocalBroker:
         )
 
     async def wait_trust(self, known: trust_pb2.TrustPhase.ValueType) -> Status:
-        self._keep_up()
+        self._upkeep.begin()
         await self._watch.changed(known)
         return await self.status()
 
@@ -205,7 +200,7 @@ class LocalBroker:
             said = attachment.ClientHello(capability, challenge, nonce_b, session_key, origin)
             checked = attachment.check_client_hello(said, trust, self._clock())
             hello = sign(attachment.hello(said, checked, trust, self._presence(trust)), self._identity)
-        self._keep_up()
+        self._upkeep.begin()
         pending = attachment.Pending(checked.known, signed_digest(hello), origin, session_key)
         return hello, self._clients.expect(pending, self._clock())
 
@@ -269,7 +264,7 @@ class LocalBroker:
         with refusing("kernel_refused"):
             chain = self._chain()
             session_id = self._clients.may_run(handle, self._clock()).session_id
-            self._keep_up()
+            self._upkeep.begin()
             if self._watch.phase in (trust_pb2.TRUST_PHASE_EXPIRED, trust_pb2.TRUST_PHASE_REVOKED):
                 check_may_run(self._paired(), self._trust_clock.now())
             epoch = self._kernels.next_epoch()
@@ -286,6 +281,7 @@ class LocalBroker:
         if session_id is None:
             return
         name = self._kernels.ended(kernel_epoch)
+        self._runs.bereave(self._elapsed(), kernel_epoch)
         await self._sockets.close(kernel_epoch)
         await self._chain().write(receipt_forms.kernel_event(self._boot.boot_id, kernel_epoch, session_id, f"{name} ended: {reason}"))
 
@@ -309,7 +305,8 @@ class LocalBroker:
                 raise
         decision = admission.decide(program, client, facts, self._kernels)
         if isinstance(decision, admission.Admitted):
-            return self._runs.admit(decision, opened.digest, self._sockets.path(program.message.nonce.kernel_epoch))
+            valid_ms = max(program.message.expires_at_ms - now_ms, 0)
+            return self._runs.admit(decision, opened.digest, self._sockets.path(program.message.nonce.kernel_epoch), valid_ms, self._elapsed())
         return await self._reject(decision, opened.digest)
 
     async def _reject(self, refusal: admission.Refusal, ciphertext_digest: bytes) -> Rejected:
@@ -323,8 +320,10 @@ class LocalBroker:
         with refusing("start_refused"):
             # It may have waited in the queue for longer than trust lasted.
             self._trusted()
+        run.started_ms = self._elapsed()
         await self._chain().write(run.start())
-        run.ticket.valid = True
+        # Its kernel may have ended meanwhile.
+        run.ticket.valid = run.bereft_ms is None
 
     async def run_progress(self, nonce: run_pb2.RunNonce, frames: int, output_digest: bytes) -> None:
         run = self._runs.find(nonce)
@@ -336,7 +335,7 @@ class LocalBroker:
         await self._chain().write(self._runs.find(ticket.nonce).progress())
 
     async def run_ended(self, end: RunEnd) -> None:
-        run = self._runs.close(end.nonce)
+        run = self._runs.close(end.nonce, self._elapsed())
         await self._chain().write(run.end(end))
 
     # Receipts
@@ -357,10 +356,7 @@ class LocalBroker:
             await self._chain().acknowledge(ack.up_to_seq, ack.digest)
 
     async def close(self) -> None:
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._upkeep
+        await self._upkeep.end()
         await self._sockets.close_all()
         await self._managers.close()
         if self._receipts is not None:
@@ -385,6 +381,9 @@ class LocalBroker:
             raise Denial(reasons_pb2.ERROR_REASON_NOT_PAIRED, "This runtime belongs to no workspace yet: pair it.")
         return self._receipts
 
+    async def _write(self, receipt: receipt_pb2.Receipt) -> None:
+        await self._chain().write(receipt)
+
     async def _use(self, kernel_epoch: int, request: broker_pb2.UseRequest) -> AsyncIterator[broker_pb2.UseReply]:
         ticket = self._tickets.present(request.ticket, kernel_epoch)
         if ticket is None:
@@ -394,19 +393,3 @@ class LocalBroker:
         with ticket.using(asyncio.current_task()):
             async for reply in self._operations.perform(ticket, request, lambda: Standing(self._trusted(), self._kernels.principals(kernel_epoch))):
                 yield reply
-
-    def _keep_up(self) -> None:
-        if self._upkeep is None:
-            self._upkeep = asyncio.get_running_loop().create_task(self._expire_in_time())
-
-    async def _expire_in_time(self) -> None:
-        """Keys, credentials and trust go when their time is over, whether or not anybody asks for them."""
-        while True:
-            self._boot.expire(self._clock())
-            self._clients.expire(self._clock())
-            self._credentials.expire(self._clock())
-            self._watch.look()
-            if self._watch.phase in (trust_pb2.TRUST_PHASE_EXPIRED, trust_pb2.TRUST_PHASE_REVOKED):
-                self._managers.keep(())
-            ahead_ms = self._watch.until_next_ms()
-            await asyncio.sleep(UPKEEP_SECONDS if ahead_ms is None else min(UPKEEP_SECONDS, ahead_ms / 1000 + 0.001))

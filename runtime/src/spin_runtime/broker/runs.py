@@ -1,5 +1,13 @@
-"""The runs that were admitted and have not ended, and what receipts say of them."""
+"""The runs that were admitted and have not ended, and what receipts say of them.
 
+The server says when a run ends. One of which it never does is ended here all the same, once it can be nothing but forgotten:
+
+- its kernel ended, or trust did, a grace ago;
+- it ran for longer than its limit and a grace;
+- it never started though its program expired, and its kernel has had nothing else to do for a grace.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from spin_envelope.signing import Verified
@@ -9,6 +17,12 @@ from spin_runtime.broker.taint import allowed_by
 from spin_runtime.broker.tickets import Ticket, TicketBook
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
+
+# Beyond what an honest server needs to interrupt a run, to kill its kernel, and to say so.
+GRACE_MS = 120_000
+BEREFT = "Its kernel ended, or the trust in the runtime, and the runtime's server never said how the run did."
+TOO_LONG = "Its limit of time was over, and the runtime's server never said how it ended."
+NEVER_STARTED = "The runtime's server never started it."
 
 
 @dataclass
@@ -20,6 +34,12 @@ class OpenRun:
     grant_digest: bytes
     secret: bytes = field(repr=False)
     ticket: Ticket = field(repr=False)
+    # When the program expires; for how long it may run, 0 without a limit. By the clock that only passes.
+    expires_ms: int = 0
+    wall_ms: int = 0
+    started_ms: int | None = None
+    # Since when its kernel, or all trust, is gone.
+    bereft_ms: int | None = None
     # Outputs that receipts have spoken of.
     frames: int = 0
     output_digest: bytes = bytes(32)
@@ -52,18 +72,29 @@ class OpenRun:
         receipt.operations.extend(self.ticket.operations())
         return receipt
 
+    def forgotten(self, why: str) -> receipt_pb2.Receipt:
+        """The end of a run that nobody ended: of what it did, what the last receipt says is all that is known."""
+        status = receipt_pb2.RUN_STATUS_ABORTED if self.started_ms is None else receipt_pb2.RUN_STATUS_LOST
+        return self.end(RunEnd(self.nonce, status, self.frames, self.output_digest, False, why))
+
 
 class OpenRuns:
     def __init__(self, tickets: TicketBook) -> None:
         self._tickets = tickets
         self._runs: dict[tuple[int, int], OpenRun] = {}
+        # When a run of the kernel ended last.
+        self._quiet_ms: dict[int, int] = {}
 
-    def admit(self, admitted: Admitted, ciphertext_digest: bytes, socket_path: str) -> Run:
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def admit(self, admitted: Admitted, ciphertext_digest: bytes, socket_path: str, valid_ms: int, now_ms: int) -> Run:
+        """`valid_ms` is how long the program is valid from now on."""
         program = admitted.program.message
         allowed = allowed_by(admitted.grant.message)
         secret, ticket = self._tickets.issue(program.nonce, list(program.connections), admitted.approved, allowed)
         digests = admitted.program.digest, ciphertext_digest, admitted.grant.digest
-        run = OpenRun(program.nonce, program.session_id, *digests, secret, ticket)
+        run = OpenRun(program.nonce, program.session_id, *digests, secret, ticket, now_ms + valid_ms, program.limits.wall_ms)
         self._runs[_key(program.nonce)] = run
         return _handed_over(admitted.program, run, socket_path)
 
@@ -75,12 +106,38 @@ class OpenRuns:
             raise BrokerError(reasons_pb2.ERROR_REASON_INTERNAL, text)
         return run
 
-    def close(self, nonce: run_pb2.RunNonce) -> OpenRun:
+    def close(self, nonce: run_pb2.RunNonce, now_ms: int) -> OpenRun:
         """Takes the run out and kills its ticket. Raises BrokerError when there is no such run."""
         run = self.find(nonce)
         del self._runs[_key(nonce)]
         self._tickets.kill(run.secret)
+        if run.started_ms is not None and run.bereft_ms is None:
+            self._quiet_ms[nonce.kernel_epoch] = now_ms
         return run
+
+    def bereave(self, now_ms: int, kernel_epoch: int | None = None) -> None:
+        """The kernel is gone, or without one named, all trust: what the server says of the ends is waited for a little."""
+        for run in self._runs.values():
+            if kernel_epoch in (None, run.nonce.kernel_epoch) and run.bereft_ms is None:
+                run.bereft_ms = now_ms
+                run.ticket.die()
+        if kernel_epoch is not None:
+            self._quiet_ms.pop(kernel_epoch, None)
+
+    def overdue(self, now_ms: int) -> list[tuple[OpenRun, str]]:
+        """Those that the server has forgotten, each with why it is taken to be."""
+        busy = {run.nonce.kernel_epoch for run in self._runs.values() if run.started_ms is not None}
+        found = [(run, self._why_overdue(run, busy, now_ms)) for run in self._runs.values()]
+        return [(run, why) for run, why in found if why]
+
+    def _why_overdue(self, run: OpenRun, busy: Collection[int], now_ms: int) -> str:
+        epoch = run.nonce.kernel_epoch
+        if run.bereft_ms is not None:
+            return BEREFT if now_ms >= run.bereft_ms + GRACE_MS else ""
+        if run.started_ms is not None:
+            return TOO_LONG if run.wall_ms and now_ms >= run.started_ms + run.wall_ms + GRACE_MS else ""
+        waits_since = max(run.expires_ms, self._quiet_ms.get(epoch, 0))
+        return NEVER_STARTED if epoch not in busy and now_ms >= waits_since + GRACE_MS else ""
 
 
 def _key(nonce: run_pb2.RunNonce) -> tuple[int, int]:

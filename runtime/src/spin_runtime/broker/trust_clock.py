@@ -14,6 +14,10 @@ from spin_runtime.broker.trust import SKEW_MS
 NEVER = 1 << 62
 
 
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def boot_clock_ms() -> int:
     """Milliseconds since the machine came up; a sleeping machine's count."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
