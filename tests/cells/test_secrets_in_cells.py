@@ -64,8 +64,8 @@ def compiled(of: Cell, secrets: Mapping[str, ConnectionInfo] = ALL) -> Compiled:
     return installed()[of.cell_type].compile(of, Context(secrets=secrets))
 
 
-def reading(*secrets: ConnectionInfo) -> tuple[Use, ...]:
-    return tuple(Use(secret.id, ("secret.read",), params_digest({})) for secret in secrets)
+def reading(*secrets: ConnectionInfo, at_use: bool = False) -> tuple[Use, ...]:
+    return tuple(Use(secret.id, ("secret.read",), params_digest({}), at_use) for secret in secrets)
 
 
 @pytest.mark.parametrize("made", CELLS)
@@ -85,7 +85,7 @@ def test_a_secret_named_by_a_variable_is_a_grant_of_every_exposable_one(made: tu
     assert installed()[of.cell_type].secrets(of) == Secrets(every=True)
     built = compiled(of)
     # Neither the one that is not exposable, nor the one that somebody has to approve, nor another kind of connection.
-    assert built.uses == reading(SALT, PEPPER)
+    assert built.uses == reading(SALT, PEPPER, at_use=True)
     assert f"_spin.secret_named(which, {{'my pepper': '{PEPPER.id.hex()}', 'salt': '{SALT.id.hex()}'}})" in built.code
 
 

@@ -239,3 +239,31 @@ async def test_an_approval_outlives_credentials_that_the_runtime_does_not_have_y
         with pytest.raises(SpinError) as refused:
             await ran(mine, used(connection))
         assert refused.value.reason == "APPROVAL_REQUIRED" and api.hits == ["GET /data"]
+
+
+async def test_a_secret_that_a_variable_names_is_judged_when_it_is_read(
+    owner: Platform, workspace: workspaces_pb2.Workspace, mallory: Platform, confidential: set[str]
+) -> None:
+    """Another secret, which everybody may use, is read in the same kernel, by the same cell."""
+    values = {"open": f"value-{secrets.token_hex(12)}", "crown": f"value-{secrets.token_hex(12)}"}
+    confidential |= set(values.values())
+    for name, value in values.items():
+        create = secrets_pb2.CreateConnectionRequest(
+            workspace_id=workspace.id,
+            name=f"{name}-{workspace.id[:6]}",
+            kind="secret",
+            config_json="{}",
+            credential_json=json.dumps({"value": value}),
+            exposable=True,
+        )
+        made = (await owner.connections.CreateConnection(create)).connection
+        if name == "crown":
+            grants = [secrets_pb2.ConnectionGrant(level=USE, role=members_pb2.MEMBER_ROLE_OWNER)]
+            await changed(owner, made, grants=grants, replace_grants=True)
+    session = await new_session(owner, workspace.id)
+    async with await RuntimeSession.of(mallory, session) as hers, await RuntimeSession.of(owner, session) as mine:
+        assert (await ran(hers, python("1")))[0]
+        ok, shown = await ran(mine, python(f"name = 'open-{workspace.id[:6]}'\nprint(len({{{{secret_var:name}}}}))"))
+        refused, said = await ran(mine, python(f"name = 'crown-{workspace.id[:6]}'\nprint(len({{{{secret_var:name}}}}))"))
+    assert ok and str(len(values["open"])) in shown
+    assert not refused and f"crown-{workspace.id[:6]}" in said and "mallory-" in said and "restart the kernel" in said

@@ -75,11 +75,15 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Use:
-    """An operation that the program may ask of the broker. Empty connection_id: the runtime's own. Empty digest: free parameters."""
+    """An operation that the program may ask of the broker. Empty connection_id: the runtime's own. Empty digest: free parameters.
+
+    `at_use`: the program may turn out not to use it, so whether it may is asked then, and does not keep the program from running.
+    """
 
     connection_id: bytes
     operations: tuple[str, ...]
     params_digest: bytes = b""
+    at_use: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 - A secret that its user may not use reads like one that does not exist.
 - One that is not exposable is refused here for a clear word in its place; what keeps its value in is the broker.
-- `{{secret_var:variable}}` may turn out to name any exposable secret, so a program gets them all. One that a second person has to approve
-  must be named.
+- `{{secret_var:variable}}` may turn out to name any exposable secret, so a program gets them all; whether one may be used in its kernel is asked when
+  it is read. One that a second person has to approve must be named.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ def uses(places: Sequence[Place], context: Context) -> tuple[Use, ...]:
     """Each secret alone, and nothing of it but its value."""
     named = {context.secrets[place.name].id for place in places if place.kind == "secret"}
     every = {secret.id for secret in eligible(context).values()} if any(place.kind == "secret_var" for place in places) else set()
-    return tuple(Use(connection_id, (OPERATION,), params_digest({})) for connection_id in sorted(named | every))
+    return tuple(Use(connection_id, (OPERATION,), params_digest({}), at_use=connection_id not in named) for connection_id in sorted(named | every))
 
 
 def eligible(context: Context) -> dict[str, ConnectionInfo]:

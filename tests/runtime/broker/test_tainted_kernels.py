@@ -132,3 +132,61 @@ async def test_the_runtimes_own_operations_are_everybodys(ann: Seat, ben: Seat) 
     await started(ben)
     (reply,) = await asked(run.socket_path, run.ticket, "runtime_env.get", {"name": "HOME"}, connection_id=b"")
     assert reply.failure.reason == reasons_pb2.ERROR_REASON_NOT_FOUND
+
+
+# Uses that are judged at their time: what a variable may name.
+
+
+def at_use(*able: int, connection_id: bytes = CONNECTION) -> run_pb2.ConnectionUse:
+    granted = use(connection_id, "echo.say")
+    granted.at_use = True
+    granted.able.extend(able)
+    return granted
+
+
+NAMED = [run_pb2.Principal(user_id="ann", name="Ann A."), run_pb2.Principal(user_id="ben", name="Ben B.")]
+
+
+async def test_a_use_that_not_everybody_may_make_keeps_no_run_from_running(ann: Seat, ben: Seat) -> None:
+    """It is refused when it comes, with the secret's name and whose code it is; another of the same run is not."""
+    other = b"o" * 16
+    await ann.give_bundle(2, entry(), entry(connection_id=other, name="the other"), prev_digest=ann.runtime.broker._states.state.bundle_digest)
+    await started(ben)
+    run = await started(ann, at_use(0), at_use(0, 1, connection_id=other), principals=[], candidates=NAMED)
+    text = failed(await said(run), TAINTED)
+    assert "The secret 'the echo'" in text and "code of Ben B." in text and "restart the kernel" in text
+    assert (await asked(run.socket_path, run.ticket, "echo.say", {"q": 1}, connection_id=other))[-1].WhichOneof("body") == "end"
+
+
+async def test_who_comes_after_the_grant_is_judged_at_the_use_too(ann: Seat, ben: Seat) -> None:
+    run = await started(ann, at_use(0), principals=[], candidates=NAMED[:1])
+    assert (await said(run))[-1].WhichOneof("body") == "end"
+    await started(ben)
+    assert "somebody who came later" in failed(await said(run), TAINTED)
+
+
+@pytest.mark.parametrize("able", [[], [1], [7]], ids=["nobody", "somebody else", "nobody there is"])
+async def test_a_use_that_speaks_of_others_alone(ann: Seat, able: list[int]) -> None:
+    run = await started(ann, at_use(*able), principals=[ANN, BEN], candidates=NAMED)
+    failed(await said(run), TAINTED)
+
+
+async def test_a_connection_that_is_named_as_well_is_judged_for_the_whole_run(ann: Seat, ben: Seat) -> None:
+    await started(ben)
+    refused = await ann.open(ann.sealed(ann.grant(connections=[USE, at_use(0, 1)], principals=[ANN], candidates=NAMED)))
+    assert isinstance(refused, Rejected) and reason_name(refused.reason) == reason_name(TAINTED)
+
+
+async def test_a_guarded_operation_is_never_done_by_such_a_use_whatever_was_approved(ann: Seat, plane: ControlPlane) -> None:
+    await ann.give_bundle(2, entry(approval_operations=["echo.say"]), prev_digest=ann.runtime.broker._states.state.bundle_digest)
+    guarded = at_use(0)
+    guarded.connection_version = 1
+    grant = ann.grant(connections=[guarded], candidates=NAMED)
+    approved = run_pb2.ConnectionUse()
+    approved.CopyFrom(guarded)
+    approved.ClearField("able")
+    grant.approvals.append(plane.approval(grant, uses=[approved]))
+    run = await ann.open(ann.sealed(grant))
+    assert isinstance(run, Run)
+    await ann.runtime.broker.run_started(run.nonce)
+    assert "needs the approval" in failed(await said(run), reasons_pb2.ERROR_REASON_OPERATION_DENIED)

@@ -187,3 +187,45 @@ async def test_what_is_left_with_somebodys_code_is_told_to_who_may_use_it(room: 
     with refused() as refusal:
         await shared(room, room.owner, *(["x"] * 101))
     assert refusal.reason == "INVALID_ARGUMENT"
+
+
+AT_USE = ConnectionUse(connection_id=USE.connection_id, operations=["secret.read"], params_digest=bytes(32), at_use=True)
+
+
+def able(grant: RunGrant, place: int = 0) -> set[str]:
+    return {grant.candidates[number].user_id for number in grant.connections[place].able}
+
+
+async def test_a_use_that_is_judged_at_its_time_is_granted_with_who_may_make_it(auth_on: Any) -> None:
+    room = Room(await attached_to(auth_on))
+    ben = await room.person()
+    await room.run(ben)
+    grant = await room.run(room.owner, AT_USE)
+    assert able(grant) == {room.owner.id} and not list(grant.principals)
+    names = {one.user_id: one.name for one in grant.candidates if one.name}
+    assert set(names) == {room.owner.id, ben.id} and names[ben.id] == ben.user.email
+    # And to whoever may not use it.
+    assert able(await room.run(ben, AT_USE)) == {room.owner.id}
+    room.tickets.only = None
+    assert able(await room.run(room.owner, AT_USE)) == {room.owner.id, ben.id}
+
+
+async def test_other_connections_of_the_run_are_judged_as_ever(room: Room) -> None:
+    ben = await room.person()
+    room.auth.secrets.connections[OTHER.connection_id.hex()] = FakeConnection(room.workspace, "queue")
+    await room.run(ben)
+    grant = await room.run(room.owner, AT_USE, OTHER)
+    assert {one.user_id for one in grant.principals} == {room.owner.id, ben.id} and able(grant) == {room.owner.id}
+    assert "'tickets'" in (await tainted(room, room.owner, AT_USE, USE)).text
+
+
+async def test_one_that_is_gone_is_nobodys(room: Room) -> None:
+    gone = ConnectionUse(connection_id=b"g" * 16, operations=["secret.read"], params_digest=bytes(32), at_use=True)
+    grant = await room.run(room.owner, gone, AT_USE)
+    assert (able(grant, 0), able(grant, 1)) == (set(), {room.owner.id})
+
+
+async def test_one_that_is_guarded_meanwhile_asks_for_no_approval_of_the_run(room: Room) -> None:
+    """The runtime refuses to read it."""
+    room.tickets.approval_operations = ("secret.read",)
+    assert not list((await room.run(room.owner, AT_USE)).approvals)

@@ -20,7 +20,7 @@ from spin_runtime.broker.approvals import check_approvals
 from spin_runtime.broker.attachment import Known
 from spin_runtime.broker.kernels import KernelLedger
 from spin_runtime.broker.refusals import Denial, open_failed
-from spin_runtime.broker.taint import allowed_by, check_principals, principal_of
+from spin_runtime.broker.taint import check_principals, leave_of, principal_of, whole_run
 from spin_runtime.broker.trust import SKEW_MS, Trust, check_may_run, check_not_revoked, clocks
 from spin_runtime.broker.witness import check_proved
 from spinapis.envelope.v1 import run_pb2
@@ -171,9 +171,9 @@ def _check_bundle(program: run_pb2.Program, facts: Facts) -> None:
 
 
 def _check_principals(grant: run_pb2.RunGrant, ledger: KernelLedger) -> None:
-    if any(use.connection_id for use in grant.connections):
+    if whole_run(grant.connections):
         present = ledger.principals(grant.nonce.kernel_epoch) | {principal_of(grant)}
-        check_principals(present, allowed_by(grant), "The connections of this cell")
+        check_principals(present, leave_of(grant).principals, "The connections of this cell")
 
 
 def _check_policy(program: run_pb2.Program, policy: Policy) -> None:

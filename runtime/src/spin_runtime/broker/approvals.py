@@ -37,7 +37,15 @@ def _check(data: bytes, grant: run_pb2.RunGrant, trust: Trust, now_ms: int) -> N
 
 def _uses(document: run_pb2.Approval | run_pb2.RunGrant) -> list[bytes]:
     uses = document.uses if isinstance(document, run_pb2.Approval) else document.connections
-    return sorted(use.SerializeToString(deterministic=True) for use in uses)
+    return sorted(_approved(use).SerializeToString(deterministic=True) for use in uses)
+
+
+def _approved(use: run_pb2.ConnectionUse) -> run_pb2.ConnectionUse:
+    """What an approval speaks of: who else may use a connection changes, and is nothing that somebody approves."""
+    said = run_pb2.ConnectionUse()
+    said.CopyFrom(use)
+    said.ClearField("able")
+    return said
 
 
 def _mismatch(why: str) -> Denial:

@@ -30,7 +30,7 @@ from spin_runtime.broker.known import KnownSecrets
 from spin_runtime.broker.managers.resolve import SecretManagers
 from spin_runtime.broker.redaction import Redaction, values_of
 from spin_runtime.broker.refusals import Denial, log, reason_name
-from spin_runtime.broker.taint import Principal, check_principals
+from spin_runtime.broker.taint import Principal, whole_run
 from spin_runtime.broker.tickets import Ticket
 from spin_runtime.broker.trust import Trust, check_may_run
 from spinapis.envelope.v1 import run_pb2
@@ -92,7 +92,7 @@ def authorise(ticket: Ticket, request: broker_pb2.UseRequest, credentials: Crede
     credential = credentials.usable(request.connection_id, trust, now_ms)
     if request.operation not in usable(credential.kind, credential.allowed_operations):
         raise _denied(f"The connection {credential.name!r} does not allow {request.operation}.", "not an operation of the connection")
-    check_principals(present, ticket.principals, f"The connection {credential.name!r}")
+    ticket.leave.check(present, granted, credential.name)
     if request.operation in credential.approval_operations:
         _check_approved(ticket, granted, request.operation, credential)
     check_exposure(request.operation, credential)
@@ -111,7 +111,7 @@ def check_exposure(operation: str, credential: Credential) -> None:
 
 
 def _check_approved(ticket: Ticket, granted: Sequence[run_pb2.ConnectionUse], operation: str, credential: Credential) -> None:
-    if not ticket.approved:
+    if not ticket.approved or not whole_run(granted):
         raise _denied(f"{credential.name!r} needs the approval of a second person for {operation}.", "guarded, and not approved")
     if all(use.connection_version != credential.version for use in granted):
         text = f"The connection {credential.name!r} was changed after this run was approved: ask for another approval, and run the cell again."

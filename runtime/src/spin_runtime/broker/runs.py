@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from spin_envelope.signing import Verified
 from spin_runtime.broker.admission import Admitted
 from spin_runtime.broker.api import BrokerError, Run, RunEnd
-from spin_runtime.broker.taint import allowed_by
+from spin_runtime.broker.taint import leave_of
 from spin_runtime.broker.tickets import Ticket, TicketBook
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
@@ -91,8 +91,8 @@ class OpenRuns:
     def admit(self, admitted: Admitted, ciphertext_digest: bytes, socket_path: str, valid_ms: int, now_ms: int) -> Run:
         """`valid_ms` is how long the program is valid from now on."""
         program = admitted.program.message
-        allowed = allowed_by(admitted.grant.message)
-        secret, ticket = self._tickets.issue(program.nonce, list(program.connections), admitted.approved, allowed)
+        leave = leave_of(admitted.grant.message)
+        secret, ticket = self._tickets.issue(program.nonce, list(program.connections), admitted.approved, leave)
         digests = admitted.program.digest, ciphertext_digest, admitted.grant.digest
         run = OpenRun(program.nonce, program.session_id, *digests, secret, ticket, now_ms + valid_ms, program.limits.wall_ms)
         self._runs[_key(program.nonce)] = run

@@ -3,10 +3,11 @@
 - Whoever's program was admitted to an epoch is in its kernel from then on: code that ran leaves what it likes behind, and a server that was taken
   over need not wait for a run's turn.
 - A grant names those who may use each of its connections. One of whom it does not speak is one too many, whoever signed the program.
+- Of a use that is judged at its time the grant names those who may make it; the rest of the run does not depend on it.
 """
 
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 
 from spin_runtime.broker.refusals import Denial
 from spinapis.envelope.v1 import run_pb2
@@ -24,18 +25,51 @@ def principal_of(said: run_pb2.RunGrant | run_pb2.Principal) -> Principal:
     return Principal(said.user_id, tuple(said.actor_chain))
 
 
-def allowed_by(grant: run_pb2.RunGrant) -> frozenset[Principal]:
-    return frozenset(map(principal_of, grant.principals))
+def whole_run(uses: Iterable[run_pb2.ConnectionUse]) -> bool:
+    """Whether some connection is judged for the run as a whole."""
+    return any(use.connection_id and not use.at_use for use in uses)
+
+
+@dataclass(frozen=True)
+class Leave:
+    """For whose code a grant lets connections be used."""
+
+    principals: frozenset[Principal] = frozenset()
+    candidates: tuple[Principal, ...] = ()
+    # Of those whose code was in the kernel when the run was granted, by user id.
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, present: Set[Principal], uses: Sequence[run_pb2.ConnectionUse], name: str) -> None:
+        """Whether the connection of this name may be used by these uses of it. Raises Denial."""
+        if whole_run(uses):
+            check_principals(present, self.principals, f"The connection {name!r}")
+            return
+        able = {self.candidates[place] for use in uses for place in use.able if place < len(self.candidates)}
+        others = sorted({principal.user_id for principal in present - able})
+        if others:
+            who = ", ".join(sorted({self.names.get(user_id) or "somebody who came later or left" for user_id in others}))
+            text = (
+                f"The secret {name!r} cannot be read in this kernel: code of {who} came into it, and as far as this run was told they may not use "
+                f"the secret. Run the cell again; if that is refused too, restart the kernel, or ask whoever manages {name!r} to let them use it."
+            )
+            raise _tainted(text, others)
+
+
+def leave_of(grant: run_pb2.RunGrant) -> Leave:
+    names = {said.user_id: said.name for said in grant.candidates if said.name}
+    return Leave(frozenset(map(principal_of, grant.principals)), tuple(map(principal_of, grant.candidates)), names)
 
 
 def check_principals(present: Set[Principal], allowed: Set[Principal], what: str) -> None:
     """Raises Denial for `what` the run would use, a connection or several."""
     others = sorted({principal.user_id for principal in present - allowed})
     if others:
-        raise Denial(
-            reasons_pb2.ERROR_REASON_KERNEL_TAINTED,
+        text = (
             f"{what} cannot be used: code of somebody for whom this run has no leave came into the kernel. Run the cell again; if that is refused, "
-            "restart the kernel.",
-            f"the grant does not speak of {others}",
-            user_ids=",".join(others),
+            "restart the kernel."
         )
+        raise _tainted(text, others)
+
+
+def _tainted(text: str, others: Sequence[str]) -> Denial:
+    return Denial(reasons_pb2.ERROR_REASON_KERNEL_TAINTED, text, f"the grant does not speak of {others}", user_ids=",".join(others))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from spin_runtime.broker.taint import Principal
+from spin_runtime.broker.taint import Leave
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 
 
@@ -29,7 +29,7 @@ class Ticket:
     # Whether a second person approved this run.
     approved: bool = False
     # Whose code may be in the kernel while a connection is used.
-    principals: frozenset[Principal] = frozenset()
+    leave: Leave = field(default_factory=Leave)
     valid: bool = False
     counts: dict[tuple[bytes, str], Count] = field(default_factory=dict)
     # The connections whose value this run may have read: a receipt on disk says so.
@@ -82,12 +82,10 @@ class TicketBook:
     def __init__(self) -> None:
         self._tickets: dict[bytes, Ticket] = {}
 
-    def issue(
-        self, nonce: run_pb2.RunNonce, uses: Sequence[run_pb2.ConnectionUse], approved: bool, principals: frozenset[Principal]
-    ) -> tuple[bytes, Ticket]:
+    def issue(self, nonce: run_pb2.RunNonce, uses: Sequence[run_pb2.ConnectionUse], approved: bool, leave: Leave) -> tuple[bytes, Ticket]:
         """A new ticket, which is not valid yet."""
         secret = os.urandom(32)
-        ticket = Ticket(nonce, uses, approved, principals)
+        ticket = Ticket(nonce, uses, approved, leave)
         self._tickets[sha256(secret).digest()] = ticket
         return secret, ticket
 

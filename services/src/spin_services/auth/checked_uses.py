@@ -1,10 +1,11 @@
 """What a run may do with connections, as secrets says at this moment: nobody else is believed. docs/protocol.md, sections 5 and 6.
 
 Rules: every use gets its connection's version; guarded is what secrets calls so; the caller, and all whose code the kernel was given, must be
-able to run cells here and to use each of the connections. Runs without connections ask nobody.
+able to run cells here and to use each of the connections. Runs without connections ask nobody. Of a use that is judged at its time the grant says
+who may, and nobody is refused for it here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spin_services.auth.places import Places
@@ -28,8 +29,15 @@ class Checked:
     uses: Sequence[ConnectionUse]
     # The workspaces of the connections that want an approval of these uses.
     guarding: frozenset[str] = frozenset()
-    # Everyone who may use each of the connections, as far as they were looked at.
+    # Everyone who may use each of the connections that are not judged at their use, as far as they were looked at.
     principals: Sequence[run_pb2.Principal] = ()
+    # For those that are: everyone who was looked at, and who of them may, in the order of the uses.
+    candidates: Sequence[run_pb2.Principal] = ()
+    able: Sequence[Sequence[int]] = ()
+
+    def granted(self) -> list[ConnectionUse]:
+        """The uses as a grant says them."""
+        return [_with_able(use, able) for use, able in zip(self.uses, self.able, strict=True)]
 
 
 class CheckedUses:
@@ -41,7 +49,7 @@ class CheckedUses:
         """`present` are those whose code the kernel was given. Raises CONNECTION_UNUSABLE, and KERNEL_TAINTED."""
         ids = list(dict.fromkeys(use.connection_id for use in uses if use.connection_id))
         if not ids:
-            return Checked([_with_version(use, 0) for use in uses])
+            return Checked([_with_version(use, 0) for use in uses], able=[()] * len(uses))
         if any(len(connection_id) != CONNECTION_ID_BYTES for connection_id in ids):
             raise invalid("connections", "A connection's id has 16 bytes.")
         line = await self._places.line(workspace_id)
@@ -50,9 +58,10 @@ class CheckedUses:
         people = standings(line, members, keys, known, self._clock())
         answer = await self._ask(workspace_id, line, [connection_id.hex() for connection_id in ids], people)
         found = {bytes.fromhex(one.id): one for one in answer}
-        for connection_id in ids:
+        for connection_id in dict.fromkeys(use.connection_id for use in uses if use.connection_id and not use.at_use):
             await self._check_known(workspace_id, found.get(connection_id), connection_id, people[: len(known)])
-        return checked(uses, found, people)
+        late = any(use.at_use for use in uses)
+        return checked(uses, found, people, await self._members.names(workspace_id, [one.user_id for one in known]) if late else None)
 
     async def shared(self, request: ListSharedConnectionsRequest, caller: Principal) -> ListSharedConnectionsResponse:
         """A page of the connections that the caller may use, with those of the users who may not."""
@@ -86,19 +95,33 @@ class CheckedUses:
             raise tainted(connection.name, refused, await self._members.names(workspace_id, [one.user_id for one in refused]))
 
 
-def checked(uses: Sequence[ConnectionUse], found: dict[bytes, CheckedConnection], people: Sequence[Standing]) -> Checked:
-    """Pure."""
+def checked(
+    uses: Sequence[ConnectionUse], found: dict[bytes, CheckedConnection], people: Sequence[Standing], names: Mapping[str, str] | None = None
+) -> Checked:
+    """`names` are given where some uses are judged at their time, of those who are known to be in the kernel. Pure."""
+    whole = {use.connection_id: found[use.connection_id] for use in uses if use.connection_id and not use.at_use}
     guarding = {
-        found[use.connection_id].workspace_id
+        whole[use.connection_id].workspace_id
         for use in uses
-        if use.connection_id and not set(use.operations).isdisjoint(found[use.connection_id].approval_operations)
+        if use.connection_id in whole and not set(use.operations).isdisjoint(whole[use.connection_id].approval_operations)
     }
-    able = [one.principal for place, one in enumerate(people) if all(_may_use(connection, place, one) for connection in found.values())]
+    able = [one for place, one in enumerate(people) if whole and all(_may_use(connection, place, one) for connection in whole.values())]
+    versions = {connection_id: connection.version for connection_id, connection in found.items()}
     return Checked(
-        [_with_version(use, found[use.connection_id].version if use.connection_id else 0) for use in uses],
+        [_with_version(use, versions.get(use.connection_id, 0)) for use in uses],
         frozenset(guarding),
-        [run_pb2.Principal(user_id=one.user_id, actor_chain=one.actor_chain) for one in able],
+        [_principal(one) for one in able],
+        [] if names is None else [_principal(one, names.get(one.principal.user_id, "")) for one in people],
+        [_able(found.get(use.connection_id), people) if use.at_use else () for use in uses],
     )
+
+
+def _able(connection: CheckedConnection | None, people: Sequence[Standing]) -> Sequence[int]:
+    return () if connection is None else [place for place, one in enumerate(people) if _may_use(connection, place, one)]
+
+
+def _principal(one: Standing, name: str = "") -> run_pb2.Principal:
+    return run_pb2.Principal(user_id=one.principal.user_id, actor_chain=one.principal.actor_chain, name=name)
 
 
 def tainted(connection: str, refused: Sequence[Principal], names: dict[str, str]) -> ServiceError:
@@ -120,4 +143,16 @@ def _may_use(connection: CheckedConnection, place: int, one: Standing) -> bool:
 
 
 def _with_version(use: ConnectionUse, version: int) -> ConnectionUse:
-    return ConnectionUse(connection_id=use.connection_id, operations=use.operations, params_digest=use.params_digest, connection_version=version)
+    return ConnectionUse(
+        connection_id=use.connection_id,
+        operations=use.operations,
+        params_digest=use.params_digest,
+        connection_version=version,
+        at_use=use.at_use,
+    )
+
+
+def _with_able(use: ConnectionUse, able: Sequence[int]) -> ConnectionUse:
+    granted = ConnectionUse(able=able)
+    granted.MergeFrom(use)
+    return granted

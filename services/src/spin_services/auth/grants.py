@@ -195,9 +195,10 @@ def _grant(
         nonce=RunNonce(boot_id=hello.hello.boot_id, kernel_epoch=request.kernel_epoch, seq=seq),
         hello_digest=hello.digest,
         source_digest=request.source_digest,
-        connections=checked.uses,
+        connections=checked.granted(),
         issued_at_ms=now_ms,
         expires_at_ms=now_ms + GRANT_LIFE_MS,
         approvals=approvals,
         principals=checked.principals,
+        candidates=checked.candidates,
     )

@@ -79,8 +79,8 @@ def check_grant(grant: RunGrant, run: Run, uses: Sequence[ConnectionUse], guarde
 
 
 def _asked_for(use: ConnectionUse) -> ConnectionUse:
-    """As it was asked for: the version is auth's to add."""
-    return ConnectionUse(connection_id=use.connection_id, operations=use.operations, params_digest=use.params_digest)
+    """As it was asked for: the version, and who is able, are auth's to add."""
+    return ConnectionUse(connection_id=use.connection_id, operations=use.operations, params_digest=use.params_digest, at_use=use.at_use)
 
 
 def build_program(grant: RunGrant, signed_grant: bytes, code: Code, behaviour: Behaviour, version: str, now_ms: int) -> Program:

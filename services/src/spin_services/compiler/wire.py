@@ -102,7 +102,9 @@ def by_reference(connections: Iterable[ConnectionInfo]) -> Mapping[str, Connecti
 
 
 def uses_to(uses: Sequence[Use]) -> list[ConnectionUse]:
-    return [ConnectionUse(connection_id=use.connection_id, operations=use.operations, params_digest=use.params_digest) for use in uses]
+    return [
+        ConnectionUse(connection_id=use.connection_id, operations=use.operations, params_digest=use.params_digest, at_use=use.at_use) for use in uses
+    ]
 
 
 def _place(problem: Problem) -> str:

@@ -67,7 +67,7 @@ class _RunStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunStatus.V
     """A limit (wall time, memory) ended it."""
     RUN_STATUS_KERNEL_DIED: _RunStatus.ValueType  # 5
     RUN_STATUS_LOST: _RunStatus.ValueType  # 6
-    """The runtime itself went down in the middle of the run."""
+    """The runtime itself went down in the middle of the run, or its server never said how the run ended."""
     RUN_STATUS_ABORTED: _RunStatus.ValueType  # 7
     """An earlier run of the queue failed, and this one asked to stop then."""
 
@@ -82,7 +82,7 @@ RUN_STATUS_LIMIT: RunStatus.ValueType  # 4
 """A limit (wall time, memory) ended it."""
 RUN_STATUS_KERNEL_DIED: RunStatus.ValueType  # 5
 RUN_STATUS_LOST: RunStatus.ValueType  # 6
-"""The runtime itself went down in the middle of the run."""
+"""The runtime itself went down in the middle of the run, or its server never said how the run ended."""
 RUN_STATUS_ABORTED: RunStatus.ValueType  # 7
 """An earlier run of the queue failed, and this one asked to stop then."""
 Global___RunStatus: _TypeAlias = RunStatus  # noqa: Y015

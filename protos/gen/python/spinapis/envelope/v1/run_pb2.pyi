@@ -55,14 +55,22 @@ class ConnectionUse(_message.Message):
     OPERATIONS_FIELD_NUMBER: _builtins.int
     PARAMS_DIGEST_FIELD_NUMBER: _builtins.int
     CONNECTION_VERSION_FIELD_NUMBER: _builtins.int
+    AT_USE_FIELD_NUMBER: _builtins.int
+    ABLE_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.bytes
     """Empty for operations of the runtime itself, which need no credential (runtime_env.get)."""
     params_digest: _builtins.bytes
     """SHA-256 of the canonical parameters, or empty when they are free."""
     connection_version: _builtins.int
     """The connection's version when the run was granted or approved, as secrets told auth; 0 for operations of the runtime itself."""
+    at_use: _builtins.bool
+    """Who may use the connection is asked at each use, and not for the run as a whole: the run may turn out not to use it ({{secret_var:variable}})."""
     @_builtins.property
     def operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def able(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of a grant's use with `at_use`: who may use the connection, as places in RunGrant.candidates."""
+
     def __init__(
         self,
         *,
@@ -70,10 +78,12 @@ class ConnectionUse(_message.Message):
         operations: _abc.Iterable[_builtins.str] | None = ...,
         params_digest: _builtins.bytes = ...,
         connection_version: _builtins.int = ...,
+        at_use: _builtins.bool = ...,
+        able: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "connection_version", b"connection_version", "operations", b"operations", "params_digest", b"params_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["able", b"able", "at_use", b"at_use", "connection_id", b"connection_id", "connection_version", b"connection_version", "operations", b"operations", "params_digest", b"params_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -87,7 +97,10 @@ class Principal(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     ACTOR_CHAIN_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
+    name: _builtins.str
+    """How members of the workspace call the user. For texts; set only of candidates whose code was in the kernel."""
     @_builtins.property
     def actor_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Who acts for the user, outermost first; empty when the user acts in person."""
@@ -97,10 +110,11 @@ class Principal(_message.Message):
         *,
         user_id: _builtins.str = ...,
         actor_chain: _abc.Iterable[_builtins.str] | None = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "name", b"name", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -182,6 +196,7 @@ class RunGrant(_message.Message):
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     APPROVALS_FIELD_NUMBER: _builtins.int
     PRINCIPALS_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
     workspace_id: _builtins.bytes
     user_id: _builtins.str
     session_id: _builtins.bytes
@@ -208,7 +223,13 @@ class RunGrant(_message.Message):
 
     @_builtins.property
     def principals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Principal]:
-        """Who may use each of the connections: an operation is performed while the code of nobody else is in the kernel. Empty without connections."""
+        """Who may use each of the connections, but for uses with `at_use`: an operation is performed while the code of nobody else is in the kernel.
+        Empty without connections.
+        """
+
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Principal]:
+        """Everyone who was looked at for the uses with `at_use`. Empty without such."""
 
     def __init__(
         self,
@@ -228,10 +249,11 @@ class RunGrant(_message.Message):
         expires_at_ms: _builtins.int = ...,
         approvals: _abc.Iterable[_builtins.bytes] | None = ...,
         principals: _abc.Iterable[Global___Principal] | None = ...,
+        candidates: _abc.Iterable[Global___Principal] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "approvals", b"approvals", "cell_id", b"cell_id", "connections", b"connections", "expires_at_ms", b"expires_at_ms", "hello_digest", b"hello_digest", "issued_at_ms", b"issued_at_ms", "nonce", b"nonce", "notebook_id", b"notebook_id", "principals", b"principals", "runtime_id", b"runtime_id", "session_id", b"session_id", "source_digest", b"source_digest", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "approvals", b"approvals", "candidates", b"candidates", "cell_id", b"cell_id", "connections", b"connections", "expires_at_ms", b"expires_at_ms", "hello_digest", b"hello_digest", "issued_at_ms", b"issued_at_ms", "nonce", b"nonce", "notebook_id", b"notebook_id", "principals", b"principals", "runtime_id", b"runtime_id", "session_id", b"session_id", "source_digest", b"source_digest", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -353,7 +353,7 @@ export enum RunStatus {
   KERNEL_DIED = 5,
 
   /**
-   * The runtime itself went down in the middle of the run.
+   * The runtime itself went down in the middle of the run, or its server never said how the run ended.
    *
    * @generated from enum value: RUN_STATUS_LOST = 6;
    */
