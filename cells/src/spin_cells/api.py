@@ -167,6 +167,17 @@ class OperationFailed(Exception):
     """The remote side refused or failed. The text names the connection, never the credential."""
 
 
+class CredentialRefused(OperationFailed):
+    """The remote side did not accept the credential, which may have been rotated where it came from.
+
+    `repeatable`: the operation may be done again with another one, because it did nothing, or because doing it twice is doing it once.
+    """
+
+    def __init__(self, text: str, *, repeatable: bool) -> None:
+        super().__init__(text)
+        self.repeatable = repeatable
+
+
 @dataclass(frozen=True)
 class Arrow:
     """A piece of an Arrow IPC stream."""
@@ -182,9 +193,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Result:
-    """The last item of every operation: what is not a table, as JSON values."""
+    """The last item of every operation: what is not a table, as JSON values.
+
+    `refused` where it is the remote side's word that it does not accept the credential; then `repeatable` is as in `CredentialRefused`.
+    """
 
     value: Mapping[str, Any]
+    refused: bool = False
+    repeatable: bool = False
 
 
 class Processor(Protocol):

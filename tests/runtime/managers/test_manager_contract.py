@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 import structlog
 
+from spin_cells.api import Credential, SecretReference
+from spin_runtime.broker.managers.configuration import Configuration, ManagerConfiguration
 from spin_runtime.broker.managers.interface import Failure, ManagerFailed
-from spin_runtime.broker.managers.leases import Bounds
+from spin_runtime.broker.managers.leases import Bounds, Leases
+from spin_runtime.broker.managers.permission import Rule
 from spin_runtime.broker.managers.references import select
+from spin_runtime.broker.managers.resolve import SecretManagers
 from tests.fakes.manager_places import LOCAL, REMOTE, ManagerPlace, manager_place
 
 VALUE = "find-me-als-Wert-ä"
@@ -138,3 +142,49 @@ async def test_nothing_on_disk_and_nothing_in_the_log(place: ManagerPlace, tmp_p
             await refused(place)
     assert VALUE not in caplog.text + str(lines)
     assert set(tmp_path.rglob("*")) - before <= {tmp_path / "app"}
+
+
+class Rotated:
+    """A connection whose token a manager holds, as an operation gets it."""
+
+    def __init__(self, place: ManagerPlace, kind: str, bounds: Bounds) -> None:
+        self.managers = SecretManagers(Configuration({"m": ManagerConfiguration("m", kind, (Rule("**"),), bounds)}))
+        self.managers.leases = Leases({"m": place.manager}, {"m": bounds})
+        self.credential = Credential(b"c" * 16, "tickets", "rest", {}, {}, references={"token": SecretReference("m", place.path)})
+
+    async def token(self) -> str:
+        async with self.managers.resolved(self.credential, (), exposes=False) as credential:
+            return str(credential.secret["token"])
+
+
+@everywhere
+async def test_a_rotated_value_is_read_anew_once_the_old_one_was_refused(place: ManagerPlace, kind: str, bounds: Bounds) -> None:
+    rotated = Rotated(place, kind, bounds)
+    place.put("older-value")
+    assert await rotated.token() == "older-value"
+    place.put(VALUE)
+    assert await rotated.token() == "older-value"
+    rotated.managers.refused(rotated.credential)
+    assert await rotated.token() == VALUE
+
+
+@everywhere
+async def test_a_remote_system_that_refuses_everything_does_not_make_the_runtime_ask_without_end(
+    place: ManagerPlace, kind: str, bounds: Bounds
+) -> None:
+    rotated = Rotated(place, kind, bounds)
+    for value in ("older-value", VALUE, "newest-value"):
+        place.put(value)
+        assert await rotated.token() == (VALUE if value == "newest-value" else value)
+        rotated.managers.refused(rotated.credential)
+
+
+@everywhere
+async def test_a_value_that_an_operation_holds_stays_with_it_when_it_is_refused(place: ManagerPlace, kind: str, bounds: Bounds) -> None:
+    rotated = Rotated(place, kind, bounds)
+    place.put("older-value")
+    async with rotated.managers.resolved(rotated.credential, (), exposes=False) as held:
+        place.put(VALUE)
+        rotated.managers.refused(rotated.credential)
+        assert await rotated.token() == VALUE
+        assert held.secret["token"] == "older-value"

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from spin_cells.api import Arrow, Credential, Progress, Result
+from spin_cells.api import Arrow, Credential, CredentialRefused, Progress, Result
 from spin_cells.outbound import AddressRefused, resolve, tls_context
 from spin_cells.rest.kind import OPERATION, TEST
 from spin_cells.rest.request import Request, redirected, refused, request, split
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MAX_RESPONSE = 16 * 1024 * 1024
 MAX_REDIRECTS = 5
 TEST_TIMEOUT_S = 15
+# Some answer 403 to a token that they do not know.
+_REFUSED = frozenset({401, 403})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -44,7 +47,8 @@ class RestProcessor:
                 value = await _answer(made, credential)
         except TimeoutError as error:
             raise refused(credential, f"no answer within {made.timeout_s:g} s") from error
-        yield Result(_verdict(value, made, credential, time.monotonic() - started) if operation == TEST else value)
+        verdict = _verdict(value, made, credential, time.monotonic() - started) if operation == TEST else value
+        yield Result(verdict, refused=value["status"] in _REFUSED, repeatable=made.method in _SAFE)
 
 
 PROCESSOR = RestProcessor()
@@ -105,8 +109,9 @@ def _verdict(value: Mapping[str, Any], made: Request, credential: Credential, to
     """What was reached. Raises OperationFailed for an answer with which no cell could work."""
     _, host, port = split(made.url, credential)
     status, answered = value["status"], f"{host}:{port} answered {value['status']} {value['reason']}".rstrip()
-    if status in (401, 403):
-        raise refused(credential, f"{answered}: the credential is refused, or may not do this")
+    if status in _REFUSED:
+        text = str(refused(credential, f"{answered}: the credential is refused, or may not do this"))
+        raise CredentialRefused(text, repeatable=made.method in _SAFE)
     if status >= 500:
         raise refused(credential, answered)
     return {"reached": answered, "took_ms": round(took_s * 1000)}

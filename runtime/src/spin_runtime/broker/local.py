@@ -26,7 +26,8 @@ from spin_runtime.broker.journal import Journal
 from spin_runtime.broker.kernels import KernelLedger
 from spin_runtime.broker.known import KnownSecrets, texts_of_key
 from spin_runtime.broker.managers.resolve import SecretManagers
-from spin_runtime.broker.operations import Operations, Processors, Standing, failure, installed_processor
+from spin_runtime.broker.operations import Operations, Processors, Standing, installed_processor
+from spin_runtime.broker.performing import failure
 from spin_runtime.broker.receipts import Author, Receipts
 from spin_runtime.broker.redaction import values_of
 from spin_runtime.broker.refusals import Denial, log, reason_name, refusing

@@ -7,20 +7,19 @@
 - Then done by the process half of the cell type, which gets the credential; the kernel gets results alone.
 - A credential's value is given out by one operation, of connections of one kind, and only where the entry that secrets signed says so. That it
   was is on disk, signed, before the value leaves.
-- An exception of a processor may quote a credential. Only `OperationFailed` has a text that is fit for the kernel; others are logged by type.
 """
 
-import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from spin_cells import secret
-from spin_cells.api import Arrow, Credential, OperationFailed, Processor, Progress, Result
+from spin_cells.api import Credential, Processor
 from spin_cells.connections import usable
 from spin_envelope.digests import canonical_json, params_digest, read_json
 from spin_envelope.errors import Refused
@@ -28,7 +27,8 @@ from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.credentials import Credentials
 from spin_runtime.broker.known import KnownSecrets
 from spin_runtime.broker.managers.resolve import SecretManagers
-from spin_runtime.broker.redaction import Redaction, values_of
+from spin_runtime.broker.performing import Order, ended, failure, performed
+from spin_runtime.broker.redaction import values_of
 from spin_runtime.broker.refusals import Denial, log, reason_name
 from spin_runtime.broker.taint import Principal, whole_run
 from spin_runtime.broker.tickets import Ticket
@@ -41,7 +41,6 @@ RUNTIME_ENV = "runtime_env.get"
 # Never readable from a cell: they configure the runtime, and one of them is its token.
 RESERVED = "SPIN_"
 OPERATION = re.compile(r"([a-z][a-z0-9_]*)\.[a-z][a-z0-9_.]*")
-CHUNK = 1 << 20
 BUNDLE_PATIENCE_S = 5.0
 
 Processors = Callable[[str], Processor | None]
@@ -55,16 +54,6 @@ class Standing:
 
     trust: Trust
     present: Set[Principal]
-
-
-@dataclass(frozen=True)
-class Order:
-    """An operation that may be done."""
-
-    operation: str
-    params: Mapping[str, Any]
-    # None for the runtime's own operations.
-    credential: Credential | None
 
 
 def installed_processor(cell_type: str) -> Processor | None:
@@ -181,8 +170,9 @@ class Operations:
                 if (refused := await self._untestified(ticket, order, credential)) is not None:
                     yield refused
                     return
-                async with aclosing(_performed(processor, order, credential)) as performed:
-                    async for reply in performed:
+                renew = partial(self._renewed, ticket, request, standing, order, credential, held)
+                async with aclosing(performed(processor, order, credential, renew)) as steps:
+                    async for reply in steps:
                         yield reply
         except Denial as denial:
             ticket.count(request.connection_id, request.operation, denied=True)
@@ -196,6 +186,34 @@ class Operations:
             return credential
         resolving = self._managers.resolved(credential, hosts_for(credential), exposes=order.operation == secret.OPERATION)
         return await held.enter_async_context(resolving)
+
+    async def _renewed(
+        self,
+        ticket: Ticket,
+        request: broker_pb2.UseRequest,
+        standing: Callable[[], Standing],
+        order: Order,
+        credential: Credential,
+        held: AsyncExitStack,
+        repeatable: bool,
+    ) -> Credential | None:
+        """The values of its references, fetched anew because the remote side did not accept these: now where that helps, else by the next use."""
+        if order.credential is None or not order.credential.references:
+            return None
+        self._managers.refused(order.credential)
+        if not repeatable:
+            return None
+        try:
+            renewed = await self._resolved(order, held)
+            unchanged = self._decided(ticket, request, standing()) == order
+        except Denial as denial:
+            # The remote side's answer says more than that.
+            log.warning("credential_not_renewed", reason=reason_name(denial.reason), why=denial.why)
+            return None
+        if renewed is None or not unchanged or renewed.secret == credential.secret:
+            return None
+        held.enter_context(self._known.holding(values_of(renewed.secret)))
+        return renewed
 
     async def _untestified(self, ticket: Ticket, order: Order, credential: Credential) -> broker_pb2.UseReply | None:
         """Why a value may not leave yet; None when that it does is on disk."""
@@ -236,41 +254,7 @@ class Operations:
         value = self._environment.get(name) if isinstance(name, str) else None
         if value is None:
             return failure(reasons_pb2.ERROR_REASON_NOT_FOUND, f"The runtime's environment has no variable {name!r} that cells may read.")
-        return _end({"value": value})
-
-
-async def _performed(processor: Processor, order: Order, credential: Credential) -> AsyncGenerator[broker_pb2.UseReply]:
-    redaction = Redaction(credential)
-    try:
-        async for item in processor.run(order.operation, order.params, credential):
-            for shown in [item] if order.operation == secret.OPERATION else redaction.item(item):
-                for reply in replies(shown):
-                    yield reply
-        for held in redaction.rest():
-            yield broker_pb2.UseReply(arrow=held.data)
-    except OperationFailed as failed:
-        yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, redaction.text(str(failed)))
-    except Exception as error:  # a processor is a third party's code: whatever it raises must not reach the kernel
-        log.error("processor_failed", operation=order.operation, error=type(error).__name__)
-        yield failure(reasons_pb2.ERROR_REASON_OPERATION_FAILED, f"The connection {credential.name!r} failed: {type(error).__name__}")
-
-
-def replies(item: Arrow | Progress | Result) -> list[broker_pb2.UseReply]:
-    match item:
-        case Arrow(data):
-            return [broker_pb2.UseReply(arrow=data[at : at + CHUNK]) for at in range(0, len(data), CHUNK)]
-        case Progress(fraction, text):
-            return [broker_pb2.UseReply(progress=broker_pb2.UseProgress(fraction=fraction, text=text))]
-        case Result(value):
-            return [_end(value)]
-
-
-def failure(reason: reasons_pb2.ErrorReason.ValueType, message: str) -> broker_pb2.UseReply:
-    return broker_pb2.UseReply(failure=broker_pb2.UseFailure(reason=reason, message=message))
-
-
-def _end(value: Mapping[str, Any]) -> broker_pb2.UseReply:
-    return broker_pb2.UseReply(end=broker_pb2.UseEnd(result_json=json.dumps(dict(value)).encode()))
+        return ended({"value": value})
 
 
 def _params(data: bytes) -> Mapping[str, Any]:

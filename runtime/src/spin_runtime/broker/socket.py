@@ -19,7 +19,7 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from spin_runtime.broker.operations import failure
+from spin_runtime.broker.performing import failure
 from spin_runtime.broker.refusals import log
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import broker_pb2

@@ -3,7 +3,8 @@
 - A value is kept for `keep_s` at most, or for its lease where the manager made it for this reader (a lease with an id). It goes when its time
   is over, whether or not anybody asks. Of one place one value is read at a time; who asks meanwhile waits for that answer.
 - A lease with an id is renewed at two thirds while it is in use, and given back when it is not kept any more and nobody holds it.
-- `forget` drops all; what was on its way is thrown away.
+- `forget` drops all; what was on its way is thrown away. `doubt` drops one, so that it is read anew: not more often than each ten seconds, however
+  often a remote system refuses it.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ MAXIMUM_ENTRIES = 256
 # An operation that starts now should not lose its credential at once.
 SERVED, RENEWED = 0.9, 2 / 3
 SLEEP_S = 10.0
+DOUBTED_EACH_S = 10.0
 GOODBYE_S = 3.0
 
 
@@ -80,6 +82,7 @@ class Leases:
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
+        self._doubted: dict[Place, float] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -96,6 +99,13 @@ class Leases:
             held.holders -= 1
             if not held.kept and not held.holders:
                 self._give_back(held)
+
+    def doubt(self, place: Place) -> None:
+        held, now = self._held.get(place), self._clock()
+        self._doubted = {one: at for one, at in self._doubted.items() if now < at + DOUBTED_EACH_S}
+        if held is not None and place not in self._doubted:
+            self._doubted[place] = now
+            self._drop(held)
 
     def forget(self, keep: Callable[[Place], bool] = lambda _: False) -> None:
         """Drops what is not to be kept."""

@@ -44,6 +44,11 @@ class SecretManagers:
             values = {field: _value(credential, field, reference, secrets) for field, reference in credential.references.items()}
             yield replace(credential, secret={**credential.secret, **values}, references={})
 
+    def refused(self, credential: Credential) -> None:
+        """The remote side did not accept the values of these references: who asks next gets them from the managers."""
+        for place in {place_of(reference) for reference in credential.references.values()}:
+            self.leases.doubt(place)
+
     def keep(self, credentials: Iterable[Credential]) -> None:
         """Forgets what none of these connections names."""
         named = {place_of(reference) for credential in credentials for reference in credential.references.values()}
