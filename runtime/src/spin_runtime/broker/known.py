@@ -1,7 +1,7 @@
 """The secrets that the broker holds, so that its log shows none of them: in which forms, `spin_kernel.redaction` says.
 
 - Who holds secrets says so under a key of its own, and says it again when they change. Nothing is searched for that nobody holds.
-- Searching a line costs one look-up for each of its characters, however many secrets there are; forms are made when a line is written after a change.
+- All are searched for at once; their forms are made when a line is written after a change.
 """
 
 import base64
@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from spin_kernel.redaction import SHORTEST, forms
+from spin_kernel.redaction import SHORTEST, Redactor
 
 MARK = "[redacted]"
 
@@ -17,8 +17,8 @@ MARK = "[redacted]"
 class KnownSecrets:
     def __init__(self) -> None:
         self._held: dict[Hashable, frozenset[str]] = {}
-        # By how they begin, the longest first. None where it has to be made anew.
-        self._heads: dict[str, list[str]] | None = {}
+        # None where it has to be made anew.
+        self._redactor: Redactor | None = None
         # SDKs log in threads of their own.
         self._lock = Lock()
 
@@ -27,12 +27,12 @@ class KnownSecrets:
         kept = frozenset(value for value in values if len(value) >= SHORTEST)
         with self._lock:
             if kept != self._held.get(key, frozenset()):
-                self._held[key], self._heads = kept, None
+                self._held[key], self._redactor = kept, None
 
     def forget(self, key: Hashable) -> None:
         with self._lock:
             if self._held.pop(key, None):
-                self._heads = None
+                self._redactor = None
 
     @contextmanager
     def holding(self, values: Iterable[str]) -> Iterator[None]:
@@ -46,25 +46,11 @@ class KnownSecrets:
     def redacted(self, text: str) -> str:
         """The text with a mark in the place of each secret."""
         with self._lock:
-            heads = self._heads if self._heads is not None else self._made()
-        if not heads:
-            return text
-        shown: list[str] = []
-        kept = at = 0
-        while at <= len(text) - SHORTEST:
-            found = next((form for form in heads.get(text[at : at + SHORTEST], ()) if text.startswith(form, at)), "")
-            if found:
-                shown += (text[kept:at], MARK)
-                kept = at + len(found)
-            at += len(found) or 1
-        return "".join([*shown, text[kept:]]) if shown else text
-
-    def _made(self) -> dict[str, list[str]]:
-        heads: dict[str, list[str]] = {}
-        for form in sorted({form for value in set().union(*self._held.values()) for form in forms(value)}, key=len, reverse=True):
-            heads.setdefault(form[:SHORTEST], []).append(form)
-        self._heads = heads
-        return heads
+            if self._redactor is None:
+                values = set().union(*self._held.values())
+                self._redactor = Redactor({str(at): value for at, value in enumerate(values)}, lambda _name, _form: MARK)
+            redactor = self._redactor
+        return redactor.text(text)
 
 
 def texts_of_key(key: bytes) -> list[str]:
