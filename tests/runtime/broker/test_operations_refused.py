@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import json
 import os
 import stat
@@ -306,6 +307,21 @@ async def test_bundle_5_after_6(seat) -> None:
     assert seat.hello.bundle_version == 6
     await refuse(seat, reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED, 5, entry())
     await refuse(seat, reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED, 6, entry(name="another"))
+
+
+async def test_a_bundle_that_the_disk_refused_is_not_used(seat, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number was not kept: an older one would be taken after it."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("spin_runtime.broker.disk.replace_file", full)
+        await refuse(seat, reasons_pb2.ERROR_REASON_UNAVAILABLE, 6, entry())
+    hello, _ = await seat.runtime.attach(Client())
+    assert hello.bundle_version == 1
+    await give(seat, 6, entry())
+    await refuse(seat, reasons_pb2.ERROR_REASON_ROLLBACK_REFUSED, 5, entry())
 
 
 async def test_a_bundle_that_does_not_follow_the_known_one(seat) -> None:

@@ -13,7 +13,7 @@ from spin_runtime.broker.api import BrokerError, Rejected, Run
 from spin_runtime.broker.refusals import OPEN_FAILED_TEXT, reason_name
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2, signed_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
-from tests.fakes.control_plane import HOUR_MS, Client, ControlPlane, use
+from tests.fakes.control_plane import HOUR_MS, MINUTE_MS, Client, ControlPlane, use
 
 
 async def refused(seat, sealed: bytes) -> BrokerError:
@@ -145,6 +145,23 @@ async def test_a_valid_grant_with_another_nonce(seat) -> None:
     grant = seat.grant()
     nonce = run_pb2.RunNonce(boot_id=grant.nonce.boot_id, kernel_epoch=grant.nonce.kernel_epoch, seq=grant.nonce.seq + 1)
     await rejected(seat, seat.sealed(grant, nonce=nonce), reasons_pb2.ERROR_REASON_GRANT_MISMATCH)
+
+
+async def test_another_users_grant(seat) -> None:
+    await rejected(seat, seat.sealed(seat.grant(user_id="user-b"), user_id=seat.client.user_id), reasons_pb2.ERROR_REASON_GRANT_MISMATCH)
+
+
+async def test_a_new_program_under_a_grant_that_is_over_or_to_come(seat, plane: ControlPlane) -> None:
+    """What the compiler's key alone can make: it needs a live grant."""
+    now = plane.clock()
+    for minutes in (-10, 5):
+        grant = seat.grant(issued_at_ms=now + minutes * MINUTE_MS, expires_at_ms=now + (minutes + 5) * MINUTE_MS)
+        await rejected(seat, seat.sealed(grant), reasons_pb2.ERROR_REASON_TIME_REFUSED)
+
+
+async def test_a_program_of_an_earlier_boot_sealed_to_this_one(seat) -> None:
+    nonce = run_pb2.RunNonce(boot_id=bytes(16), kernel_epoch=seat.kernel.kernel_epoch, seq=1)
+    await rejected(seat, seat.sealed(seat.grant(nonce=nonce)), reasons_pb2.ERROR_REASON_KERNEL_EPOCH_STALE)
 
 
 async def test_a_program_carried_by_another_user(seat) -> None:

@@ -42,7 +42,7 @@ class Credentials:
             return
         try:
             bundle, digest = unverified(data, run_pb2.CredentialBundle), signed_digest(data)
-            self._hold(bundle)
+            self._hold(bundle, _by_id(bundle))
         except Refused:
             raise unreadable(self._folder.path / FILE) from None
         self._states.change(bundle_version=bundle.bundle_version, bundle_digest=digest)
@@ -53,10 +53,12 @@ class Credentials:
         verified = trust.root.verify(data, run_pb2.CredentialBundle, now_ms, trust.revoked)
         check_bundle(verified, trust, self._states.state, now_ms)
         bundle = verified.message
-        self._hold(bundle)
-        # The bundle first: with a crash in between, `load` brings the numbers up to it.
+        by_id = _by_id(bundle)
+        # The bundle first: with a crash in between, `load` brings the numbers up to it. Used is what the numbers speak of: an older one would
+        # else be taken after one that the disk refused.
         self._folder.write(FILE, data)
         self._states.change(bundle_version=bundle.bundle_version, bundle_digest=verified.digest)
+        self._hold(bundle, by_id)
         self._renewed.set()
         self._renewed = asyncio.Event()
         log.info("bundle_accepted", bundle_version=bundle.bundle_version, connections=len(self._by_id))
@@ -95,11 +97,9 @@ class Credentials:
         self._changed(())
         self._folder.remove(FILE)
 
-    def _hold(self, bundle: run_pb2.CredentialBundle) -> None:
-        forgotten = set(bundle.tombstones)
-        self._by_id = {entry.connection_id: _credential(entry) for entry in bundle.entries if entry.connection_id not in forgotten}
-        self._bundle = bundle
-        self._changed(self._by_id.values())
+    def _hold(self, bundle: run_pb2.CredentialBundle, by_id: dict[bytes, Credential]) -> None:
+        self._bundle, self._by_id = bundle, by_id
+        self._changed(by_id.values())
 
 
 def check_bundle(verified: Verified[run_pb2.CredentialBundle], trust: Trust, state: State, now_ms: int) -> None:
@@ -121,6 +121,12 @@ def check_bundle(verified: Verified[run_pb2.CredentialBundle], trust: Trust, sta
             runtime_clock_ms=str(now_ms),
             issued_at_ms=str(bundle.issued_at_ms),
         )
+
+
+def _by_id(bundle: run_pb2.CredentialBundle) -> dict[bytes, Credential]:
+    """What of it can be used. Raises Denial."""
+    forgotten = set(bundle.tombstones)
+    return {entry.connection_id: _credential(entry) for entry in bundle.entries if entry.connection_id not in forgotten}
 
 
 def _credential(entry: run_pb2.CredentialEntry) -> Credential:
