@@ -9,6 +9,7 @@ import pytest
 
 from spin_runtime.broker.api import Attachment
 from spin_runtime.kernels.jupyter import JupyterKernel
+from spin_runtime.session.collector import LONGEST_PROMPT
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
@@ -384,3 +385,14 @@ async def test_the_server_waits_for_no_pipe_that_a_kernel_put_where_its_errors_w
         kernel = rig.sessions.open(seat.person.session_id).kernel
         assert isinstance(kernel, JupyterKernel)
         assert await asyncio.wait_for(asyncio.to_thread(kernel.error_tail), 30) == ""
+
+
+async def test_a_prompt_without_end_is_cut(rig: Rig) -> None:
+    """A frame that clients do not take would stand in the stream for good, and nobody could follow the session."""
+    async with rig.attached() as seat:
+        await seat.start_kernel()
+        nonce = await seat.submit("print(input('x' * 1_000_000))", allow_stdin=True)
+        asked = (await seat.until(lambda frame: frame.WhichOneof("body") == "input_request")).input_request
+        assert asked.prompt == "x" * LONGEST_PROMPT
+        await seat.send(input_reply=f.InputReply(request_id=asked.request_id, value="yes"))
+        assert (await seat.ended(nonce)).status == OK

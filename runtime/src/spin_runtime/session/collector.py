@@ -21,6 +21,8 @@ from spinapis.runtime.v1 import frames_pb2
 
 FLUSH_BYTES = 64 << 10
 REMEMBERED_RUNS = 64
+# Of the text that asks for input, in characters: it is in the stream for every client, which take no frame of any size.
+LONGEST_PROMPT = 16_384
 KINDS = {name.removeprefix("OUTPUT_KIND_").lower(): number for name, number in frames_pb2.OutputKind.items()}
 STATUS, EXECUTE_REPLY, TRUNCATED, OTHER = KINDS["status"], KINDS["execute_reply"], KINDS["truncated"], KINDS["other"]
 # Shown even over the limit: they say how the run ended.
@@ -117,7 +119,7 @@ class Collector:
     def _input(self, message: KernelMessage) -> Signals:
         content = content_of(message)
         asked = message.parent == self._msg_id
-        return Signals(inputs=((str(content.get("prompt", "")), bool(content.get("password"))),) if asked else ())
+        return Signals(inputs=((str(content.get("prompt", ""))[:LONGEST_PROMPT], bool(content.get("password"))),) if asked else ())
 
     def _add(self, run: _Running, kind: int, body: bytes) -> None:
         too_large = len(body) > self._message_bytes
