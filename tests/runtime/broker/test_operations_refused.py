@@ -336,12 +336,6 @@ async def test_a_bundle_for_something_else_or_for_too_long(seat, plane: ControlP
     await refuse(seat, reasons_pb2.ERROR_REASON_TIME_REFUSED, 9, entry(), issued_at_ms=plane.clock() + HOUR_MS)
 
 
-async def test_a_bundle_signed_by_a_revoked_key(seat, plane: ControlPlane) -> None:
-    revoked = [plane.keys[trust_pb2.ROLE_SECRETS].key_id]
-    await seat.runtime.broker.accept_trust([], plane.trust_state(revoked_key_ids=revoked))
-    await refuse(seat, reasons_pb2.ERROR_REASON_OPEN_FAILED, 3, entry())
-
-
 async def test_an_expired_bundle_is_wiped(seat, plane: ControlPlane) -> None:
     file = seat.runtime.home / "var" / "broker" / "bundle"
     assert file.exists()

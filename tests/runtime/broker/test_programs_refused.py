@@ -164,6 +164,12 @@ async def test_a_program_of_an_earlier_boot_sealed_to_this_one(seat) -> None:
     await rejected(seat, seat.sealed(seat.grant(nonce=nonce)), reasons_pb2.ERROR_REASON_KERNEL_EPOCH_STALE)
 
 
+async def test_a_bundle_signed_by_a_revoked_key(seat, plane: ControlPlane) -> None:
+    revoked = [plane.keys[trust_pb2.ROLE_SECRETS].key_id]
+    await seat.runtime.broker.accept_trust([], plane.trust_state(revoked_key_ids=revoked))
+    await refused(seat, plane.seal_bundle(plane.bundle(1), seat.hello))
+
+
 async def test_a_program_carried_by_another_user(seat) -> None:
     _, other = await seat.runtime.attach(replace(seat.client, user_id="user-b"))
     answer = await seat.runtime.broker.open_sealed(seat.sealed(), other.handle)
