@@ -14,11 +14,12 @@ from jupyter_client.manager import AsyncKernelManager
 
 from scripts.bench.figures import Figure, alone, beside, median
 from spin_runtime.egress.policy import Cap
-from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
+from spin_runtime.kernels.rules import Isolation
 from spin_runtime.launcher.client import IsolationUnavailable
 from spin_runtime.launcher.rules import CONTAINER, EGRESS, PROCESS, SANDBOX, EngineRules
 from spin_runtime.settings import DOCKER
+from tests.fakes.launched import LaunchedPool
 
 ROUNDS = 5
 MS = 1000
@@ -54,17 +55,18 @@ def _isolations() -> Iterator[tuple[str, Isolation]]:
 
 async def _of(isolation: Isolation) -> tuple[float, float]:
     with tempfile.TemporaryDirectory(prefix="spin-bench-kernels-") as folder:
-        work = Path(folder) / "work"
-        cold = await _median_of(JupyterPool(os.environ, work / "cold", 0, isolation), work / "sessions", wait_for_spare=False)
-        warm = await _median_of(JupyterPool(os.environ, work / "warm", 1, isolation), work / "sessions", wait_for_spare=True)
-        return cold, warm
+        cold, warm = (Path(folder) / name / "work" for name in ("cold", "warm"))
+        return (
+            await _median_of(LaunchedPool(os.environ, cold, 0, isolation), cold, wait_for_spare=False),
+            await _median_of(LaunchedPool(os.environ, warm, 1, isolation), warm, wait_for_spare=True),
+        )
 
 
-async def _median_of(pool: JupyterPool, sessions: Path, *, wait_for_spare: bool) -> float:
+async def _median_of(pool: JupyterPool, work: Path, *, wait_for_spare: bool) -> float:
     try:
         await pool.begin()
         pool.start()
-        return median([await _taken(pool, sessions / f"{wait_for_spare}-{number}", wait_for_spare) for number in range(ROUNDS)])
+        return median([await _taken(pool, work / f"session-{number}", wait_for_spare) for number in range(ROUNDS)])
     finally:
         await pool.close()
 

@@ -17,11 +17,14 @@ from spin_envelope.digests import signed_digest
 from spin_envelope.signing import sign, unverified
 from spin_runtime.app import Runtime, build
 from spin_runtime.broker.local import open_broker
+from spin_runtime.kernels.rules import isolation_of, launcher_rules
+from spin_runtime.launcher.client import LauncherClient
 from spin_runtime.session.sessions import Sessions
 from spin_runtime.settings import Settings, from_environment, readable
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
 from tests.fakes.control_plane import MINUTE_MS, ORIGIN, Client, ControlPlane
+from tests.fakes.launched import Launched
 
 POSITIONED = ("outputs", "run_state", "kernel_state", "input_request")
 
@@ -251,7 +254,8 @@ async def running(home: Path, plane: ControlPlane | None = None, *, paired: bool
     variables = variables_of(home, plane) | environment
     settings = from_environment(variables)
     broker = open_broker(settings.home, plane.token.text, clock=plane.clock, environment=readable(variables))
-    runtime = build(settings, variables, broker)
+    launched = Launched(launcher_rules(isolation_of(settings), settings.home / "var", variables, settings.accounts))
+    runtime = build(settings, variables, broker, LauncherClient(launched.channel))
     await runtime.start()
     try:
         rig = Rig(plane, runtime.port, runtime, settings)
@@ -260,3 +264,4 @@ async def running(home: Path, plane: ControlPlane | None = None, *, paired: bool
         yield rig
     finally:
         await runtime.stop()
+        await asyncio.to_thread(launched.ended)

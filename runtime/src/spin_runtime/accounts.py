@@ -1,7 +1,7 @@
 """The users that the runtime's processes run as. Standard library alone.
 
-- Started as root, broker and server each get a user of their own (`SPIN_UIDS=separate`), so that the server, and what it starts, can neither
-  signal the broker nor read its files. `SPIN_UIDS=shared` leaves all to the user that started the runtime.
+- Started as root, broker and server each get a user of their own (`SPIN_UIDS=separate`), and so does every kernel, so that none of them can
+  signal another or read its files. `SPIN_UIDS=shared` leaves all but kernels in a sandbox or container to the user that started the runtime.
 - What such a user cannot reach is found before anything starts, and said with the way to mend it: nothing is shared in silence.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 SEPARATE, SHARED = "separate", "shared"
 # Between what distributions give to people and what they give to services.
 BROKER_UID, SERVER_UID = 47801, 47802
+SETTINGS = {"broker": "SPIN_BROKER_UID", "server": "SPIN_SERVER_UID", "kernel": "SPIN_KERNEL_UIDS"}
 # A Unix socket's path holds 107 bytes: what stands below SPIN_HOME needs some of them.
 LONGEST_HOME = 60
 
@@ -29,17 +30,17 @@ class Accounts:
 
 
 def sandboxed(environment: Mapping[str, str]) -> bool:
-    """Whether the launcher gives kernels users of their own, for which what starts it has to stay root."""
+    """Whether the launcher makes namespaces."""
     return environment.get("SPIN_ISOLATION", "").strip() == "sandbox"
 
 
-def default(environment: Mapping[str, str]) -> str:
-    return SEPARATE if os.geteuid() == 0 and environment.get("SPIN_ISOLATION", "").strip() in ("", "process") else SHARED
+def default() -> str:
+    return SEPARATE if os.geteuid() == 0 else SHARED
 
 
 def chosen(environment: Mapping[str, str]) -> Accounts | None:
     """None when all processes share a user. The settings have been checked."""
-    if (environment.get("SPIN_UIDS", "").strip() or default(environment)) == SHARED:
+    if (environment.get("SPIN_UIDS", "").strip() or default()) == SHARED:
         return None
     numbers = (environment.get(name, "").strip() or own for name, own in (("SPIN_BROKER_UID", BROKER_UID), ("SPIN_SERVER_UID", SERVER_UID)))
     return Accounts(*map(int, numbers))
@@ -52,11 +53,13 @@ def prepare(home: Path, accounts: Accounts) -> None:
         ("broker", accounts.broker, 0o700),
         ("run", accounts.broker, 0o711),
         ("streams", accounts.server, 0o700),
-        ("kernels", accounts.server, 0o711),
-        ("work", accounts.server, 0o711),
         ("home", accounts.server, 0o700),
     ):
         _made(var / name, uid, mode)
+    for name in ("kernels", "work"):
+        # What lies in them is given away by the launcher alone.
+        folder = _made(var / name, 0, 0o711)
+        os.chown(folder, 0, 0, follow_symlinks=False)
 
 
 def _made(folder: Path, uid: int, mode: int) -> Path:
@@ -75,8 +78,8 @@ def _made(folder: Path, uid: int, mode: int) -> Path:
     return folder
 
 
-def faults(home: Path, accounts: Accounts, servers_files: Iterable[Path], brokers_files: Iterable[Path] = ()) -> list[str]:
-    """What keeps these users from running the runtime's processes, one line each."""
+def faults(home: Path, accounts: Accounts, kernel: int | None, servers_files: Iterable[Path], brokers_files: Iterable[Path] = ()) -> list[str]:
+    """What keeps these users from running the runtime's processes, one line each. `kernel` is one of its kernels', where no probe finds that out."""
     if len(str(home)) > LONGEST_HOME:
         return [f"SPIN_HOME is {home}, which is too long for the sockets below it: choose a path of at most {LONGEST_HOME} characters"]
     try:
@@ -88,8 +91,9 @@ def faults(home: Path, accounts: Accounts, servers_files: Iterable[Path], broker
         ]
     program, var = program_files(), home / "var"
     brokers = _said("broker", accounts.broker, unreachable(accounts.broker, [*program, var / "broker", var / "run", *brokers_files]))
-    servers = _said("server", accounts.server, unreachable(accounts.server, [*program, var / "work", var / "home", *servers_files]))
-    return [*brokers, *servers]
+    servers = _said("server", accounts.server, unreachable(accounts.server, [*program, var / "streams", var / "home", *servers_files]))
+    kernels = [] if kernel is None else _said("kernel", kernel, unreachable(kernel, program, enters=[var]))
+    return [*brokers, *servers, *kernels]
 
 
 def program_files() -> list[Path]:
@@ -101,20 +105,21 @@ def _said(process: str, uid: int, path: str) -> list[str]:
     if not path:
         return []
     return [
-        f"the {process}'s user {uid} (SPIN_{process.upper()}_UID) cannot read {path}: let it (chmod, chown), move it where it can, "
+        f"the {process}'s user {uid} ({SETTINGS[process]}) cannot read {path}: let it (chmod, chown), move it where it can, "
         "or set SPIN_UIDS=shared, with which the runtime's processes and its kernels are one user"
     ]
 
 
-def unreachable(uid: int, paths: Iterable[Path]) -> str:
-    """The first of these that the user may not read, or the folder on its way; empty when it may read all."""
+def unreachable(uid: int, paths: Iterable[Path], enters: Iterable[Path] = ()) -> str:
+    """The first of these that the user may not read, or pass through, or the folder on its way; empty when it may do all."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-        os.write(writer, os.fsencode(next((found for path in paths if (found := _closed(path))), "")))
+        reads, passes = ((path, os.R_OK) for path in paths), ((path, os.F_OK) for path in enters)
+        os.write(writer, os.fsencode(next((found for path, how in (*reads, *passes) if (found := _closed(path, how))), "")))
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as said:
@@ -123,9 +128,9 @@ def unreachable(uid: int, paths: Iterable[Path]) -> str:
     return found or (f"anything: there is no user {uid} here" if status else "")
 
 
-def _closed(path: Path) -> str:
+def _closed(path: Path, how: int) -> str:
     real = Path(os.path.realpath(path))
     for folder in reversed(real.parents):
         if not os.access(folder, os.X_OK):
             return str(folder)
-    return "" if os.access(real, os.R_OK | (os.X_OK if real.is_dir() else 0)) else str(real)
+    return "" if os.access(real, how | (os.X_OK if real.is_dir() else 0)) else str(real)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import structlog
 
 from spin_runtime.broker.api import Broker, Status
-from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
+from spin_runtime.launcher.client import LauncherClient
 from spin_runtime.server.client import Services
 from spin_runtime.server.endpoint import Endpoint
 from spin_runtime.server.http import HttpServer, metrics_app, public_app
@@ -72,10 +72,10 @@ class Runtime:
         await self._broker.close()
 
 
-def build(settings: Settings, environment: Mapping[str, str], broker: Broker) -> Runtime:
+def build(settings: Settings, environment: Mapping[str, str], broker: Broker, launcher: LauncherClient) -> Runtime:
     """`environment` is what kernels get their share of. The broker may be in another process."""
     var = settings.home / "var"
-    pool = JupyterPool(environment, var / "work", settings.spare_kernels, _isolation(settings), settings.default_kernel)
+    pool = JupyterPool(environment, var / "work", settings.spare_kernels, settings.isolation, settings.egress, launcher, settings.default_kernel)
     metrics = Metrics()
     traces = RunTraces(tracer(settings.otlp_endpoint, settings.trace_ratio), metrics)
     rules = Rules(queue=settings.queue, wall_ms=settings.run_wall_s * 1000, idle_cull_ms=settings.idle_cull_s * 1000)
@@ -90,19 +90,6 @@ def build(settings: Settings, environment: Mapping[str, str], broker: Broker) ->
         sessions,
         Endpoint(services, sessions, metrics, settings.warnings, settings.client_certificates == "required"),
         metrics,
-    )
-
-
-def _isolation(settings: Settings) -> Isolation:
-    return Isolation(
-        kind=settings.isolation,
-        egress=settings.egress,
-        memory_bytes=settings.kernel_memory_bytes,
-        scratch_bytes=settings.kernel_scratch_bytes,
-        processes=settings.kernel_processes,
-        uids=settings.kernel_uids,
-        readable=settings.kernel_readable,
-        engine=settings.engine,
     )
 
 

@@ -1,8 +1,8 @@
-"""`spin-runtime`: starts the broker and the server, each a process of its own, and ends with them.
+"""`spin-runtime`: starts the broker, the launcher and the server, each a process of its own, and ends with them.
 
 - The exit status is 0 after an orderly stop, 2 when the configuration or the disk is wrong, 1 when a process ended that should not have.
 - The first SIGTERM or SIGINT asks for an orderly stop, the second one does not wait. No process outlives this one.
-- This process imports the standard library alone: it is small, and may be the only one that runs as root.
+- This process imports the standard library alone: it is small, and may run as root. Beside it only the launcher may, which isolates kernels.
 """
 
 import asyncio
@@ -11,12 +11,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spin_runtime import accounts
-from spin_runtime.hardening import BROKER_GONE, child_of, hide, scrub_environment
+from spin_runtime.hardening import NAMESPACES, OWN_USERS, child_of, hide, scrub_environment
+
+if TYPE_CHECKING:
+    from spin_runtime.settings import Settings
 
 INVALID = 2
 # How long a process may take to end by itself once the other has gone.
@@ -34,34 +38,59 @@ SECRET = frozenset(["SPIN_TOKEN"])
 def main() -> None:
     environment = scrub_environment()
     hide()
-    status = _checked(environment)
-    sys.exit(status or asyncio.run(_supervise(environment)))
+    rules = _checked(environment)
+    sys.exit(INVALID if rules is None else asyncio.run(_supervise(environment, rules)))
 
 
-def _checked(environment: Mapping[str, str]) -> int:
-    """Says what is wrong with the configuration: in a process of its own, so that what it imports does not stay."""
+def _checked(environment: Mapping[str, str]) -> bytes | None:
+    """The launcher's rules; None when the configuration is wrong, which has been said. In a process of its own: what it imports does not stay."""
+    reading, writing = os.pipe()
     child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    faults = _faults(environment)
-    sys.stderr.writelines(f"spin-runtime: {fault}\n" for fault in faults)
-    sys.stderr.flush()
-    os._exit(INVALID if faults else 0)
+    if not child:
+        os._exit(_check(environment, writing))
+    os.close(writing)
+    with os.fdopen(reading, "rb") as said:
+        rules = said.read()
+    return None if os.waitpid(child, 0)[1] else rules
 
 
-def _faults(environment: Mapping[str, str]) -> list[str]:
+def _check(environment: Mapping[str, str], writing: int) -> int:
     from spin_runtime.settings import SettingsInvalid, from_environment
 
     try:
         settings = from_environment(environment)
+        faults = _faults(settings, environment)
     except SettingsInvalid as error:
-        return error.faults
+        faults = error.faults
+    if faults:
+        sys.stderr.writelines(f"spin-runtime: {fault}\n" for fault in faults)
+        sys.stderr.flush()
+        return INVALID
+    with os.fdopen(writing, "wb") as rules:
+        rules.write(_rules(settings, environment))
+    return 0
+
+
+def _faults(settings: "Settings", environment: Mapping[str, str]) -> list[str]:
     if settings.accounts is None:
         return []
     files = (settings.tls_cert, settings.tls_key, settings.client_ca, settings.ca_bundle)
     return accounts.faults(
-        settings.home, settings.accounts, [file for file in files if file is not None], _brokers_files(settings.secret_managers, environment)
+        settings.home,
+        settings.accounts,
+        settings.kernel_uids[0] if settings.isolation == "process" else None,
+        [file for file in files if file is not None],
+        _brokers_files(settings.secret_managers, environment),
     )
+
+
+def _rules(settings: "Settings", environment: Mapping[str, str]) -> bytes:
+    from spin_runtime.kernels.rules import isolation_of, launcher_rules
+
+    passed = server_environment(environment)
+    # Kernels' specifications are where the server finds them.
+    os.environ.update(passed)
+    return json.dumps(asdict(launcher_rules(isolation_of(settings), settings.home / "var", passed, settings.accounts))).encode()
 
 
 def _brokers_files(secret_managers: Path | None, environment: Mapping[str, str]) -> list[Path]:
@@ -81,6 +110,11 @@ def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in passed.items() if name not in SECRET}
 
 
+def launcher_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the interpreter needs; kernels begin as copies of this process, and get their own from the server."""
+    return broker_environment(environment) | {name: value for name, value in environment.items() if name == "TMPDIR"}
+
+
 def broker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What the interpreter needs; the rest comes over standard input."""
     return {name: value for name, value in environment.items() if name in ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH")}
@@ -89,30 +123,37 @@ def broker_environment(environment: Mapping[str, str]) -> dict[str, str]:
 @dataclass(frozen=True)
 class Children:
     broker: asyncio.subprocess.Process
+    launcher: asyncio.subprocess.Process
     server: asyncio.subprocess.Process
 
     def kill(self) -> None:
-        for process in (self.broker, self.server):
+        for process in (self.broker, self.launcher, self.server):
             if process.returncode is None:
                 process.kill()
 
 
-async def _supervise(environment: Mapping[str, str]) -> int:
+async def _supervise(environment: Mapping[str, str], rules: bytes) -> int:
     stopping = _on_signals()
-    brokers_end, servers_end = socket.socketpair()
-    users = accounts.chosen(environment)
-    broker_uid, server_uid = (users.broker, users.server) if users else (None, None)
-    with brokers_end, servers_end:
-        brokers = child_of(os.getpid(), new_privileges=False)
-        broker = await _spawn("spin_runtime.broker.process", brokers_end, broker_environment(environment), broker_uid, brokers)
-        # What kernels start may become root only where it shares the user of who started the runtime. The launcher, which the server starts,
-        # needs all that it takes to isolate a kernel.
-        servers = child_of(os.getpid(), new_privileges=users is None, all_rights=accounts.sandboxed(environment))
-        server = await _spawn("spin_runtime.serve", servers_end, server_environment(environment), server_uid, servers)
-    children = Children(broker, server)
-    stopping.children = children
-    await _hand_over(broker, environment)
+    children = stopping.children = await _started(environment)
+    await _hand_over(children.broker, json.dumps(dict(environment)).encode())
+    await _hand_over(children.launcher, rules)
     return await _until_end(children, stopping)
+
+
+async def _started(environment: Mapping[str, str]) -> Children:
+    users, own = accounts.chosen(environment), os.getpid()
+    broker_uid, server_uid = (users.broker, users.server) if users else (None, None)
+    brokers_end, from_broker = socket.socketpair()
+    launchers_end, from_launcher = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with brokers_end, from_broker, launchers_end, from_launcher:
+        prepare = child_of(own, new_privileges=False)
+        broker = await _spawn("spin_runtime.broker.process", [brokers_end], broker_environment(environment), broker_uid, prepare)
+        # Kernels may become root only where they share the user of who started the runtime.
+        prepare = child_of(own, new_privileges=users is None, rights=NAMESPACES if accounts.sandboxed(environment) else OWN_USERS)
+        launcher = await _spawn("spin_runtime.launcher", [launchers_end], launcher_environment(environment), None, prepare)
+        prepare = child_of(own, new_privileges=users is None)
+        server = await _spawn("spin_runtime.serve", [from_broker, from_launcher], server_environment(environment), server_uid, prepare)
+    return Children(broker, launcher, server)
 
 
 class Stopping:
@@ -140,14 +181,14 @@ def _on_signals() -> Stopping:
 
 
 async def _spawn(
-    module: str, end: socket.socket, environment: Mapping[str, str], uid: int | None, prepare: Callable[[], None]
+    module: str, ends: Sequence[socket.socket], environment: Mapping[str, str], uid: int | None, prepare: Callable[[], None]
 ) -> asyncio.subprocess.Process:
-    """A process that has this end of the socket pair, whose standard input is held here, and which a terminal's Ctrl-C does not reach."""
+    """A process that has these ends of socket pairs, whose standard input is held here, and which a terminal's Ctrl-C does not reach."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", module, str(end.fileno())),
+        *(sys.executable, "-P", "-m", module, *(str(end.fileno()) for end in ends)),
         env=dict(environment),
         stdin=asyncio.subprocess.PIPE,
-        pass_fds=(end.fileno(),),
+        pass_fds=[end.fileno() for end in ends],
         process_group=0,
         user=uid,
         group=uid,
@@ -156,38 +197,36 @@ async def _spawn(
     )
 
 
-async def _hand_over(broker: asyncio.subprocess.Process, environment: Mapping[str, str]) -> None:
-    assert broker.stdin is not None
+async def _hand_over(process: asyncio.subprocess.Process, data: bytes) -> None:
+    assert process.stdin is not None
     try:
-        broker.stdin.write(json.dumps(dict(environment)).encode())
-        await broker.stdin.drain()
+        process.stdin.write(data)
+        await process.stdin.drain()
     except ConnectionError:
         pass  # it has ended; who waits for it sees how
-    broker.stdin.close()
+    process.stdin.close()
 
 
 async def _until_end(children: Children, stopping: Stopping) -> int:
     asked = asyncio.create_task(stopping.asked.wait())
-    ends = asyncio.create_task(children.broker.wait()), asyncio.create_task(children.server.wait())
+    ends = [asyncio.create_task(process.wait()) for process in (children.broker, children.launcher, children.server)]
     await asyncio.wait((asked, *ends), return_when=asyncio.FIRST_COMPLETED)
     if asked.done():
         assert children.server.stdin is not None
         children.server.stdin.close()
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()
-    # The other one notices, and ends by itself.
+    # The others notice, and end by themselves.
     await asyncio.wait(ends, timeout=PATIENCE_S)
     children.kill()
-    broker, server = await asyncio.gather(*ends)
-    return exit_status(broker, server)
+    return exit_status(await asyncio.gather(*ends))
 
 
-def exit_status(broker: int, server: int) -> int:
+def exit_status(statuses: Sequence[int]) -> int:
     """Of the runtime, from those of its processes; negative ones are signals."""
-    told = [status for status in (server, broker) if status != BROKER_GONE]
-    if INVALID in told:
+    if INVALID in statuses:
         return INVALID
-    return 0 if told == [0, 0] else 1
+    return 1 if any(statuses) else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The server's process: network, sessions and kernels; no token, no keys, no credentials.
 
 - It stops in order when its standard input ends: that is how the supervisor asks, and how its death shows.
-- Without its broker it can do nothing, and ends at once: its kernels die with it, and the next boot records what was lost.
+- Without its broker or its launcher it can do nothing, and ends at once: its kernels die with it, and the next boot records what was lost.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 
-from spin_runtime.hardening import BROKER_GONE, hide
+from spin_runtime.hardening import NEIGHBOUR_GONE, hide
 from spin_runtime.settings import Settings
 
 
@@ -18,10 +18,11 @@ def main() -> None:
     hide()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    sys.exit(_run(socket.socket(fileno=int(sys.argv[1]))))
+    broker, launcher = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    sys.exit(_run(broker, launcher))
 
 
-def _run(broker: socket.socket) -> int:
+def _run(broker: socket.socket, launcher: socket.socket) -> int:
     import uvloop
 
     from spin_runtime.launcher.client import IsolationUnavailable
@@ -31,7 +32,7 @@ def _run(broker: socket.socket) -> int:
     settings = checked_before(os.environ)
     configure_logs(settings.log_format, settings.log_level)
     try:
-        return uvloop.run(_serve(settings, broker))
+        return uvloop.run(_serve(settings, broker, launcher))
     except IsolationUnavailable as error:
         sys.stderr.write(f"spin-runtime: SPIN_ISOLATION={settings.isolation} is not possible here: {error}\n")
         return 2
@@ -41,19 +42,21 @@ def _run(broker: socket.socket) -> int:
         return 2
 
 
-async def _serve(settings: Settings, end: socket.socket) -> int:
+async def _serve(settings: Settings, brokers_end: socket.socket, launchers_end: socket.socket) -> int:
     from spin_runtime.app import build
     from spin_runtime.broker.api import BrokerError
     from spin_runtime.broker.remote import RemoteBroker
+    from spin_runtime.launcher.client import LauncherClient
 
-    broker = await RemoteBroker.connect(end)
+    broker = await RemoteBroker.connect(brokers_end)
     try:
         await broker.status()
     except BrokerError:
-        return BROKER_GONE  # it has said why
-    watch = asyncio.create_task(_end_with(broker.lost))
+        return NEIGHBOUR_GONE  # it has said why
+    launcher = LauncherClient(launchers_end)
+    watches = [asyncio.create_task(_end_with(lost)) for lost in (broker.lost, launcher.lost)]
     stopping = _input_ended()
-    runtime = build(settings, os.environ, broker)
+    runtime = build(settings, os.environ, broker, launcher)
     try:
         await runtime.start()
     except BaseException:
@@ -61,13 +64,14 @@ async def _serve(settings: Settings, end: socket.socket) -> int:
         raise
     await stopping.wait()
     await runtime.stop()
-    watch.cancel()
+    for watch in watches:
+        watch.cancel()
     return 0
 
 
 async def _end_with(lost: asyncio.Event) -> None:
     await lost.wait()
-    os._exit(BROKER_GONE)
+    os._exit(NEIGHBOUR_GONE)
 
 
 def _input_ended() -> asyncio.Event:

@@ -137,7 +137,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     read.checked(lambda: _token_fault(read.text("SPIN_TOKEN")))
     settings = _settings(read)
     read.checked(lambda: _home_fault(settings.home))
-    read.checked(lambda: _accounts_fault(settings.accounts, settings.isolation))
+    read.checked(lambda: _accounts_fault(settings.accounts, settings.kernel_uids))
     read.checked(lambda: _tls_fault(settings.tls_cert, settings.tls_key))
     read.checked(lambda: _client_ca_fault(settings))
     read.checked(lambda: _ca_fault(settings.ca_bundle))
@@ -271,21 +271,19 @@ def _managers_faults(path: Path | None, environment: Mapping[str, str]) -> list[
 
 
 def _accounts(read: _Reader) -> Accounts | None:
-    uids = read.choice("SPIN_UIDS", accounts.default(read.environment), accounts.SEPARATE, accounts.SHARED)
+    uids = read.choice("SPIN_UIDS", accounts.default(), accounts.SEPARATE, accounts.SHARED)
     broker = read.number("SPIN_BROKER_UID", accounts.BROKER_UID, 1, (1 << 31) - 1)
     server = read.number("SPIN_SERVER_UID", accounts.SERVER_UID, 1, (1 << 31) - 1)
     return Accounts(broker, server) if uids == accounts.SEPARATE else None
 
 
-def _accounts_fault(separate: Accounts | None, isolation: str) -> str | None:
+def _accounts_fault(separate: Accounts | None, kernels: tuple[int, int]) -> str | None:
     if separate is None:
         return None
     if os.geteuid() != 0:
         return "SPIN_UIDS is separate, and only root may give processes users of their own: start the runtime as root, or set SPIN_UIDS=shared"
-    if isolation != "process":
-        return (
-            f"SPIN_UIDS=separate does not go with SPIN_ISOLATION={isolation} yet: set SPIN_UIDS=shared, kernels have users of their own all the same"
-        )
+    if any(kernels[0] <= uid <= kernels[1] for uid in (separate.broker, separate.server)):
+        return "SPIN_KERNEL_UIDS holds SPIN_BROKER_UID or SPIN_SERVER_UID: choose users for kernels that nobody else is"
     return "SPIN_BROKER_UID and SPIN_SERVER_UID must differ" if separate.broker == separate.server else None
 
 

@@ -16,6 +16,7 @@ import pytest
 from spin_runtime.kernels.api import Execute, KernelMessage, KernelStartFailed
 from spin_runtime.kernels.jupyter import JupyterKernel
 from spin_runtime.kernels.pool import JupyterPool
+from tests.fakes.launched import LaunchedPool
 
 SECRETS = {"SPIN_TOKEN": "spin1.secret", "SPIN_HOME": "/opt/spin", "AWS_SECRET_ACCESS_KEY": "secret", "DATABASE_URL": "postgres://u:p@h/db"}
 
@@ -23,7 +24,8 @@ SECRETS = {"SPIN_TOKEN": "spin1.secret", "SPIN_HOME": "/opt/spin", "AWS_SECRET_A
 @pytest.fixture
 async def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[JupyterPool]:
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
-    pool = JupyterPool(dict(os.environ) | SECRETS, tmp_path / "work", spares=1)
+    pool = LaunchedPool(dict(os.environ) | SECRETS, tmp_path / "work", spares=1)
+    await pool.begin()
     yield pool
     await pool.close()
 
@@ -49,7 +51,7 @@ def printed(messages: Sequence[KernelMessage]) -> str:
 
 
 async def test_a_kernel_sees_nothing_of_the_runtimes_environment(pool: JupyterPool, tmp_path: Path) -> None:
-    kernel = await pool.take("python3", tmp_path / "a")
+    kernel = await pool.take("python3", tmp_path / "work" / "a")
     seen = printed(await execute(kernel, "import os; print(dict(os.environ)); print(open('/proc/self/environ').read())"))
     assert "secret" not in seen
     assert "SPIN_" not in seen
@@ -63,9 +65,9 @@ async def test_a_spare_is_handed_out_at_once_in_the_sessions_folder(pool: Jupyte
         while not pool.spares:
             await asyncio.sleep(0.05)
     begin = time.perf_counter()
-    kernel = await pool.take("", tmp_path / "mine")
+    kernel = await pool.take("", tmp_path / "work" / "mine")
     seconds = time.perf_counter() - begin
-    assert printed(await execute(kernel, "import os; print(os.getcwd())")).strip() == str(tmp_path / "mine")
+    assert printed(await execute(kernel, "import os; print(os.getcwd())")).strip() == str(tmp_path / "work" / "mine")
     assert seconds < 0.2  # 30 ms on a quiet machine; a cold start takes ten times as long
     await kernel.stop()
 
@@ -78,22 +80,22 @@ def install(tmp_path: Path, name: str, argv: list[str], language: str) -> None:
 
 async def test_bash_runs_as_well_as_python(pool: JupyterPool, tmp_path: Path) -> None:
     install(tmp_path, "bash", [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"], "bash")
-    kernel = await pool.take("bash", tmp_path / "b")
+    kernel = await pool.take("bash", tmp_path / "work" / "b")
     assert kernel.language == "bash"
-    assert printed(await execute(kernel, "echo from $((40 + 2)); pwd")).split() == ["from", "42", str(tmp_path / "b")]
+    assert printed(await execute(kernel, "echo from $((40 + 2)); pwd")).split() == ["from", "42", str(tmp_path / "work" / "b")]
     await kernel.stop()
 
 
 async def test_a_kernel_that_cannot_start_says_so(pool: JupyterPool, tmp_path: Path) -> None:
     install(tmp_path, "broken", [sys.executable, "-c", "raise SystemExit(3)"], "none")
     with pytest.raises(KernelStartFailed):
-        await pool.take("broken", tmp_path / "c")
+        await pool.take("broken", tmp_path / "work" / "c")
     with pytest.raises(LookupError):
-        await pool.take("no-such-kernel", tmp_path / "c")
+        await pool.take("no-such-kernel", tmp_path / "work" / "c")
 
 
 async def test_stopping_leaves_no_process_and_no_zombie(pool: JupyterPool, tmp_path: Path) -> None:
-    kernel = await pool.take("python3", tmp_path / "a")
+    kernel = await pool.take("python3", tmp_path / "work" / "a")
     code = "import subprocess, os; child = subprocess.Popen(['sleep', '600']); print(os.getpid(), child.pid)"
     pids = [int(pid) for pid in printed(await execute(kernel, code)).split()]
     await execute(kernel, "import time, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)")
@@ -105,7 +107,7 @@ async def test_stopping_leaves_no_process_and_no_zombie(pool: JupyterPool, tmp_p
 
 
 async def test_a_death_is_noticed_at_once(pool: JupyterPool, tmp_path: Path) -> None:
-    kernel = await pool.take("python3", tmp_path / "a")
+    kernel = await pool.take("python3", tmp_path / "work" / "a")
     told: asyncio.Queue[str] = asyncio.Queue()
     kernel.on_death(told.put)
     pid = int(printed(await execute(kernel, "import os; print(os.getpid())")))
@@ -117,34 +119,37 @@ async def test_a_death_is_noticed_at_once(pool: JupyterPool, tmp_path: Path) -> 
     await kernel.stop()
 
 
-async def test_a_launcher_that_dies_takes_its_kernels_and_is_started_again(pool: JupyterPool, tmp_path: Path) -> None:
-    first = await pool.take("python3", tmp_path / "a")
+async def test_a_launcher_that_dies_takes_its_kernels_along_and_tells(pool: JupyterPool, tmp_path: Path) -> None:
+    first = await pool.take("python3", tmp_path / "work" / "a")
     told: asyncio.Queue[str] = asyncio.Queue()
     first.on_death(told.put)
     launcher = psutil.Process(int(printed(await execute(first, "import os; print(os.getppid())"))))
     launcher.kill()
     assert "restart" in await asyncio.wait_for(told.get(), 5)
-    second = await pool.take("python3", tmp_path / "a")
+    await asyncio.wait_for(pool._launcher.client.lost.wait(), 30)
+    with pytest.raises(KernelStartFailed):
+        await pool.take("python3", tmp_path / "work" / "b")
     await first.stop()
-    assert printed(await execute(second, "print(6 * 7)")).strip() == "42"
-    await second.stop()
 
 
 async def test_kernels_die_with_the_runtime(tmp_path: Path) -> None:
     program = f"""
 import asyncio, os
 from pathlib import Path
-from spin_runtime.kernels.pool import JupyterPool
+from tests.fakes.launched import LaunchedPool
 async def main():
-    pool = JupyterPool(os.environ, Path({str(tmp_path)!r}), spares=0)
-    kernel = await pool.take("python3", Path({str(tmp_path)!r}) / "a")
-    print(kernel._launched.local.pid, flush=True)
+    pool = LaunchedPool(os.environ, Path({str(tmp_path)!r}) / "work", spares=0)
+    await pool.begin()
+    kernel = await pool.take("python3", Path({str(tmp_path)!r}) / "work" / "a")
+    print("kernel", kernel._launched.local.pid, flush=True)
     await asyncio.sleep(600)
 asyncio.run(main())
 """
     runtime = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert runtime.stdout is not None
-    pid = int(await asyncio.to_thread(runtime.stdout.readline))
+    while not (line := await asyncio.to_thread(runtime.stdout.readline)).startswith("kernel "):
+        assert line, "it ended"
+    pid = int(line.split()[1])
     runtime.kill()
     runtime.wait()
     runtime.stdout.close()

@@ -13,19 +13,21 @@ from spin_runtime.kernels import jupyter
 from spin_runtime.kernels.api import Execute, KernelMessage
 from spin_runtime.kernels.jupyter import JupyterKernel
 from spin_runtime.kernels.pool import JupyterPool
+from tests.fakes.launched import LaunchedPool
 
 
 @pytest.fixture
 async def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[JupyterPool]:
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
-    pool = JupyterPool(dict(os.environ), tmp_path / "work", spares=0)
+    pool = LaunchedPool(dict(os.environ), tmp_path / "work", spares=0)
+    await pool.begin()
     yield pool
     await pool.close()
 
 
 @pytest.fixture
 async def kernel(pool: JupyterPool, tmp_path: Path) -> AsyncIterator[JupyterKernel]:
-    kernel = await pool.take("python3", tmp_path / "a")
+    kernel = await pool.take("python3", tmp_path / "work" / "a")
     yield kernel
     await kernel.stop()
 
@@ -150,7 +152,7 @@ async def test_another_kernel_answers_after_the_cell(pool: JupyterPool, tmp_path
     spec.mkdir(parents=True)
     argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
     (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "bash", "language": "bash"}))
-    kernel = await pool.take("bash", tmp_path / "b")
+    kernel = await pool.take("bash", tmp_path / "work" / "b")
     cell = await Cell(kernel).begun("echo in; sleep 1")
     completion = await kernel.complete("ech", 3)
     assert "echo" in completion["matches"]

@@ -13,11 +13,12 @@ from aiohttp import web
 from spin_runtime.egress.policy import Cap
 from spin_runtime.kernels.api import EgressRefused
 from spin_runtime.kernels.jupyter import JupyterKernel
-from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
+from spin_runtime.kernels.rules import Isolation
 from spin_runtime.launcher.rules import CONTAINER, EGRESS_ALLOW_LIST, EGRESS_NONE, PROCESS, SANDBOX, EngineRules
 from spinapis.envelope.v1.attach_pb2 import EGRESS_MODE_ALLOW_LIST, EGRESS_MODE_NONE, EGRESS_MODE_OPEN, EgressPolicy
 from tests.fakes import container_engine
+from tests.fakes.launched import LaunchedPool
 from tests.runtime.kernels.test_any_kernel import execute, printed
 
 KINDS = [SANDBOX, *([CONTAINER] if container_engine.starts() else [])]
@@ -96,7 +97,7 @@ async def pools(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Jupyter
     made: list[JupyterPool] = []
 
     async def make(isolation: Isolation, spares: int = 0) -> JupyterPool:
-        pool = JupyterPool(dict(os.environ), tmp_path / str(len(made)) / "work", spares, isolation)
+        pool = LaunchedPool(dict(os.environ), tmp_path / str(len(made)) / "work", spares, isolation)
         made.append(pool)
         await pool.begin()
         return pool
@@ -113,7 +114,7 @@ async def take(pools, isolation: Isolation, tmp_path: Path) -> AsyncIterator[Tak
     kernels: list[JupyterKernel] = []
 
     async def taken(policy: EgressPolicy) -> JupyterKernel:
-        kernels.append(await pool.take("python3", tmp_path / f"session{len(kernels)}", policy))
+        kernels.append(await pool.take("python3", pool._work / f"session{len(kernels)}", policy))
         return kernels[-1]
 
     yield taken
@@ -186,11 +187,11 @@ async def test_kernels_have_their_own_lists(take: Take, site: tuple[str, int]) -
 async def test_the_runtime_gives_no_more_than_its_own(pools, isolation: Isolation, tmp_path: Path, site: tuple[str, int]) -> None:
     host, port = site
     pool = await pools(replace(isolation, egress=Cap(EGRESS_NONE)))
-    kernel = await pool.take("python3", tmp_path / "none", OPEN)
+    kernel = await pool.take("python3", pool._work / "none", OPEN)
     assert await says(kernel, CONNECT.format(address=site)) == "stopped\n"
     await kernel.stop()
     pool = await pools(replace(isolation, egress=Cap(EGRESS_ALLOW_LIST, (f"{host}:{port}",))))
-    kernel = await pool.take("python3", tmp_path / "list", OPEN)
+    kernel = await pool.take("python3", pool._work / "list", OPEN)
     assert "hello" in await got(kernel, f"http://{host}:{port}/")
     refused = await got(kernel, "http://example.org/")
     assert "SPIN_EGRESS" in refused and "operator" in refused
@@ -201,14 +202,14 @@ async def test_a_spare_of_another_mode_is_not_handed_out(pools, isolation: Isola
     pool = await pools(isolation, spares=1)
     pool.start()
     await pool._refill
-    kernel = await pool.take("python3", tmp_path / "a", listed("example.org:443"))
+    kernel = await pool.take("python3", pool._work / "a", listed("example.org:443"))
     assert await says(kernel, CONNECT.format(address=site)) == "stopped\n"
     await kernel.stop()
     # From then on spares have a list, and it is that of whoever takes one.
     await pool._refill
     assert len(pool.spares) == 1
     spare = pool.spares[0]
-    kernel = await pool.take("python3", tmp_path / "b", listed(f"{site[0]}:{site[1]}"))
+    kernel = await pool.take("python3", pool._work / "b", listed(f"{site[0]}:{site[1]}"))
     assert kernel is spare and "hello" in await got(kernel, f"http://{site[0]}:{site[1]}/")
     assert "is not among" in await got(kernel, "http://example.org/")
     await kernel.stop()
@@ -229,6 +230,6 @@ async def test_what_cannot_be_enforced_is_refused(pools, tmp_path: Path) -> None
     pool = await pools(Isolation(PROCESS))
     for policy in (NONE, listed("example.org:443"), EgressPolicy()):
         with pytest.raises(EgressRefused, match="SPIN_ISOLATION=process cannot enforce"):
-            await pool.take("python3", tmp_path / "refused", policy)
-    kernel = await pool.take("python3", tmp_path / "open", OPEN)
+            await pool.take("python3", pool._work / "refused", policy)
+    kernel = await pool.take("python3", pool._work / "open", OPEN)
     await kernel.stop()

@@ -17,10 +17,11 @@ import pytest_asyncio
 from spin_runtime.egress.policy import Cap
 from spin_runtime.kernels.api import Execute
 from spin_runtime.kernels.jupyter import JupyterKernel
-from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
+from spin_runtime.kernels.rules import Isolation
 from spin_runtime.launcher.rules import EngineRules
 from tests.fakes import container_engine
+from tests.fakes.launched import LaunchedPool
 from tests.runtime.kernels.escapes import ATTEMPTS, BY_USER, OPEN, STOPPED, Targets, code
 from tests.runtime.kernels.test_any_kernel import SECRETS, execute, printed
 from tests.runtime.kernels.test_beside_a_cell import Cell
@@ -59,7 +60,7 @@ async def attacker(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     (var / "broker").mkdir(parents=True)
     (var / "broker" / "identity").write_text("secret")
     (var / "run").mkdir(mode=0o700)
-    pool = JupyterPool(dict(os.environ) | SECRETS, var / "work", spares=0, isolation=isolation(request, request.param))
+    pool = LaunchedPool(dict(os.environ) | SECRETS, var / "work", spares=0, isolation=isolation(request, request.param))
     await pool.begin()
     with ExitStack() as sockets:
         broker, abstract, internet = (sockets.enter_context(socket.socket(family)) for family in (socket.AF_UNIX, socket.AF_UNIX, socket.AF_INET))

@@ -16,12 +16,13 @@ from aiohttp import web
 
 from spin_runtime.egress.policy import Cap
 from spin_runtime.kernels.api import KernelStartFailed
-from spin_runtime.kernels.launch import Isolation
 from spin_runtime.kernels.pool import JupyterPool
+from spin_runtime.kernels.rules import Isolation
 from spin_runtime.launcher.client import IsolationUnavailable
 from spin_runtime.launcher.rules import EngineRules
 from tests.fakes import container_engine as fake
 from tests.fakes.container_engine import ContainerEngine
+from tests.fakes.launched import LaunchedPool
 from tests.runtime.kernels.test_any_kernel import execute, printed
 
 needs_engine = pytest.mark.parametrize("engine", ["container_engine"] if fake.starts() else [], indirect=True)
@@ -42,7 +43,7 @@ def private() -> Iterator[Path]:
 
 def pool_of(private: Path, rules: EngineRules, **more: object) -> JupyterPool:
     isolation = replace(Isolation("container", Cap("none"), scratch_bytes=16 << 20, processes=100, engine=rules), **more)
-    return JupyterPool(os.environ, private / "work", spares=0, isolation=isolation)
+    return LaunchedPool(os.environ, private / "work", spares=0, isolation=isolation)
 
 
 async def refused(private: Path, rules: EngineRules, **more: object) -> str:
@@ -122,7 +123,7 @@ async def main():
     pool = pool_of(Path({str(private)!r}), EngineRules({engine.address!r}, {fake.IMAGE!r}, "", 0.0))
     await pool.begin()
     await pool.take("python3", Path({str(private)!r}) / "work" / "a")
-    print("launcher", pool._launcher.client._process.pid, flush=True)
+    print("launcher", pool.launched.process.pid, flush=True)
     await asyncio.sleep(600)
 asyncio.run(main())
 """

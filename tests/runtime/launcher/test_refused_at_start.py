@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import json, sys
+import json, os, sys
 from dataclasses import replace
 import landlockpy
 from spin_runtime.launcher import confine, filesystem, machine
+from spin_runtime.launcher.folders import Folders
 from spin_runtime.launcher.rules import Rules
-rules = Rules("sandbox", "none", json.loads(sys.argv[1]), sys.argv[2], 1 << 20, 100, 0, (1_900_000_000, 1_900_000_999), 0)
+uids = (1_900_000_000, 1_900_000_999) if os.geteuid() == 0 else None
+rules = Rules("sandbox", "none", json.loads(sys.argv[1]), sys.argv[2], 1 << 20, 100, 0, uids, os.geteuid(), os.getegid(), os.geteuid())
 {fault}
 try:
-    found = machine.examined(rules)
+    found = machine.examined(rules, Folders(rules))
     print("given", machine.mechanisms(rules, found))
 except machine.Unable as error:
     print("refused", error)

@@ -162,8 +162,8 @@ class JupyterKernel:
             self._admitted = socket_path, await self._launched.local.admit(socket_path)
         return self._admitted[1]
 
-    def moved_to(self, work: Path) -> bool:
-        return self._launched.moved_to(work)
+    async def moved_to(self, work: Path) -> bool:
+        return await self._launched.moved_to(work)
 
     async def stop(self) -> None:
         self._stopping = True

@@ -5,12 +5,10 @@ in a box of its own, an environment made from an allow-list (never the runtime's
 runtime. ipykernel gets options that make it quicker and keep its history in memory.
 """
 
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -18,16 +16,15 @@ import zmq
 import zmq.asyncio
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.paths import jupyter_path
 
 from spin_runtime.egress.client import EgressProxies
-from spin_runtime.egress.policy import Cap, mode_of, whose
+from spin_runtime.egress.policy import mode_of, whose
 from spin_runtime.kernels.api import EgressRefused
 from spin_runtime.kernels.isolation.local import LaunchedProvisioner, last_words
 from spin_runtime.kernels.specs import ImageSpecs
 from spin_runtime.launcher import forwarder
-from spin_runtime.launcher.client import IsolationUnavailable, LauncherClient
-from spin_runtime.launcher.rules import CONTAINER, EGRESS_ALLOW_LIST, EGRESS_OPEN, PROCESS, EngineRules, Rules
+from spin_runtime.launcher.client import IsolationUnavailable, LauncherClient, LaunchRefused
+from spin_runtime.launcher.rules import CONTAINER, EGRESS_ALLOW_LIST, EGRESS_OPEN
 from spinapis.envelope.v1.attach_pb2 import EgressPolicy
 
 ALLOWED = frozenset(
@@ -55,32 +52,13 @@ _PYTHON_HERE = frozenset({sys.executable, "python", f"python{sys.version_info[0]
 # runtime's memory: its side is told not to drop, and ours keeps few. Kernels that cannot be told are read without a limit.
 IPYKERNEL_WAITS = f"(lambda t: t.schedule(lambda: t.socket.setsockopt({int(zmq.XPUB_NODROP)}, 1)))(get_ipython().kernel.iopub_thread)"
 IOPUB_QUEUE = 128
-# A Unix socket's path holds 107 bytes; names of kernels and sockets need some of them.
-LONGEST_FOLDER = 85
 LOCAL_PROVISIONER = "local-provisioner"
-GIB = 1 << 30
 log = structlog.get_logger(__name__)
 
 
 def kernel_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What of the runtime's environment a kernel sees: enough to find programs and speak the right language, nothing that may be secret."""
     return {name: value for name, value in environment.items() if name in ALLOWED or name.startswith(ALLOWED_PREFIXES)}
-
-
-@dataclass(frozen=True)
-class Isolation:
-    """What the operator chose for kernels; the defaults are for development."""
-
-    kind: str = PROCESS
-    egress: Cap = field(default_factory=Cap)
-    memory_bytes: int = 0
-    scratch_bytes: int = GIB
-    processes: int = 4096
-    uids: tuple[int, int] = (1_900_000_000, 1_916_777_215)
-    # Beside the interpreter's own files.
-    readable: tuple[str, ...] = ()
-    # Where kernels are containers.
-    engine: EngineRules | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +74,7 @@ class Launched:
     context: "zmq.Context[zmq.Socket[bytes]]"
     egress: EgressPolicy
     proxies: EgressProxies
+    client: LauncherClient
 
     def connect(self, channel: str, identity: bytes = b"") -> "zmq.Socket[bytes]":
         """A socket to one of the kernel's channels, encrypted where the kernel's are."""
@@ -113,12 +92,11 @@ class Launched:
             socket.setsockopt(zmq.SUBSCRIBE, b"")
         return socket
 
-    def moved_to(self, work: Path) -> bool:
+    async def moved_to(self, work: Path) -> bool:
         """Makes the kernel's folder the session's, which must hold nothing yet. What a kernel may reach are folders, not names: it moves along."""
-        work.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self.work.rename(work)
-        except OSError:
+            await self.client.rename(self.work.name, work.name)
+        except LaunchRefused:
             return False
         return True
 
@@ -138,21 +116,18 @@ class Launched:
             await self.manager.provisioner.wait()
         self.proxies.close_one(self.directory)
         await self.manager.cleanup_resources()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        # A launcher that has ended took everything along.
+        with suppress(LaunchRefused):
+            await self.client.discard(self.directory)
 
 
 class Launcher:
-    def __init__(self, environment: Mapping[str, str], isolation: Isolation, context: "zmq.Context[zmq.Socket[bytes]]", folder: Path) -> None:
-        """`folder` is this runtime's alone, in its private data: what a killed one left there goes."""
+    def __init__(self, environment: Mapping[str, str], kind: str, client: LauncherClient, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         self._environment = kernel_environment(environment)
-        self._contained = isolation.kind == CONTAINER
-        self._context = context
+        self._contained = kind == CONTAINER
+        self.client, self._context = client, context
         # jupyter_client insists on this class; it shares the sockets' threads.
         self._manager_context = zmq.asyncio.Context.shadow(context.underlying)
-        self._root = Path(os.path.realpath(_emptied(folder) if len(str(folder)) <= LONGEST_FOLDER else tempfile.mkdtemp(prefix="spin-k-")))
-        # Kernels' own users pass through it, to boxes that are theirs.
-        self._root.chmod(0o711)
-        self.client = LauncherClient(_rules(isolation, folder.parent, self._environment), self._environment)
         self._proxies = EgressProxies(self._environment)
         self.specs = KernelSpecManager()
 
@@ -177,7 +152,7 @@ class Launcher:
 
     async def launch(self, kernel_name: str, workdir: Path, egress: EgressPolicy) -> Launched:
         """`check` has found nothing."""
-        box = Path(tempfile.mkdtemp(dir=self._root))
+        box = await self.client.box()
         manager = AsyncKernelManager(
             kernel_name=kernel_name,
             kernel_spec_manager=self.specs,
@@ -205,9 +180,10 @@ class Launcher:
             await manager.start_kernel(**arguments)
         except BaseException:
             self._proxies.close_one(box)
-            shutil.rmtree(box, ignore_errors=True)
+            with suppress(LaunchRefused):
+                await self.client.discard(box)
             raise
-        return Launched(manager, box, workdir, local, ipykernel, self._context, egress, self._proxies)
+        return Launched(manager, box, workdir, local, ipykernel, self._context, egress, self._proxies, self.client)
 
     def _provisioner(self, manager: AsyncKernelManager, box: Path, egress: str) -> LaunchedProvisioner:
         provisioner = LaunchedProvisioner(kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec, parent=manager)
@@ -217,45 +193,10 @@ class Launcher:
     async def close(self) -> None:
         await self.client.close()
         await self._proxies.close()
-        shutil.rmtree(self._root, ignore_errors=True)
-
-
-def _rules(isolation: Isolation, private: Path, environment: Mapping[str, str]) -> Rules:
-    return Rules(
-        kind=isolation.kind,
-        egress=isolation.egress.mode,
-        readable=_named(isolation, environment) if isolation.kind == CONTAINER else _readable(isolation, environment),
-        private=os.path.realpath(private),
-        scratch_bytes=isolation.scratch_bytes,
-        processes=isolation.processes,
-        memory_bytes=isolation.memory_bytes,
-        uids=isolation.uids,
-        group=os.getegid(),
-        engine=isolation.engine,
-    )
-
-
-def _readable(isolation: Isolation, environment: Mapping[str, str]) -> list[str]:
-    """The interpreter, everything that is imported from, kernels' specifications, and what the operator names."""
-    found = [sys.prefix, sys.base_prefix, sys.executable, *(path for path in sys.path if path), *jupyter_path("kernels")]
-    found += [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-    return list(dict.fromkeys([*map(os.path.abspath, found), *_named(isolation, environment)]))
-
-
-def _named(isolation: Isolation, environment: Mapping[str, str]) -> list[str]:
-    """Absolute: links are followed where the rules are applied."""
-    bundle = environment.get("REQUESTS_CA_BUNDLE")
-    return list(dict.fromkeys(map(os.path.abspath, [*isolation.readable, *([bundle] if bundle else [])])))
 
 
 def _cannot(egress: EgressPolicy) -> str:
     return f"cannot hold a kernel to the egress {mode_of(egress)} that it is to have by {whose(egress)}"
-
-
-def _emptied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-    return folder
 
 
 def spec_of(manager: AsyncKernelManager) -> KernelSpec:

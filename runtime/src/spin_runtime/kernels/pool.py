@@ -11,7 +11,6 @@ asked for, and at first of the most that the runtime gives.
 import asyncio
 import contextlib
 import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,12 @@ from typing import Any
 import structlog
 import zmq
 
-from spin_runtime.egress.policy import mode_of
+from spin_runtime.egress.policy import Cap, mode_of
 from spin_runtime.kernels.api import KernelStartFailed, SpecInfo
 from spin_runtime.kernels.jupyter import JupyterKernel
-from spin_runtime.kernels.launch import Isolation, Launcher
+from spin_runtime.kernels.launch import Launcher
+from spin_runtime.launcher.client import LauncherClient
+from spin_runtime.launcher.folders import SPARE
 from spin_runtime.launcher.rules import EGRESS_OPEN
 from spinapis.envelope.v1.attach_pb2 import EgressPolicy
 
@@ -33,18 +34,16 @@ log = structlog.get_logger(__name__)
 
 class JupyterPool:
     def __init__(
-        self, environment: Mapping[str, str], work: Path, spares: int, isolation: Isolation | None = None, default: str = DEFAULT_KERNEL
+        self, environment: Mapping[str, str], work: Path, spares: int, kind: str, cap: Cap, launcher: LauncherClient, default: str = DEFAULT_KERNEL
     ) -> None:
+        """`work` is the folder in which the launcher makes sessions' own."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         # The kernel binds: try again soon, and never let ZeroMQ drop on our side.
         for option, value in ((zmq.RECONNECT_IVL, 5), (zmq.RCVHWM, 0), (zmq.SNDHWM, 0), (zmq.LINGER, 0)):
             self._context.setsockopt(option, value)
-        isolation = isolation or Isolation()
-        self._launcher = Launcher(environment, isolation, self._context, work.parent / "kernels")
-        self._cap, self._spare_egress = isolation.egress, isolation.egress.given(None)
+        self._launcher = Launcher(environment, kind, launcher, self._context)
+        self._kind, self._cap, self._spare_egress = kind, cap, cap.given(None)
         self._work = work
-        for left in work.glob("spare-*"):
-            shutil.rmtree(left, ignore_errors=True)
         self._wanted, self.default = spares, default
         self.spares: list[JupyterKernel] = []
         self._refill: asyncio.Task[None] | None = None
@@ -59,9 +58,9 @@ class JupyterPool:
         return self._cap.given(egress)
 
     async def begin(self) -> None:
-        """Starts the launcher. Raises IsolationUnavailable when this machine cannot isolate kernels as was asked for."""
+        """Raises IsolationUnavailable when this machine cannot isolate kernels as was asked for."""
         await self._launcher.begin()
-        log.info("kernels are isolated", kind=self._launcher.client.rules.kind, mechanisms=list(self._launcher.client.mechanisms))
+        log.info("kernels are isolated", kind=self._kind, mechanisms=list(self._launcher.client.mechanisms))
 
     def start(self) -> None:
         """Begins to make the spares."""
@@ -75,7 +74,7 @@ class JupyterPool:
             while self.spares:
                 spare = self.spares.pop(0)
                 self._refill_after(REFILL_AFTER_S)
-                if spare.alive and mode_of(spare.egress) == mode_of(given) and spare.moved_to(workdir):
+                if spare.alive and mode_of(spare.egress) == mode_of(given) and await spare.moved_to(workdir):
                     spare.give(given)
                     return spare
                 self._end_aside(spare)
@@ -94,8 +93,8 @@ class JupyterPool:
 
     async def _started(self, name: str, workdir: Path, egress: EgressPolicy) -> JupyterKernel:
         await self._check(name, egress)
-        _made(workdir)
         try:
+            await self._launcher.client.folder(workdir.name)
             launched = await self._launcher.launch(name, workdir, egress)
         except (OSError, RuntimeError) as error:
             log.warning("a kernel's process could not be started", kernel=name, error=str(error))
@@ -124,7 +123,7 @@ class JupyterPool:
         await asyncio.sleep(seconds)
         while len(self.spares) < self._wanted and not self._closed:
             try:
-                self.spares.append(await self._started(self.default, self._work / f"spare-{secrets.token_hex(8)}", self._spare_egress))
+                self.spares.append(await self._started(self.default, self._work / f"{SPARE}{secrets.token_hex(8)}", self._spare_egress))
             except KernelStartFailed:
                 return  # logged; the next take tries again and tells its person
 
@@ -136,18 +135,12 @@ class JupyterPool:
                 await self._refill
         await asyncio.gather(*self._ending, *(_ended(spare) for spare in self.spares))
         self.spares.clear()
-        for left in self._work.glob("spare-*"):
-            shutil.rmtree(left, ignore_errors=True)
         await self._launcher.close()
         self._context.destroy(linger=0)
 
 
 def _holds_files(workdir: Path) -> bool:
     return workdir.is_dir() and any(workdir.iterdir())
-
-
-def _made(workdir: Path) -> None:
-    workdir.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 async def _ended(spare: JupyterKernel) -> None:

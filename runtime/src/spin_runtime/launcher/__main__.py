@@ -1,10 +1,13 @@
-"""`python -m spin_runtime.launcher DESCRIPTOR`: serves the socket that it was started with."""
+"""`python -m spin_runtime.launcher DESCRIPTOR`: serves the server's socket, by the rules that the supervisor writes to its standard input."""
 
+import json
 import signal
 import socket
 import sys
 
 from spin_runtime.hardening import hide
+from spin_runtime.launcher.folders import Folders
+from spin_runtime.launcher.rules import rules_of
 from spin_runtime.launcher.serve import serve
 
 if __name__ == "__main__":
@@ -14,5 +17,10 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Its children are not waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    rules = rules_of(json.loads(sys.stdin.buffer.read()))
     with socket.socket(fileno=int(sys.argv[1])) as channel:
-        serve(channel)
+        try:
+            folders = Folders(rules)
+        except OSError as error:
+            sys.exit(f"spin-runtime: kernels' folders below {rules.private} cannot be made: {error.strerror}")
+        sys.exit(0 if serve(channel, rules, folders) else 1)

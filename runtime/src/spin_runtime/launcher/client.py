@@ -1,20 +1,19 @@
-"""The launcher as the server sees it: a process of its own, asked over a socket.
+"""The launcher as the server sees it: a process of its own that the supervisor started, asked over a socket.
 
-It ends with the server. If it dies before, its kernels die with it, and the next start begins another with the same rules.
+It ends with the server. If it dies before, its kernels have died with it, and so does the server.
 """
 
 import asyncio
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from spin_runtime.launcher import wire
-from spin_runtime.launcher.rules import Rules, Start
+from spin_runtime.launcher.rules import Start
 
 
 class LaunchRefused(RuntimeError):
@@ -34,55 +33,57 @@ class Started:
 
 
 class LauncherClient:
-    def __init__(self, rules: Rules, environment: Mapping[str, str]) -> None:
-        """`environment` is what the launcher itself sees: nothing secret, because kernels begin as copies of it."""
-        self.rules, self._environment = rules, dict(environment)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
+    def __init__(self, channel: socket.socket) -> None:
+        channel.setblocking(False)
+        self._channel: socket.socket | None = channel
         self._answers: dict[int, asyncio.Future[wire.Packet]] = {}
         self._last = 0
-        self._beginning = asyncio.Lock()
+        self._begun, self._closing = False, False
+        # Set when it has ended, whoever wanted that; and when nobody did.
+        self._ended, self.lost = asyncio.Event(), asyncio.Event()
         self.mechanisms: Sequence[str] = ()
+        # Where it makes kernels' boxes.
+        self.boxes = Path()
         # Where kernels come out of an image: its specifications by name, and its Python.
         self.kernels: Mapping[str, Any] = {}
         self.python = ""
 
     async def begin(self) -> None:
-        """Starts and configures it. Raises IsolationUnavailable, LaunchRefused."""
-        async with self._beginning:
-            if self._channel is not None:
-                return
-            await self._gone()
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                command = [sys.executable, "-m", "spin_runtime.launcher", str(theirs.fileno())]
-                self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-                    command, env=self._environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-                )
-            ours.setblocking(False)
-            self._channel = ours
-            asyncio.get_running_loop().add_reader(ours, self._on_packet)
-            try:
-                answer = await self._asked("configure", asdict(self.rules))
-                if "error" in answer.body:
-                    raise IsolationUnavailable(answer.body["error"])
-            except BaseException:
-                # One that holds kernels to nothing starts none.
-                self._broken()
-                raise
-            self.mechanisms = answer.body["mechanisms"]
-            self.kernels, self.python = answer.body.get("kernels", {}), answer.body.get("python", "")
+        """Raises IsolationUnavailable where kernels cannot be isolated as was asked for; LaunchRefused."""
+        if not self._begun:
+            self._begun = True
+            assert self._channel is not None
+            asyncio.get_running_loop().add_reader(self._channel, self._on_packet)
+        answer = await self._asked("describe")
+        if "error" in answer.body:
+            raise IsolationUnavailable(answer.body["error"])
+        self.mechanisms, self.boxes = answer.body["mechanisms"], Path(answer.body["boxes"])
+        self.kernels, self.python = answer.body.get("kernels", {}), answer.body.get("python", "")
 
     async def enforce(self, egress: str) -> None:
         """Raises IsolationUnavailable where kernels cannot be given that and no more."""
-        await self.begin()
         answer = await self._asked("enforce", egress)
         if "error" in answer.body:
             raise IsolationUnavailable(answer.body["error"])
 
+    async def folder(self, name: str) -> None:
+        """Makes a session's, where it is not there."""
+        await self._ask("folder", name)
+
+    async def rename(self, spare: str, name: str) -> None:
+        """A spare's folder becomes a session's, which must hold nothing yet."""
+        await self._ask("rename", spare, name)
+
+    async def box(self) -> Path:
+        return Path((await self._ask("box")).body["path"])
+
+    async def discard(self, box: Path) -> None:
+        """One that no kernel has; or that one had, and is gone."""
+        await self._ask("discard", box.name)
+
     async def start(self, wanted: Start, stderr: int) -> Started:
-        await self.begin()
-        answer = await self._ask("start", asdict(wanted), descriptors=[stderr])
+        said = asdict(wanted) | {"work": Path(wanted.work).name, "box": Path(wanted.box).name}
+        answer = await self._ask("start", said, descriptors=[stderr])
         return Started(answer.body["kernel"], answer.body["pid"], answer.descriptors[0])
 
     async def signal(self, kernel: str, number: int) -> None:
@@ -102,15 +103,16 @@ class LauncherClient:
         await self._ask("release", kernel)
 
     async def close(self) -> None:
-        """Every kernel ends with it."""
-        self._broken()
-        await self._gone()
-
-    async def _gone(self) -> None:
-        """Returns when the process has ended; it has been told, or has died."""
-        if self._process is not None:
-            await asyncio.to_thread(self._process.wait)
-            self._process = None
+        """Returns when it has ended, and every kernel before."""
+        self._closing = True
+        if self._channel is None:
+            return
+        if not self._begun:
+            self._broken()
+            return
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_WR)
+        await self._ended.wait()
 
     async def _ask(self, do: str, *arguments: object, descriptors: Sequence[int] = ()) -> wire.Packet:
         return _done(await self._asked(do, *arguments, descriptors=descriptors))
@@ -163,6 +165,9 @@ class LauncherClient:
     def _broken(self) -> None:
         if self._channel is None:
             return
+        self._ended.set()
+        if not self._closing:
+            self.lost.set()
         asyncio.get_running_loop().remove_reader(self._channel)
         with contextlib.suppress(OSError):
             self._channel.close()

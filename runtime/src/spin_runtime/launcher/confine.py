@@ -36,6 +36,11 @@ class Confinement:
         return self.rules.kind == SANDBOX
 
     @property
+    def apart(self) -> bool:
+        """Whether the kernel has a home and other files of its own in its box."""
+        return self.sandboxed or self.uid is not None
+
+    @property
     def namespaces(self) -> bool:
         return self.sandboxed and self.machine.namespaces
 
@@ -58,9 +63,7 @@ def become(confinement: Confinement, launcher: socket.socket, stderr: int) -> No
         if confinement.sandboxed:
             _enter(confinement)
         else:
-            sys.prctl(sys.PR_SET_PDEATHSIG, signal.SIGKILL)
-            # What a launcher that is root may do beyond its own files is nothing for kernels; exec leaves them none of it.
-            _drop_capabilities()
+            _enter_plainly(confinement)
         if confinement.start.egress == EGRESS_ALLOW_LIST:
             _forward(confinement)
         if confinement.namespaces and (kernel := os.fork()):
@@ -88,6 +91,16 @@ def _enter(confinement: Confinement) -> None:
     internet = confinement.own_network or confinement.start.egress == EGRESS_OPEN
     filesystem.restrict(confinement.rules, confinement.start, namespaces=confinement.namespaces, internet=internet)
     sys.filter_system_calls(confinement.seccomp)
+
+
+def _enter_plainly(confinement: Confinement) -> None:
+    if confinement.uid is None:
+        # What a launcher that is root may do beyond its own files is nothing for kernels; exec leaves them none of it.
+        _drop_capabilities()
+    else:
+        _drop_to(confinement.uid)
+        sys.prctl(sys.PR_SET_NO_NEW_PRIVS, 1)
+    sys.prctl(sys.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _forward(confinement: Confinement) -> None:
@@ -141,7 +154,7 @@ def _execute(confinement: Confinement, launcher: socket.socket, stderr: int) -> 
 
 def _environment(confinement: Confinement) -> dict[str, str]:
     environment = dict(confinement.start.environment)
-    if confinement.sandboxed:
+    if confinement.apart:
         environment["HOME"] = f"{confinement.start.box}/home"
         environment["TMPDIR"] = "/tmp" if confinement.namespaces else f"{confinement.start.box}/tmp"  # noqa: S108 - its own
     return environment

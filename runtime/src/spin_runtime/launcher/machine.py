@@ -17,9 +17,10 @@ from pathlib import Path
 
 import landlockpy
 
-from spin_runtime.launcher import filesystem, owners
+from spin_runtime.launcher import filesystem
 from spin_runtime.launcher.children import StartFailed, start
 from spin_runtime.launcher.confine import Confinement
+from spin_runtime.launcher.folders import CONNECTION, SPARE, Folders
 from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_NONE, EGRESS_OPEN, Machine, Rules, Start, Unable
 
 CHOOSE_EGRESS = "or choose none or open"
@@ -37,7 +38,7 @@ MENDS = {
 }
 
 
-def examined(rules: Rules) -> Machine:
+def examined(rules: Rules, folders: Folders) -> Machine:
     """Raises Unable."""
     abi = landlockpy.abi_version()
     if not abi:
@@ -46,7 +47,7 @@ def examined(rules: Rules) -> Machine:
         raise Unable(f"kernels need {shown[0]}, and the runtime's data {rules.private} lie below it: set SPIN_HOME to a folder elsewhere")
     with_namespaces = Machine(os.geteuid() == 0, abi, "")
     try:
-        could = _tried(rules, with_namespaces)
+        could = _tried(rules, folders, with_namespaces)
         machine = with_namespaces
     except StartFailed as error:
         machine = Machine(with_namespaces.root, abi, str(error))
@@ -54,7 +55,7 @@ def examined(rules: Rules) -> Machine:
             raise Unable(
                 f"an allow-list for egress takes network namespaces, and this machine gives none ({error}): allow them, {CHOOSE_EGRESS}"
             ) from error
-        could = _tried_without(rules, machine)
+        could = _tried_without(rules, folders, machine)
     if could:
         without = f" (no namespaces: {machine.namespaces_refused})" if machine.namespaces_refused else ""
         raise Unable("; ".join(MENDS[name] for name in could) + f"{without}. Mend that, {CHOOSE}")
@@ -72,41 +73,49 @@ def system_call_filter(rules: Rules, machine: Machine) -> bytes:
 
 def mechanisms(rules: Rules, machine: Machine) -> list[str]:
     """For the log."""
+    own = ["a user per work folder"] if rules.uids else []
     if not machine.landlock_abi:
-        return []
+        return own
     network = [] if rules.egress == EGRESS_OPEN else ["network namespace" if machine.namespaces else "no internet sockets"]
     spaces = ["mount, process and ipc namespaces"] if machine.namespaces else [f"no namespaces ({machine.namespaces_refused})"]
-    own = ["a user per work folder"] if machine.root else []
     return [f"Landlock {machine.landlock_abi}", "seccomp", "no_new_privs", "resource limits", *spaces, *network, *own]
 
 
-def _tried_without(rules: Rules, machine: Machine) -> list[str]:
+def _tried_without(rules: Rules, folders: Folders, machine: Machine) -> list[str]:
     try:
-        return _tried(rules, machine)
+        return _tried(rules, folders, machine)
     except StartFailed as error:
         raise Unable(
             f"a probe in the sandbox did not start: {error} (without namespaces, which are refused: {machine.namespaces_refused})"
         ) from error
 
 
-def _tried(rules: Rules, machine: Machine) -> list[str]:
+def _tried(rules: Rules, folders: Folders, machine: Machine) -> list[str]:
     """What a confined probe could do that it must not. Raises StartFailed, Unable."""
     program = system_call_filter(rules, machine)
-    with _canaries(rules) as (work, box, targets):
+    with _canaries(rules) as targets, probes_folders(rules, folders) as (work, box), tempfile.TemporaryFile() as stderr:
         argv = [sys.executable, "-m", "spin_runtime.launcher.probe", json.dumps(targets)]
         # Of an allow-list it is tried that nothing is reached beside it.
         wanted = Start(argv, dict(os.environ), str(work), str(box), EGRESS_OPEN if rules.egress == EGRESS_OPEN else EGRESS_NONE)
-        uid = owners.user_of(work, *rules.uids, taken=()) if machine.root else None
-        if uid is not None:
-            for folder in (work, box):
-                owners.give(folder, uid, rules.group)
-        (box / "stderr").touch()
-        with (box / "stderr").open("r+b") as stderr:
-            child, descriptor = start(Confinement(rules, wanted, machine, uid, program), stderr.fileno())
-            _ended(descriptor)
-            child.end()
-            stderr.seek(0)
-            return _read(stderr.read())
+        uid = folders.give_all(wanted, taken=())
+        child, descriptor = start(Confinement(rules, wanted, machine, uid, program), stderr.fileno())
+        _ended(descriptor)
+        child.end()
+        stderr.seek(0)
+        return _read(stderr.read())
+
+
+@contextmanager
+def probes_folders(rules: Rules, folders: Folders) -> Iterator[tuple[Path, Path]]:
+    """A work folder and a box as kernels have them."""
+    work, box = f"{SPARE}probe", Path(folders.box())
+    folders.folder(work)
+    (box / CONNECTION).touch(mode=0o600)
+    os.chown(box / CONNECTION, rules.server, -1)
+    try:
+        yield folders.work / work, box
+    finally:
+        folders.let_go(str(folders.work / work), str(box))
 
 
 def _ended(descriptor: int) -> None:
@@ -127,15 +136,14 @@ def _read(output: bytes) -> list[str]:
 
 
 @contextmanager
-def _canaries(rules: Rules) -> Iterator[tuple[Path, Path, dict[str, object]]]:
-    """Things that the probe must not reach, and the folders of its own."""
-    private = Path(rules.private)
-    root = Path(tempfile.mkdtemp(prefix="probe-", dir=private))
+def _canaries(rules: Rules) -> Iterator[dict[str, object]]:
+    """Things that the probe must not reach."""
+    root = Path(tempfile.mkdtemp(prefix="probe-", dir=rules.private))
     root.chmod(0o711)
-    work, box, secret = root / "work", root / "box", root / "secret"
-    work.mkdir(mode=0o700)
-    box.mkdir(mode=0o700)
+    secret = root / "secret"
     secret.write_text("secret")
+    # Isolation alone stands before it.
+    secret.chmod(0o644)
     name = f"spin-probe-{os.getpid()}-{root.name}"
     with socket.socket(socket.AF_UNIX) as abstract, socket.socket() as internet:
         abstract.bind(f"\0{name}")
@@ -144,7 +152,7 @@ def _canaries(rules: Rules) -> Iterator[tuple[Path, Path, dict[str, object]]]:
         internet.listen()
         port = None if rules.egress == EGRESS_OPEN else internet.getsockname()[1]
         try:
-            yield work, box, {"secret": str(secret), "pid": os.getpid(), "abstract": name, "port": port}
+            yield {"secret": str(secret), "pid": os.getpid(), "abstract": name, "port": port}
         finally:
             with suppress(OSError):
                 shutil.rmtree(root)

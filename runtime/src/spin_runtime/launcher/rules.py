@@ -49,18 +49,21 @@ class Rules:
     scratch_bytes: int
     processes: int
     memory_bytes: int
-    # The range that kernels' own users are taken from when the launcher is root: first, last.
-    uids: tuple[int, int]
-    # Whose members reach kernels' sockets and files: the server's group.
+    # The range that kernels' own users are taken from, first and last; None where kernels are the launcher's user.
+    uids: tuple[int, int] | None
+    # Whose requests come, and whose group reaches kernels' sockets and files.
+    server: int
     group: int
+    # Whose sockets kernels are given.
+    broker: int
     # Where kernels are containers.
     engine: EngineRules | None = None
 
 
 def rules_of(wanted: Mapping[str, Any]) -> Rules:
-    """As they came over the wire."""
-    engine = wanted.get("engine")
-    return Rules(**{**wanted, "engine": EngineRules(**engine) if engine else None})
+    """As the supervisor wrote them."""
+    engine, uids = wanted.get("engine"), wanted["uids"]
+    return Rules(**{**wanted, "uids": uids and tuple(uids), "engine": EngineRules(**engine) if engine else None})
 
 
 @dataclass(frozen=True)

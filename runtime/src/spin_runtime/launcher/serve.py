@@ -1,95 +1,97 @@
 """The launcher's loop: one request after the other. A start takes a few milliseconds; nothing here waits for a kernel.
 
-It holds no secrets, because its children begin as copies of it.
+It holds no secrets, because its children begin as copies of it. What it holds kernels to it was told by the supervisor, before the server was there
+to ask for anything.
 """
 
 import importlib
 import os
 import secrets
-import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from spin_runtime.launcher import owners, wire
+from spin_runtime.launcher import requests, sockets, wire
 from spin_runtime.launcher.children import Child, StartFailed, start
 from spin_runtime.launcher.confine import Confinement
+from spin_runtime.launcher.folders import Folders
 from spin_runtime.launcher.machine import examined, mechanisms, system_call_filter
-from spin_runtime.launcher.rules import CONTAINER, EGRESS, EGRESS_ALLOW_LIST, EGRESS_OPEN, SANDBOX, Machine, Rules, Start, Unable, rules_of
+from spin_runtime.launcher.rules import CONTAINER, EGRESS, EGRESS_ALLOW_LIST, EGRESS_OPEN, SANDBOX, Machine, Rules, Start, Unable
 
 Answer = tuple[dict[str, Any], Sequence[int]]
+NOTHING: Answer = {}, ()
 
 
 class Launcher:
-    def __init__(self) -> None:
-        self._rules: Rules | None = None
+    def __init__(self, rules: Rules, folders: Folders) -> None:
+        self._rules, self._folders = rules, folders
         # What was found out for each egress that a kernel was given, with the filter of its system calls.
         self._found: dict[str, tuple[Machine, bytes]] = {}
-        # By names that no other launcher gave: a server may still hold those of one that died.
         self._children: dict[str, Child] = {}
 
-    def configure(self, rules: Mapping[str, Any]) -> Answer:
-        if self._rules is not None:
-            raise ValueError("a launcher is configured once")
-        wanted = rules_of(rules)
-        machine, _ = self._enforcing(wanted, wanted.egress)
-        self._rules = wanted
-        return {"mechanisms": mechanisms(wanted, machine)}, ()
+    def describe(self) -> Answer:
+        machine, _ = self._enforcing(self._rules.egress)
+        return {"mechanisms": mechanisms(self._rules, machine), "boxes": str(self._folders.boxes)}, ()
 
     def enforce(self, egress: str) -> Answer:
         """Says why not, before a kernel is started with less than the most. Once tried, it takes no time."""
-        if self._rules is None:
-            raise ValueError("the launcher is not configured yet")
-        self._enforcing(self._rules, egress)
-        return {}, ()
+        self._enforcing(egress)
+        return NOTHING
 
-    def _enforcing(self, rules: Rules, egress: str) -> tuple[Machine, bytes]:
+    def _enforcing(self, egress: str) -> tuple[Machine, bytes]:
         """Raises Unable."""
         if egress not in self._found:
-            if EGRESS.index(egress) > EGRESS.index(rules.egress):
-                raise Unable(f"this launcher gives kernels the egress {rules.egress} at most")
-            self._found[egress] = _examined(replace(rules, egress=egress))
+            if EGRESS.index(egress) > EGRESS.index(self._rules.egress):
+                raise Unable(f"this launcher gives kernels the egress {self._rules.egress} at most")
+            self._found[egress] = _examined(replace(self._rules, egress=egress), self._folders)
         return self._found[egress]
 
+    def folder(self, name: str) -> Answer:
+        self._folders.folder(name)
+        return NOTHING
+
+    def rename(self, spare: str, name: str) -> Answer:
+        self._folders.rename(spare, name)
+        return NOTHING
+
+    def box(self) -> Answer:
+        return {"path": self._folders.box()}, ()
+
+    def discard(self, name: str) -> Answer:
+        if any(child.confinement.start.box == str(self._folders.boxes / name) for child in self._children.values()):
+            raise ValueError("the box is a kernel's")
+        self._folders.discard(name)
+        return NOTHING
+
     def start(self, wanted: Mapping[str, Any], stderr: int) -> Answer:
-        try:
-            confinement = self._confinement(Start(**wanted))
-            child, descriptor = start(confinement, stderr)
-        finally:
-            os.close(stderr)
+        folders = {"work": str(self._folders.work / wanted["work"]), "box": str(self._folders.boxes / wanted["box"])}
+        child, descriptor = start(self._confinement(Start(**{**wanted, **folders})), stderr)
         kernel = secrets.token_hex(8)
         self._children[kernel] = child
         return {"kernel": kernel, "pid": child.pid}, (descriptor,)
 
     def _confinement(self, wanted: Start) -> Confinement:
-        rules = self._rules
-        if rules is None:
-            raise ValueError("the launcher is not configured yet")
-        machine, seccomp = self._enforcing(rules, wanted.egress)
-        uid = None
-        if rules.kind == SANDBOX:
-            owners.make_inside(wanted)
-        if rules.kind == SANDBOX and machine.root:
-            uid = owners.give_all(wanted, rules, taken=[child.confinement.uid for child in self._children.values()])
-        return Confinement(rules, wanted, machine, uid, seccomp)
+        machine, seccomp = self._enforcing(wanted.egress)
+        uid = self._folders.give_all(wanted, taken=[child.confinement.uid for child in self._children.values()])
+        return Confinement(self._rules, wanted, machine, uid, seccomp)
 
     def signal(self, kernel: str, number: int) -> Answer:
         self._children[kernel].signal(number)
-        return {}, ()
+        return NOTHING
 
     def limit_memory(self, kernel: str, wanted: int) -> Answer:
         self._children[kernel].limit_memory(wanted)
-        return {}, ()
+        return NOTHING
 
     def admit(self, kernel: str, path: str) -> Answer:
-        """The broker's socket gets a second name, in the kernel's box, and the kernel's user as its owner."""
+        """The broker's socket gets a second name, in the kernel's box, where the kernel cannot reach it by its first."""
         confinement = self._children[kernel].confinement
-        if not confinement.sandboxed:
-            return {"path": path}, ()
-        inside = owners.admit(confinement.start, path, confinement.uid)
-        return {"path": inside}, ()
+        with sockets.opened(self._rules, path) as socket_there:
+            if confinement.apart:
+                path = self._folders.link(confinement.start, socket_there, confinement.uid)
+        return {"path": path}, ()
 
     def why(self, kernel: str) -> Answer:
         """A process's end says nothing about its reason that people could use."""
@@ -99,56 +101,68 @@ class Launcher:
         child = self._children.pop(kernel, None)
         if child is not None:
             child.end()
-            shutil.rmtree(child.confinement.start.box, ignore_errors=True)
-        return {}, ()
+            self._folders.let_go(child.confinement.start.work, child.confinement.start.box)
+        return NOTHING
 
     def close(self) -> None:
         for kernel in list(self._children):
             self.release(kernel)
+        self._folders.close()
 
 
-def _examined(rules: Rules) -> tuple[Machine, bytes]:
+def _examined(rules: Rules, folders: Folders) -> tuple[Machine, bytes]:
     if rules.kind == SANDBOX:
         if rules.egress == EGRESS_ALLOW_LIST:
             # Once, here: kernels begin as copies of this process.
             for needed in ("spin_runtime.launcher.forwarder", "asyncio"):
                 importlib.import_module(needed)
-        machine = examined(rules)
+        machine = examined(rules, folders)
         return machine, system_call_filter(rules, machine)
     if rules.egress != EGRESS_OPEN:
         raise Unable(f"SPIN_ISOLATION={rules.kind} cannot enforce the egress {rules.egress}: set SPIN_ISOLATION=sandbox")
     return Machine(os.geteuid() == 0, 0, ""), b""
 
 
-def serve(channel: socket.socket) -> None:
-    """Returns when the server has gone. What kernels are decides who serves."""
-    packet = wire.receive(channel)
-    if packet is None:
-        return
-    if packet.body["with"][0]["kind"] == CONTAINER:
+def serve(channel: socket.socket, rules: Rules, folders: Folders) -> bool:
+    """Returns when all kernels have ended: because the server has gone, or, which is false, because what it sent was no packet."""
+    if rules.kind == CONTAINER:
         from spin_runtime.launcher.containers.serve import serve as serve_containers
 
-        serve_containers(channel, packet)
-    else:
-        _serve(channel, packet)
+        return serve_containers(channel, rules, folders)
+    return _serve(channel, Launcher(rules, folders))
 
 
-def _serve(channel: socket.socket, packet: wire.Packet | None) -> None:
-    launcher = Launcher()
-    verbs: dict[str, Callable[..., Answer]] = {name: getattr(launcher, name) for name in wire.VERBS}
-    with suppress(ConnectionError):
-        while packet is not None:
-            _answer(channel, verbs, packet)
-            packet = wire.receive(channel)
-    launcher.close()
+def _serve(channel: socket.socket, launcher: Launcher) -> bool:
+    verbs: dict[str, Callable[..., Answer]] = {name: getattr(launcher, name) for name in requests.FORMS}
+    # The server asks for it when it has started; it is found out meanwhile.
+    with suppress(Unable, OSError, ValueError):
+        launcher.describe()
+    try:
+        while (packet := wire.receive(channel)) is not None:
+            try:
+                _answer(channel, verbs, packet)
+            finally:
+                packet.close()
+        return True
+    except OSError:
+        return False
+    finally:
+        launcher.close()
 
 
 def _answer(channel: socket.socket, verbs: Mapping[str, Callable[..., Answer]], packet: wire.Packet) -> None:
-    descriptors: Sequence[int] = ()
+    """Raises OSError when the server cannot be answered."""
     try:
-        answer, descriptors = verbs[packet.body["do"]](*packet.body["with"], *packet.descriptors)
-    except (Unable, OSError, StartFailed, ValueError, KeyError, TypeError) as error:
-        answer = {"error": str(error)}
-    wire.send(channel, {"id": packet.body["id"]} | answer, descriptors)
-    for descriptor in descriptors:
-        os.close(descriptor)
+        request = requests.read(packet)
+        answer, descriptors = verbs[request.do](*request.arguments, *request.descriptors)
+    except KeyError as error:
+        wire.refuse(channel, packet, f"there is no {error}")
+        return
+    except (Unable, OSError, StartFailed, ValueError) as error:
+        wire.refuse(channel, packet, str(error))
+        return
+    try:
+        wire.send(channel, {"id": packet.body["id"]} | answer, descriptors)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)

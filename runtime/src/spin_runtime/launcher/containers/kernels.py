@@ -6,7 +6,6 @@
 
 import asyncio
 import os
-import shutil
 import signal as signals
 import subprocess
 import sys
@@ -15,10 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from spin_runtime.launcher import owners
+from spin_runtime.launcher import sockets
 from spin_runtime.launcher.containers import examine, leftovers, probing, spec
 from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
 from spin_runtime.launcher.containers.running import created, started, user_of
+from spin_runtime.launcher.folders import Folders
 from spin_runtime.launcher.rules import EGRESS, EGRESS_ALLOW_LIST, EGRESS_NONE, EGRESS_OPEN, Rules, Start, Unable
 
 Answer = dict[str, Any]
@@ -46,8 +46,8 @@ class Kernel:
 
 
 class Containers:
-    def __init__(self, rules: Rules, engine: Engine) -> None:
-        self._rules, self._engine = rules, engine
+    def __init__(self, rules: Rules, folders: Folders, engine: Engine) -> None:
+        self._rules, self._folders, self._engine = rules, folders, engine
         self._label = leftovers.label_of(rules.private)
         self._kernels: dict[str, Kernel] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -56,14 +56,20 @@ class Containers:
         self._proved: dict[str, examine.Proved] = {}
         self._proving = asyncio.Lock()
         self._janitor: subprocess.Popen[bytes] | None = None
+        self._described: Answer = {}
 
-    async def configure(self) -> Answer:
+    async def configure(self) -> None:
+        """Finds out what the engine gives. Raises Unable, EngineGone, EngineRefused."""
         assert self._rules.engine is not None
         version = await examine.reached(self._engine, self._rules.engine)
         self._given = await examine.given(self._engine, self._rules, self._label)
         self._janitor = _janitor(self._rules.engine.address, self._label)
         found = await self._enforcing(self._rules.egress)
-        return {"mechanisms": _mechanisms(self._rules, self._given, version), "kernels": found.kernels, "python": found.python}
+        mechanisms = _mechanisms(self._rules, self._given, version)
+        self._described = {"mechanisms": mechanisms, "boxes": str(self._folders.boxes), "kernels": found.kernels, "python": found.python}
+
+    async def describe(self) -> Answer:
+        return self._described
 
     async def enforce(self, egress: str) -> Answer:
         """Says why not, before a kernel is started with less than the most. Once tried, it takes no time."""
@@ -78,14 +84,15 @@ class Containers:
         # Who asks while it is being tried waits for that.
         async with self._proving:
             if egress not in self._proved:
-                self._proved[egress] = await probing.probed(self._engine, self._rules, self._given, egress, self._label)
+                self._proved[egress] = await probing.probed(self._engine, self._rules, self._folders, self._given, egress, self._label)
             return self._proved[egress]
 
     async def start(self, wanted: Mapping[str, Any]) -> tuple[Answer, int]:
         """And the descriptor that hangs up when the kernel has ended; it is the caller's to close."""
-        start = Start(**wanted)
+        folders = {"work": str(self._folders.work / wanted["work"]), "box": str(self._folders.boxes / wanted["box"])}
+        start = Start(**{**wanted, **folders})
         await self._enforcing(start.egress)
-        user = user_of(start, self._rules, [kernel.uid for kernel in self._kernels.values()])
+        user = user_of(self._folders, start, [kernel.uid for kernel in self._kernels.values()])
         assert self._given is not None
         container = await created(self._engine, spec.container(self._rules, self._given, start, user, self._label))
         try:
@@ -143,10 +150,28 @@ class Containers:
 
     async def admit(self, name: str, path: str) -> Answer:
         kernel = self._kernels[name]
-        return {"path": owners.admit(kernel.start, path, kernel.uid if os.geteuid() == 0 else None)}
+        with sockets.opened(self._rules, path) as socket:
+            return {"path": self._folders.link(kernel.start, socket, kernel.uid if self._rules.uids else None)}
 
     async def why(self, name: str) -> Answer:
         return {"why": self._kernels[name].why}
+
+    async def folder(self, name: str) -> Answer:
+        self._folders.folder(name)
+        return {}
+
+    async def rename(self, spare: str, name: str) -> Answer:
+        self._folders.rename(spare, name)
+        return {}
+
+    async def box(self) -> Answer:
+        return {"path": self._folders.box()}
+
+    async def discard(self, name: str) -> Answer:
+        if any(kernel.start.box == str(self._folders.boxes / name) for kernel in self._kernels.values()):
+            raise ValueError("the box is a kernel's")
+        self._folders.discard(name)
+        return {}
 
     async def release(self, name: str) -> Answer:
         kernel = self._kernels.pop(name, None)
@@ -154,7 +179,7 @@ class Containers:
             await self._removed(kernel.container)
             kernel.ended("")
             self._watches.pop(name).cancel()
-            shutil.rmtree(kernel.start.box, ignore_errors=True)
+            self._folders.let_go(kernel.start.work, kernel.start.box)
         return {}
 
     async def _removed(self, container: str) -> None:
@@ -169,6 +194,7 @@ class Containers:
         await self._engine.close()
         if self._janitor is not None:
             self._janitor.communicate()
+        self._folders.close()
 
 
 def _janitor(address: str, label: str) -> subprocess.Popen[bytes]:
@@ -178,7 +204,7 @@ def _janitor(address: str, label: str) -> subprocess.Popen[bytes]:
 
 def _mechanisms(rules: Rules, given: spec.Given, version: str) -> list[str]:
     assert rules.engine is not None
-    own = ["a user per work folder"] if os.geteuid() == 0 else []
+    own = ["a user per work folder"] if rules.uids else []
     return [
         *(f"container engine {version}", f"image {given.image.identifier}", rules.engine.runtime or "the engine's default runtime"),
         *("read-only root", "no capabilities", "no_new_privs", "seccomp", "memory and process limits"),

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import spin_runtime
-from spin_runtime.launcher import owners
 from spin_runtime.launcher.containers import examine, inside, spec
 from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
 from spin_runtime.launcher.containers.running import created, started, user_of
+from spin_runtime.launcher.folders import BROKER_SOCKET, Folders
+from spin_runtime.launcher.machine import probes_folders
 from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_SOCKET, Rules, Start, Unable
 
 SECONDS = 60.0
@@ -26,11 +27,13 @@ FILES = (
 )
 
 
-async def probed(engine: Engine, rules: Rules, given: spec.Given, egress: str, label: str) -> examine.Proved:
+async def probed(engine: Engine, rules: Rules, folders: Folders, given: spec.Given, egress: str, label: str) -> examine.Proved:
     """Of kernels with that egress. Raises Unable."""
-    with _canaries(rules, egress) as (start, root):
-        user = user_of(start, rules, ())
-        owners.admit(start, str(root / "listening"), user[0] if os.geteuid() == 0 else None)
+    with _canaries(rules, folders, egress) as (start, root):
+        user = user_of(folders, start, ())
+        broker = os.open(root / "listening", os.O_PATH)
+        folders.link(start, broker, user[0] if rules.uids else None)
+        os.close(broker)
         try:
             async with _answering(start):
                 await _run(engine, spec.container(rules, given, start, user, label))
@@ -75,30 +78,29 @@ def _open_to_all(path: Path) -> socket.socket:
 
 
 @contextmanager
-def _canaries(rules: Rules, egress: str) -> Iterator[tuple[Start, Path]]:
+def _canaries(rules: Rules, folders: Folders, egress: str) -> Iterator[tuple[Start, Path]]:
     root = Path(tempfile.mkdtemp(prefix="p-", dir=rules.private))
     root.chmod(0o711)
+    (root / "secret").write_text("secret")
     name = f"spin-probe-{os.getpid()}-{root.name}"
     try:
         with socket.socket(socket.AF_UNIX) as abstract, socket.socket(socket.AF_UNIX) as broker, socket.socket() as internet:
             for listener, address in ((abstract, f"\0{name}"), (broker, str(root / "listening")), (internet, ("127.0.0.1", 0))):
                 listener.bind(address)
                 listener.listen()
-            yield _start(root, {"abstract": name, "port": internet.getsockname()[1], "pid": os.getpid()}, egress), root
+            targets = {"abstract": name, "port": internet.getsockname()[1], "pid": os.getpid(), "egress": egress}
+            with probes_folders(rules, folders) as (work, box):
+                yield _start(rules, work, box, targets | {"secret": str(root / "secret")}), root
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _start(root: Path, targets: dict[str, object], egress: str) -> Start:
-    work, box, secret = root / "work", root / "box", root / "secret"
-    secret.write_text("secret")
-    for folder in (work, box):
-        folder.mkdir(mode=0o700)
-    for file in ("connection.json", spec.STDERR):
-        (box / file).touch(mode=0o600)
+def _start(rules: Rules, work: Path, box: Path, targets: dict[str, object]) -> Start:
+    (box / spec.STDERR).touch(mode=0o600)
+    os.chown(box / spec.STDERR, rules.server, -1)
     for file in FILES:
         copy = box / "probe" / "spin_runtime" / file
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(spin_runtime.__path__[0], file), copy)
-    targets |= {"secret": str(secret), "broker": f"{box}/{owners.BROKER_SOCKET}", "bind": f"{box}/bound", "egress": egress}
-    return Start(["python3", "-m", INSIDE, json.dumps(targets)], {"PYTHONPATH": f"{box}/probe"}, str(work), str(box), egress)
+    targets |= {"broker": f"{box}/{BROKER_SOCKET}", "bind": f"{box}/bound"}
+    return Start(["python3", "-m", INSIDE, json.dumps(targets)], {"PYTHONPATH": f"{box}/probe"}, str(work), str(box), str(targets["egress"]))

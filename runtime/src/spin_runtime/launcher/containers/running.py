@@ -4,20 +4,16 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from spin_runtime.launcher import owners
 from spin_runtime.launcher.containers import spec
 from spin_runtime.launcher.containers.engine import Engine
-from spin_runtime.launcher.rules import Rules, Start, Unable
+from spin_runtime.launcher.folders import CONNECTION, Folders
+from spin_runtime.launcher.rules import Start, Unable
 
 
-def user_of(start: Start, rules: Rules, taken: Collection[int]) -> tuple[int, int]:
+def user_of(folders: Folders, start: Start, taken: Collection[int]) -> tuple[int, int]:
     """Whose the kernel's folders are: a user of their own where the launcher may give them one, and never root."""
-    owners.make_inside(start)
-    if os.geteuid() != 0:
-        return os.geteuid(), os.getegid()
-    uid = owners.give_all(start, rules, taken)
-    os.chown(f"{start.box}/{spec.STDERR}", uid, rules.group)
-    return uid, uid
+    uid = folders.give_all(start, taken, (CONNECTION, spec.STDERR))
+    return (os.geteuid(), os.getegid()) if uid is None else (uid, uid)
 
 
 async def created(engine: Engine, body: Mapping[str, Any]) -> str:
