@@ -64,7 +64,7 @@ async def attacker(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     await pool.begin()
     with ExitStack() as sockets:
         broker, abstract, internet = (sockets.enter_context(socket.socket(family)) for family in (socket.AF_UNIX, socket.AF_UNIX, socket.AF_INET))
-        path, name = str(var / "run" / "kernel-2.sock"), secrets.token_hex(8)
+        path, name = str(var / "run" / "kernel-2-0123456789abcdef.sock"), secrets.token_hex(8)
         for listener, address in ((broker, path), (abstract, f"\0{name}"), (internet, ("127.0.0.1", 0))):
             listener.bind(address)
             listener.listen()
@@ -130,7 +130,7 @@ async def test_a_kernel_can_do_its_work(attacker: Attacker) -> None:
 @in_modules_loop
 async def test_a_kernel_reaches_its_own_broker(attacker: Attacker) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
-        path = str(Path(attacker.targets.private) / "run" / "kernel-1.sock")
+        path = str(Path(attacker.targets.private) / "run" / "kernel-1-0123456789abcdef.sock")
         listener.bind(path)
         Path(path).chmod(0o600)
         listener.listen()

@@ -187,10 +187,12 @@ async def test_a_kernel_that_shows_its_ticket_at_another_kernels_socket(family: 
         socket = (await other.printed(KEEPS_TICKET)).strip()
         own = await seat.printed(f"{KEEPS_TICKET}\n{SHOWS_KEPT}\nshow(kept)", uses=[MAY_READ])
         assert SECRET in own
-        moved = f"{KEEPS_TICKET}\n{SHOWS_KEPT}\nimport dataclasses\nshow(dataclasses.replace(kept, socket={socket!r}))"
-        said = await seat.printed(moved, uses=[MAY_READ])
+        moved = f"show(dataclasses.replace(kept, socket={socket!r}))"
+        tries = f"{KEEPS_TICKET}\n{SHOWS_KEPT}\nimport dataclasses\ntry: {moved}\nexcept PermissionError: print('not reached')"
+        said = await seat.printed(tries, uses=[MAY_READ])
     assert SECRET not in said
-    assert "OPERATION_DENIED" in said
+    # The box of a kernel that is another user is closed; else the socket is of no use to it.
+    assert ("not reached" if family.separate else "OPERATION_DENIED") in said
 
 
 async def test_a_ticket_is_worth_nothing_after_its_run(seat: Seat) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from spin_runtime.launcher.rules import Rules, Start
 
 SHARED, OWN, PASSED = 0o2770, 0o700, 0o711
+READ_BY_GROUP = 0o640
 OF_BOX = ("home", "tmp")
 CONNECTION = "connection.json"
 BROKER_SOCKET = "broker.sock"
@@ -82,6 +83,7 @@ class Folders:
                 with _opened(name, box, _FILE) as file:
                     self._owned(file, self._rules.server, f"{start.box}/{name}")
                     os.fchown(file, uid, self._rules.group)
+                    os.fchmod(file, READ_BY_GROUP)
             for folder in (work, box):
                 give(folder, uid, self._rules)
             return uid

@@ -32,9 +32,6 @@ class Sessions:
         # What an earlier boot left is ciphertext without a key.
         shutil.rmtree(self._streams, ignore_errors=True)
         self._streams.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Kernels' own users pass through it, to folders that are theirs.
-        self._work.mkdir(parents=True, exist_ok=True)
-        self._work.chmod(0o711)
         self._sweeper = asyncio.create_task(self._sweep())
 
     def open(self, session_id: bytes) -> Session:
