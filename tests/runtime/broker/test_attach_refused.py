@@ -10,6 +10,7 @@ from spin_envelope.signing import sign, unverified, verify
 from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.refusals import reason_name
 from spinapis.envelope.v1 import attach_pb2, enrol_pb2, trust_pb2
+from spinapis.envelope.v1.signed_pb2 import KEY_ALGORITHM_ED25519
 from spinapis.errors.v1 import reasons_pb2
 from tests.fakes.control_plane import HOUR_MS, MINUTE_MS, ORIGIN, Client, ControlPlane
 
@@ -117,6 +118,23 @@ async def test_documents_signed_by_the_wrong_role(runtime, plane: ControlPlane) 
     await refused(runtime.hello(client, challenge=sign(unverified(plane.challenge(client), attach_pb2.Challenge), compiler)))
     # One document of auth in the place of the other.
     await refused(runtime.hello(client, capability=plane.challenge(client), challenge=plane.capability(client)))
+
+
+async def test_documents_signed_by_a_revoked_key(runtime, plane: ControlPlane) -> None:
+    """Each of the two: whoever stole auth's key before it was replaced attaches no more."""
+    stolen = plane.keys[trust_pb2.ROLE_AUTH]
+    both = plane.root_document(2)
+    renewed = SigningKey.generate()
+    both.keys.add(algorithm=KEY_ALGORITHM_ED25519, public_key=renewed.public)
+    next(role for role in both.roles if role.role == trust_pb2.ROLE_AUTH).key_ids.append(renewed.key_id)
+    await runtime.broker.accept_trust([*plane.root_documents, sign(both, plane.keys[trust_pb2.ROLE_ROOT])], b"")
+    plane.keys[trust_pb2.ROLE_AUTH] = renewed
+    await runtime.broker.accept_trust([], plane.trust_state(revoked_key_ids=[stolen.key_id]))
+    client = Client()
+    await runtime.hello(client)
+    for name, document in (("capability", plane.capability(client)), ("challenge", plane.challenge(client))):
+        forged = sign(unverified(document, attach_pb2.CapabilityToken if name == "capability" else attach_pb2.Challenge), stolen)
+        await refused(runtime.hello(client, **{name: forged}))
 
 
 @pytest.mark.parametrize("key", [b"", bytes(32), b"\1" + bytes(31), b"\xff" * 32])
