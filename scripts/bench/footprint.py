@@ -21,12 +21,12 @@ async def measure(running: RunningPlatform, platform: Platform, workspace_id: st
     await asyncio.sleep(SETTLE_S)
     parts = {name: running.child(name) for name in ("services", "gateway", "runtime")}
     sizes = {name: _pss(process) for name, process in parts.items()}
-    sizes["runtime"] += sum(_pss(running.child(name)) for name in ("broker", "server"))
-    sizes["spare kernel"] = sum(_pss(kernel) for kernel in running.child("server").children(recursive=True))
+    sizes["runtime"] += sum(_pss(running.child(name)) for name in ("broker", "launcher", "server"))
+    sizes["spare kernel"] = sum(_pss(kernel) for kernel in running.child("launcher").children(recursive=True))
     detail = ", ".join(f"{name} {size / MIB:.0f}" for name, size in sizes.items())
     return {
         "idle_platform_memory": alone(sum(sizes.values()) / MIB, "MiB, proportional", "≤ 400", note=detail),
-        "idle_runtime_memory": alone(sizes["runtime"] / MIB, "MiB, supervisor, server and broker", "≤ 120"),
+        "idle_runtime_memory": alone(sizes["runtime"] / MIB, "MiB, supervisor, broker, launcher and server", "≤ 120"),
     }
 
 

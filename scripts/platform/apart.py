@@ -65,9 +65,9 @@ class RunningPlatform:
         return done.stdout.strip().rpartition("token=")[2]
 
     def child(self, name: str) -> psutil.Process:
-        """The process of that name: services, gateway or runtime, or the runtime's own broker or server."""
+        """The process of that name: services, gateway or runtime, or the runtime's own broker, launcher or server."""
         marks = {"services": "spin-service", "gateway": "envoy.yaml", "runtime": "spin-runtime"}
-        marks |= {"broker": "spin_runtime.broker.process", "server": "spin_runtime.serve"}
+        marks |= {"broker": "spin_runtime.broker.process", "launcher": "spin_runtime.launcher", "server": "spin_runtime.serve"}
         for child in psutil.Process(self.process.pid).children(recursive=True):
             if any(marks[name] in part for part in child.cmdline()):
                 return child

@@ -16,6 +16,7 @@ from scripts.gateway.values import SERVICES, Profile
 from scripts.platform.settings import ROOT, Settings
 from scripts.platform.supervisor import Program
 from spin_runtime import accounts
+from spin_runtime.settings import KERNEL_UIDS
 from spin_services.rpc.certificates import dns_name
 
 POLL_S = 0.05
@@ -58,7 +59,8 @@ def out_of_reach(settings: Settings) -> str:
     """What other users cannot read, where the platform is started as root; empty when users of its own can run the runtime."""
     if os.geteuid() != 0:
         return ""
-    return accounts.unreachable(accounts.SERVER_UID, [*accounts.program_files(), settings.data])
+    program = accounts.program_files()
+    return accounts.unreachable(accounts.SERVER_UID, [*program, settings.data]) or accounts.unreachable(KERNEL_UIDS[0], program, [settings.data])
 
 
 def service_environment(settings: Settings) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import json
 import shutil
 import socket
 import tempfile
@@ -20,6 +21,7 @@ from spin_runtime.broker.local import open_broker
 from spin_runtime.broker.remote import RemoteBroker
 from spin_runtime.broker.socket import read_request
 from spin_runtime.kernels.wire import Wire, content_of
+from spin_runtime.launcher import requests
 from spin_runtime.launcher import wire as launcher
 from spin_runtime.server import gate, handshake
 from spin_runtime.server.wire import Fatal, FrameSocket, Gone
@@ -152,7 +154,9 @@ def launcher_packet(data: bytes) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         ours.send(data or b"\n")
-        launcher.receive(theirs)
+        packet = launcher.receive(theirs)
+        if packet is not None:
+            requests.read(packet)
 
 
 def kernel_message(data: bytes) -> None:
@@ -206,6 +210,20 @@ def _reply_seeds() -> list[bytes]:
     return [*(b"\0" + wire(reply) for reply in replies), b"\0\xff\xff"]
 
 
+def _packet_seeds() -> list[bytes]:
+    start = {"argv": ["python"], "environment": {"A": "b"}, "work": "a", "box": "b", "egress": "open"}
+    asked: dict[str, list[object]] = {
+        "start": [start],
+        "rename": ["spare-a", "b"],
+        "admit": ["a1", "/run/kernel-1.sock"],
+        "signal": ["a1", 2],
+        "limit_memory": ["a1", 1 << 30],
+        "enforce": ["none"],
+        "box": [],
+    }
+    return [*(json.dumps({"id": 1, "do": do, "with": arguments}).encode() for do, arguments in asked.items()), b"[]", b"["]
+
+
 KERNEL_SEED = b'{"msg_type": "stream", "msg_id": "1"}\n{"msg_id": "2"}\n{}\n{"name": "stdout", "text": "x"}\nbuffer'
 TARGETS = (
     Target("runtime.client_frames", client_frames, (Fatal, Gone), _frame_seeds),
@@ -213,7 +231,7 @@ TARGETS = (
     Target("runtime.use_request", use_request, (asyncio.IncompleteReadError,), lambda: [_framed(wire(broker_pb2.UseRequest(operation="a.b")))]),
     Target("runtime.boundary_calls", boundary_calls, (), _call_seeds),
     Target("runtime.boundary_replies", boundary_replies, (BrokerError,), _reply_seeds),
-    Target("runtime.launcher_packet", launcher_packet, (ConnectionError,), lambda: [b'{"id": 1, "do": "release", "with": ["a"]}', b"[]", b"["]),
+    Target("runtime.launcher_packet", launcher_packet, (ConnectionError, requests.RequestInvalid), _packet_seeds),
     Target("runtime.kernel_message", kernel_message, (), lambda: [KERNEL_SEED]),
     Target("runtime.kernel_stranger", kernel_stranger, (), lambda: [b"<IDS|MSG>\nmac\n" + KERNEL_SEED]),
 )

@@ -6,18 +6,20 @@ docs/security.md says the same as the one here; a test compares them.
 
 from dataclasses import dataclass
 
-STOPPED, OPEN, BY_USER = "stopped", "open", "the runtime's user decides"
+STOPPED, OPEN, BY_USER, BY_MACHINE = "stopped", "open", "the runtime's user decides", "the machine decides"
 
 
 @dataclass(frozen=True)
 class Attempt:
     process: str
-    sandbox: str
+    # The same with users of their own.
+    apart: str
     code: str
+    sandbox: str = STOPPED
     container: str = STOPPED
 
     def verdict(self, kind: str) -> str:
-        return {"process": self.process, "sandbox": self.sandbox}.get(kind, self.container)
+        return {"process": self.process, "process-apart": self.apart, "sandbox": self.sandbox}.get(kind, self.container)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ ATTEMPTS = {
     "list the runtime's data": Attempt(OPEN, STOPPED, "assert os.path.basename({private_file!r}) in os.listdir(os.path.dirname({private_file!r}))"),
     "read the runtime's /proc": Attempt(BY_USER, STOPPED, "open('/proc/{runtime_pid}/environ', 'rb').read()"),
     "read another kernel's /proc": Attempt(BY_USER, STOPPED, "open('/proc/{neighbour_pid}/environ', 'rb').read()"),
-    "see another kernel's process": Attempt(OPEN, STOPPED, "open('/proc/{neighbour_pid}/cmdline').read()"),
+    "see another kernel's process": Attempt(OPEN, OPEN, "open('/proc/{neighbour_pid}/cmdline').read()"),
     "trace another kernel": Attempt(
         BY_USER,
         STOPPED,
@@ -90,10 +92,10 @@ else:
     raise last
 """,
     ),
-    "reach abstract sockets": Attempt(OPEN, STOPPED, "socket.socket(socket.AF_UNIX).connect(chr(0) + {abstract!r})"),
-    "reach a network that egress forbids": Attempt(OPEN, STOPPED, "socket.create_connection(('127.0.0.1', {port}), 5)"),
+    "reach abstract sockets": Attempt(OPEN, OPEN, "socket.socket(socket.AF_UNIX).connect(chr(0) + {abstract!r})"),
+    "reach a network that egress forbids": Attempt(OPEN, OPEN, "socket.create_connection(('127.0.0.1', {port}), 5)"),
     "make raw sockets": Attempt(BY_USER, STOPPED, "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)"),
-    "make sockets of odd families": Attempt(OPEN, STOPPED, "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)"),
+    "make sockets of odd families": Attempt(OPEN, OPEN, "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)"),
     "gain privileges with a set-user-id program": Attempt(
         OPEN,
         STOPPED,
@@ -112,14 +114,14 @@ finally:
 """,
     ),
     "mount": Attempt(BY_USER, STOPPED, "os.makedirs('m', exist_ok=True); call('mount', b'none', b'm', b'tmpfs', 0, None); call('umount2', b'm', 2)"),
-    "make namespaces": Attempt(OPEN, STOPPED, "subprocess.run(['unshare', '--user', 'true'], check=True, capture_output=True)"),
-    "use io_uring": Attempt(BY_USER, STOPPED, "os.close(call('syscall', 425, 1, ctypes.create_string_buffer(120)))"),
+    "make namespaces": Attempt(OPEN, OPEN, "subprocess.run(['unshare', '--user', 'true'], check=True, capture_output=True)"),
+    "use io_uring": Attempt(BY_USER, BY_MACHINE, "os.close(call('syscall', 425, 1, ctypes.create_string_buffer(120)))"),
     "change the program of the next kernel": Attempt(
         BY_USER, STOPPED, "import ipykernel; path = os.path.dirname(ipykernel.__file__) + '/escape.py'; open(path, 'x').close(); os.unlink(path)"
     ),
     "start more processes than allowed": Attempt(
         BY_USER,
-        STOPPED,
+        OPEN,
         """
 children = []
 try:
@@ -135,7 +137,7 @@ finally:
     "take more memory than allowed": Attempt(STOPPED, STOPPED, "bytearray(3 << 30)"),
     "fill /tmp": Attempt(
         OPEN,
-        STOPPED,
+        OPEN,
         """
 import tempfile
 with tempfile.TemporaryFile() as file:

@@ -35,12 +35,13 @@ async def execute(kernel: JupyterKernel, code: str) -> list[KernelMessage]:
     done = asyncio.Event()
 
     def sink(group: Sequence[KernelMessage]) -> None:
-        messages.extend(group)
+        # What an earlier request left to say is not this one's end.
+        messages.extend(message for message in group if message.parent == msg_id)
         if {"execute_reply"} <= {m.msg_type for m in messages} and any(m.msg_type == "status" and b"idle" in m.content for m in messages):
             done.set()
 
     kernel.subscribe(sink)
-    await kernel.execute(Execute(code))
+    msg_id = await kernel.execute(Execute(code))
     async with asyncio.timeout(30):
         await done.wait()
     return messages

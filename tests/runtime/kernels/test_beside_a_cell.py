@@ -45,7 +45,7 @@ class Cell:
             (self.messages if message.parent == self.msg_id else self.strangers).append(message)
             if message.msg_type == "stream":
                 self.printing.set()
-            if message.msg_type == "status" and b"idle" in message.content:
+            if message.msg_type == "status" and b"idle" in message.content and message.parent == self.msg_id:
                 self.done.set()
 
     async def begun(self, code: str) -> "Cell":

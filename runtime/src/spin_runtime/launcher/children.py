@@ -4,8 +4,10 @@ The child says that it is ready over a socket whose messages Linux signs with th
 right across namespaces, and the child is still there when its pidfd is opened.
 """
 
+import errno
 import os
 import resource
+import select
 import signal
 import socket
 import struct
@@ -19,6 +21,9 @@ from spin_runtime.launcher.confine import Confinement
 
 SECONDS = 10.0
 CREDENTIALS = struct.Struct("3i")
+PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
+# A copy that is a kernel's user can be stopped by that kernel.
+PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,14 @@ class Child:
     def signal(self, number: int) -> None:
         """To its process group, for as long as the program that leads it is there."""
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.own, 0)
-            os.killpg(self.pid, number)
+            try:
+                signal.pidfd_send_signal(self.own, number, None, PIDFD_SIGNAL_PROCESS_GROUP)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                # Before Linux 6.9: its number cannot be another's while it has not been collected.
+                signal.pidfd_send_signal(self.own, 0)
+                os.killpg(self.pid, number)
 
     def end(self) -> None:
         self.signal(signal.SIGKILL)
@@ -57,7 +68,8 @@ class Child:
 def _as_user(uid: int, act: Callable[[], object]) -> None:
     """In a copy of this process that is that user: containers' root often may not change another user's limits. Raises OSError."""
     reading, writing = os.pipe()
-    if not os.fork():
+    copy = os.fork()
+    if not copy:
         with suppress(BaseException):
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
@@ -67,10 +79,17 @@ def _as_user(uid: int, act: Callable[[], object]) -> None:
         os._exit(0)
     os.close(writing)
     try:
-        if os.read(reading, 4) != b"done":
-            raise OSError("the kernel's limit could not be changed")
+        said = os.read(reading, 4) if select.select([reading], [], [], PATIENCE_S)[0] else _ended(copy)
     finally:
         os.close(reading)
+    if said != b"done":
+        raise OSError("the kernel's limit could not be changed")
+
+
+def _ended(copy: int) -> bytes:
+    """One that has not ended by itself: its number is still its own."""
+    os.kill(copy, signal.SIGKILL)
+    return b""
 
 
 class StartFailed(Exception):
