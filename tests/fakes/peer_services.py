@@ -154,11 +154,15 @@ class FakeSecrets(secrets_pb2_grpc.ConnectionServiceServicer):
         )
 
 
-class FakeWorkspaces(workspaces_pb2_grpc.WorkspaceServiceServicer, notebooks_pb2_grpc.SessionServiceServicer):
-    """Parents of workspaces, and sessions."""
+class FakeWorkspaces(
+    workspaces_pb2_grpc.WorkspaceServiceServicer, workspaces_pb2_grpc.RuntimeServiceServicer, notebooks_pb2_grpc.SessionServiceServicer
+):
+    """Parents of workspaces, records of runtimes, and sessions."""
 
     def __init__(self) -> None:
         self.parents: dict[str, str] = {}
+        # Whose record a runtime is; any other one is the asking workspace's.
+        self.runtimes: dict[str, str] = {}
         # Deleted ones.
         self.gone: set[str] = set()
         self.sessions: dict[str, notebooks_pb2.Session] = {}
@@ -171,6 +175,10 @@ class FakeWorkspaces(workspaces_pb2_grpc.WorkspaceServiceServicer, notebooks_pb2
             line.append(place)
             place = self.parents.get(place)
         return workspaces_pb2.ListAncestorsResponse(workspace_ids=line)
+
+    async def GetRuntime(self, request: Any, context: Any) -> Any:
+        workspace_id = self.runtimes.get(request.runtime_id, request.workspace_id)
+        return workspaces_pb2.GetRuntimeResponse(runtime=workspaces_pb2.Runtime(id=request.runtime_id, workspace_id=workspace_id))
 
     async def GetSession(self, request: Any, context: Any) -> Any:
         session = self.sessions.get(request.session_id)
@@ -202,5 +210,6 @@ def add_secrets(secrets: FakeSecrets) -> tuple[Any, FakeSecrets]:
 def add_workspaces(workspaces: FakeWorkspaces) -> list[tuple[Any, FakeWorkspaces]]:
     return [
         (workspaces_pb2_grpc.add_WorkspaceServiceServicer_to_server, workspaces),
+        (workspaces_pb2_grpc.add_RuntimeServiceServicer_to_server, workspaces),
         (notebooks_pb2_grpc.add_SessionServiceServicer_to_server, workspaces),
     ]

@@ -14,11 +14,13 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
+from spinapis.auth.v1 import members_pb2
 from spinapis.auth.v1 import sign_in_pb2 as pb
 from tests.fakes.installation import ORIGIN, free_ports, refused
 
 CALLBACK = f"{ORIGIN}/sign-in/callback"
 ADA = {"email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
+SQUATTED = "four unrelated words of mallory"
 
 
 @pytest.fixture(scope="module")
@@ -303,3 +305,41 @@ async def test_parallel_first_sign_ins_make_one_account(installation: Any, auth_
     backs = [await consent((await started(auth)).authorization_url, "ada-1") for _ in range(3)]
     answers = await asyncio.gather(*(finished(auth, back["state"], back["code"]) for back in backs))
     assert len({answer.user.id for answer in answers}) == 1
+
+
+async def test_whoever_invited_a_person_is_out_of_the_account_when_its_owner_comes(installation: Any, auth_class: Any, provider: str) -> None:
+    """An invitation's link is in the inviter's hands. Used by them first, or kept for later, it must not lead into what becomes somebody's account."""
+    auth = await running(installation, auth_class, settings(provider))
+    owner = await auth.owner()
+    workspace = await auth.found(owner)
+    mallory = await auth.invite(workspace, owner, "editor")
+    request = members_pb2.AddMemberRequest(workspace_id=workspace, email="ada@example.org", role=members_pb2.MEMBER_ROLE_VIEWER)
+    squatter = await auth.redeem((await auth.members.AddMember(request, metadata=mallory.metadata)).sign_in_token)
+    await auth.sign_in.SetPassword(pb.SetPasswordRequest(new_password=SQUATTED), metadata=squatter.metadata)
+    await person_at(provider, "ada-1", ADA)
+    ada = await through(auth, "ada-1")
+    assert ada.user.id == squatter.id
+    with refused() as refusal:
+        await auth.sign_in.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=squatter.metadata)
+    assert refusal.reason == "UNAUTHENTICATED"
+    with refused() as refusal:
+        await auth.sign_in.RefreshTokens(pb.RefreshTokensRequest(refresh_token=squatter.tokens.refresh_token))
+    assert refusal.reason == "UNAUTHENTICATED"
+    with refused() as refusal:
+        await auth.sign_in.SignInWithPassword(pb.SignInWithPasswordRequest(email="ada@example.org", password=SQUATTED))
+    assert refusal.reason == "CREDENTIALS_INVALID"
+    assert (await through(auth, "ada-1")).user.id == ada.user.id
+
+
+async def test_an_invitations_link_is_void_once_the_invited_came_by_the_provider(installation: Any, auth_class: Any, provider: str) -> None:
+    auth = await running(installation, auth_class, settings(provider))
+    owner = await auth.owner()
+    request = members_pb2.AddMemberRequest(workspace_id=await auth.found(owner), email="ada@example.org", role=members_pb2.MEMBER_ROLE_VIEWER)
+    link = (await auth.members.AddMember(request, metadata=owner.metadata)).sign_in_token
+    await person_at(provider, "ada-1", ADA)
+    ada = await through(auth, "ada-1")
+    with refused() as refusal:
+        await auth.redeem(link)
+    assert refusal.reason == "SIGN_IN_LINK_INVALID"
+    metadata = (("authorization", f"Bearer {ada.tokens.access_token}"),)
+    assert (await auth.sign_in.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=metadata)).user.id == ada.user.id

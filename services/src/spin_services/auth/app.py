@@ -45,7 +45,7 @@ async def build(wiring: Wiring) -> App:
     places = Places(wiring.peers, runtimes, clock)
     oidc = {provider.id: OidcClient(provider) for provider in settings.oidc}
     sign_in = SignIn(accounts, issuer, Passwords(), access, clock)
-    enrolment = Enrolment(runtimes, documents, log, platform.allowed_origins, settings.min_suite, clock)
+    enrolment = Enrolment(runtimes, places, access, documents, log, platform.allowed_origins, settings.min_suite, clock)
     uses = CheckedUses(members, places, wiring.peers, clock)
     workspace_policies = WorkspacePolicies(policies, places)
     grants = Grants(runtimes, approvals, places, uses, workspace_policies, documents, keys, platform.allowed_origins, clock)

@@ -1,7 +1,8 @@
 """Pairing, enrolment, confirmation, revocation. docs/protocol.md, section 3.
 
 Rules: the pairing key proves that a runtime was given the token, its identity key that it can sign; a pairing is for one person, one runtime
-and one use; a runtime that is enrolled is enrolled again only after it was revoked; every step is logged before it is committed.
+and one use; a record is enrolled once, and in its own workspace alone; a runtime is sent what its workspace inherits, so whoever confirms it may
+confirm in every workspace above too; every step is logged before it is committed.
 """
 
 import base64
@@ -15,11 +16,13 @@ from spin_envelope.keys import VerifyKey
 from spin_envelope.signing import Verified, unverified, verify
 from spin_services.auth import domain
 from spin_services.auth.documents import Documents
+from spin_services.auth.places import Places
 from spin_services.auth.store import Runtimes
 from spin_services.auth.tables import PairingRow, RuntimeRow
 from spin_services.rpc.audit_log import AuditLog
 from spin_services.rpc.errors import ErrorReason, ServiceError, invalid, not_found
 from spin_services.rpc.identity import Caller
+from spin_services.rpc.policy import AccessLookup, permissions_of
 from spinapis.audit.v1.audit_pb2 import NewEntry
 from spinapis.envelope.v1.enrol_pb2 import EnrolGrant, EnrolRequest, PairRegistration, RuntimeConfirmation
 from spinapis.envelope.v1.trust_pb2 import RuntimeStatus
@@ -31,6 +34,8 @@ NONCE_BYTES = range(16, 65)
 @dataclass(frozen=True)
 class Enrolment:
     runtimes: Runtimes
+    places: Places
+    access: AccessLookup
     documents: Documents
     log: AuditLog
     served_origins: Sequence[str]
@@ -53,6 +58,7 @@ class Enrolment:
             allowed_hosts=json.dumps(domain.check_hosts(hosts)),
             expires_at_ms=expires,
         )
+        await self.places.check_record(workspace_id, row.runtime_id)
         async with self.runtimes.changing() as change:
             _check_new(await change.runtime(workspace_id, row.runtime_id))
             await change.add_pairing(row)
@@ -86,6 +92,7 @@ class Enrolment:
 
     async def confirm(self, caller: Caller, workspace_id: str, runtime_id: str, compared: bytes) -> bytes:
         """The signed RuntimeConfirmation for the fingerprint that the member compared."""
+        await self._check_confirms_above(caller, workspace_id)
         async with self.runtimes.changing() as change:
             row = _known(await change.runtime(workspace_id, runtime_id), runtime_id)
             if row.status == RuntimeStatus.RUNTIME_STATUS_REVOKED:
@@ -110,6 +117,16 @@ class Enrolment:
             row.status = RuntimeStatus.RUNTIME_STATUS_REVOKED
             await change.save()
             await self._logged(caller, workspace_id, "runtime.revoked", [f"runtime:{runtime_id}"])
+
+    async def _check_confirms_above(self, caller: Caller, workspace_id: str) -> None:
+        for above in (await self.places.line(workspace_id))[1:]:
+            role = await self.access.role(caller, above)
+            if role is None or "runtime.confirm" not in permissions_of(caller, role):
+                text = (
+                    "The runtime would be sent the connections of the workspaces above as well: somebody who may confirm runtimes there too has to "
+                    "compare the fingerprint, or use a runtime of theirs."
+                )
+                raise ServiceError(ErrorReason.ERROR_REASON_PERMISSION_DENIED, text, permission="runtime.confirm", workspace=above)
 
     async def _pairing(self, caller: Caller, workspace_id: str, runtime_id: str, data: bytes) -> PairingRow:
         try:

@@ -14,7 +14,8 @@ from spin_services.rpc.peers import Peers
 from spin_services.workspace_line import workspace_line
 from spinapis.workspace.v1.notebooks_pb2 import GetSessionRequest, Session
 from spinapis.workspace.v1.notebooks_pb2_grpc import SessionServiceStub
-from spinapis.workspace.v1.workspaces_pb2_grpc import WorkspaceServiceStub
+from spinapis.workspace.v1.workspaces_pb2 import GetRuntimeRequest
+from spinapis.workspace.v1.workspaces_pb2_grpc import RuntimeServiceStub, WorkspaceServiceStub
 
 SESSION_KEPT_MS = 30_000
 LINE_KEPT_MS = 60_000
@@ -24,6 +25,7 @@ class Places:
     def __init__(self, peers: Peers, runtimes: Runtimes, clock: Callable[[], int]) -> None:
         self._sessions = peers.stub(SessionServiceStub)
         self._workspaces = peers.stub(WorkspaceServiceStub)
+        self._records = peers.stub(RuntimeServiceStub)
         self._runtimes = runtimes
         self._kept_sessions: Kept[tuple[str, str], Session] = Kept(SESSION_KEPT_MS, clock)
         self._kept_lines: Kept[str, list[str]] = Kept(LINE_KEPT_MS, clock)
@@ -45,6 +47,12 @@ class Places:
         if session.notebook_id != notebook_id:
             raise not_found("notebook", notebook_id)
         if session.runtime_id != runtime_id:
+            raise not_found("runtime", runtime_id)
+
+    async def check_record(self, workspace_id: str, runtime_id: str) -> None:
+        """The runtime's record is this workspace's own: what is enrolled under an inherited one's id would stand in its place. Raises NOT_FOUND."""
+        answer = await self._records.GetRuntime(GetRuntimeRequest(workspace_id=workspace_id, runtime_id=runtime_id))
+        if (answer.runtime.id, answer.runtime.workspace_id) != (runtime_id, workspace_id):
             raise not_found("runtime", runtime_id)
 
     async def runtime(self, workspace_id: str, runtime_id: str) -> RuntimeRow:

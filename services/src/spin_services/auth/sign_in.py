@@ -1,7 +1,8 @@
 """What signing in means, whichever way a person came.
 
 Rules: the same answer for an unknown person and a wrong password; an attempt counts before it is checked; accounts from an OIDC provider
-are found by issuer and subject, and tied to an invited e-mail only when the provider says that it verified it.
+are found by issuer and subject, and tied to an invited e-mail only when the provider says that it verified it; whoever was in the account
+before, such as the one who invited and had the link, is out of it then.
 """
 
 from collections.abc import Callable
@@ -106,7 +107,8 @@ class SignIn:
             await self.accounts.add_user(user)
         # Another tab may have come first: what stands in the tables counts, not what was meant to.
         user = await self.accounts.user_by_email(email) or user
-        await self.accounts.add_identity(provider.issuer, person.subject, user.id)
+        if await self.accounts.tie(provider.issuer, person.subject, user.id, self.clock()):
+            await self.access.changed()
         return await self.accounts.user_of_identity(provider.issuer, person.subject) or user
 
     async def _done(self, user: UserRow, way: str) -> tuple[Tokens, UserRow]:

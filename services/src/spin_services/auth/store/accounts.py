@@ -203,14 +203,19 @@ class Accounts:
             query = select(UserRow).join(IdentityRow, col(IdentityRow.user_id) == col(UserRow.id))
             return (await session.scalars(query.where(col(IdentityRow.issuer) == issuer, col(IdentityRow.subject) == subject))).first()
 
-    async def add_identity(self, issuer: str, subject: str, user_id: str) -> bool:
-        """False when the provider's person is tied to an account already."""
+    async def tie(self, issuer: str, subject: str, user_id: str, now_ms: int) -> bool:
+        """Gives the account to the provider's person: links, password and sign-ins of before are void. False when the person has an account already."""
         async with self._database.session() as session:
             session.add(IdentityRow(issuer=issuer, subject=subject, user_id=user_id))
             try:
-                await session.commit()
+                await session.flush()
             except IntegrityError:
                 return False
+            await session.execute(delete(SignInLinkRow).where(col(SignInLinkRow.user_id) == user_id))
+            await session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(password_hash=""))
+            mine = (col(SignInRow.user_id) == user_id, col(SignInRow.revoked_at_ms) == 0)
+            await session.execute(update(SignInRow).where(*mine).values(revoked_at_ms=now_ms))
+            await session.commit()
             return True
 
     async def sweep(self, now_ms: int) -> int:
