@@ -78,7 +78,7 @@ async def _load(stub: "audit_pb2_grpc.LogServiceAsyncStub", tokens: ServiceToken
 
     async def caller(number: int, rounds: int, name: str) -> None:
         for turn in range(rounds):
-            entry = audit_pb2.NewEntry(idempotency_key=f"{name}-{number}-{turn}", type="bench.append", subjects=["run:bench"], body_json=BODY)
+            entry = audit_pb2.NewEntry(idempotency_key=f"{name}-{number}-{turn}", type="program.bench", subjects=["run:bench"], body_json=BODY)
             begin = time.perf_counter()
             await stub.AppendEntries(audit_pb2.AppendEntriesRequest(workspace_id="00" * 16, entries=[entry]), metadata=metadata)
             latencies.append(time.perf_counter() - begin)

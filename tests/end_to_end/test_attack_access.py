@@ -214,6 +214,18 @@ async def test_a_service_only_method_called_with_forged_service_tokens(
             assert await person.reason(method, {"workspace_id": workspace.id}) in ("UNAUTHENTICATED", "SERVICE_ONLY")
 
 
+async def test_a_stolen_service_key_is_of_no_use_at_the_gateway(
+    running: RunningPlatform, owner: Platform, workspace: workspaces_pb2.Workspace, channel: grpc.aio.Channel
+) -> None:
+    """Services call one another directly: whoever comes by the door that everybody uses is no service, whatever they sign."""
+    access = await owner.tokens.access_token()
+    for name, service in (("AccessService/GetAccess", "compiler"), ("LogService/AppendEntries", "workspace"), ("KeyService/EraseWorkspace", "workspace")):
+        token = service_token(stolen(running.settings, service), service, METHODS[name].service)
+        thief = door(channel, access, ("x-spin-service", f"Bearer {token}"))
+        wanted = {"workspace_id": "0e" * 16 if "Erase" in name else workspace.id}
+        assert await thief.reason(METHODS[name], wanted) == "SERVICE_ONLY", name
+
+
 async def test_a_stolen_service_key_without_a_user(running: RunningPlatform, client: HandClient) -> None:
     """The compiler's key gets no grant for anybody who is not there."""
     method, key = METHODS["GrantService/GrantRun"], stolen(running.settings, "compiler")

@@ -47,7 +47,7 @@ class AuditBench:
     def service(self, name: str) -> Metadata:
         return self.installation.as_service(name, "audit", OWNER)
 
-    async def append(self, *entries: pb.NewEntry, service: str = "workspace", workspace_id: str = WORKSPACE) -> list[int]:
+    async def append(self, *entries: pb.NewEntry, service: str = "auth", workspace_id: str = WORKSPACE) -> list[int]:
         request = pb.AppendEntriesRequest(workspace_id=workspace_id, entries=entries)
         return list((await self.log.AppendEntries(request, metadata=self.service(service))).indexes)
 

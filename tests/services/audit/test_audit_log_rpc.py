@@ -90,7 +90,7 @@ async def test_the_log_is_searched_by_type_person_subject_words_and_time(bench: 
     await bench.append(entry("a", type="member.added", subjects=["user:1"], body_json='{"note":"Green 100% tea"}'))
     bench.installation.clock.advance(60)
     later = bench.installation.clock()
-    await bench.append(entry("b", type="member.removed", user_id="bob", subjects=["user:1", "user:2"]), entry("c", type="apikey.created"))
+    await bench.append(entry("b", type="member.removed", user_id="bob", subjects=["user:1", "user:2"]), entry("c", type="api_key.created"))
 
     async def found(**wanted: Any) -> list[int]:
         return [one.index for one in await bench.entries(**wanted)]
@@ -141,6 +141,14 @@ async def test_a_watcher_sees_what_was_and_what_comes(bench: AuditBench) -> None
         ("auth", "alarm.cleared", "x"),
         ("secrets", "runtime.enrolled", "x"),
         ("workspace", "connection.created", "x"),
+        # One service's stolen key makes nobody a member, approves nothing and destroys no key in the log's eyes.
+        ("compiler", "member.role_changed", "x"),
+        ("compiler", "approval.approved", "x"),
+        ("workspace", "api_key.created", "x"),
+        ("auth", "workspace_key.destroyed", "x"),
+        ("secrets", "workspace.deleted", "x"),
+        ("workspace", "runtime.confirmed", "x"),
+        ("compiler", "anything.else", "x"),
     ],
 )
 async def test_no_service_writes_what_is_anothers_to_say(bench: AuditBench, service: str, entry_type: str, key: str) -> None:

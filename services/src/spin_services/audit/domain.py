@@ -20,16 +20,23 @@ from spinapis.envelope.v1.receipt_pb2 import LogLeaf
 SALT = 32
 WORKSPACE_ID = re.compile("[0-9a-f]{32}")
 RUN_ID = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})")
-# Types, or prefixes that end with ".", that only these services may append. Nobody appends what an empty set names.
-WRITERS: dict[str, frozenset[str]] = {
-    "program.": frozenset({"compiler"}),
-    "runtime.": frozenset({"auth", "workspace"}),
-    "runtime.enrolled": frozenset({"auth"}),
-    "connection.": frozenset({"secrets"}),
-    "receipt.": frozenset(),
-    "alarm.": frozenset(),
-    "outputs.": frozenset(),
-    "secret.": frozenset(),
+# Who may append entries of a type, or of all types under a prefix that ends with "."; one service each, so that its key says nothing in another's
+# name. What is not listed nobody appends: receipts, alarms, outputs and exposed secrets are audit's own.
+WRITERS: dict[str, str] = {
+    "member.": "auth",
+    "api_key.": "auth",
+    "approval.": "auth",
+    "runtime.": "auth",
+    "runtime.created": "workspace",
+    "runtime.updated": "workspace",
+    "runtime.deleted": "workspace",
+    "workspace.": "workspace",
+    "workspace.policy_changed": "auth",
+    "notebook.": "workspace",
+    "session.": "workspace",
+    "program.": "compiler",
+    "connection.": "secrets",
+    "workspace_key.": "secrets",
 }
 # Idempotency keys that carry meaning are named after the type that carries it.
 RESERVED_KEYS = {"program:": "program.", "receipt:": "receipt.", "alarm:": "alarm.", "outputs:": "outputs.", "secret.exposed:": "secret."}
@@ -109,9 +116,9 @@ class CompiledProgram:
 
 @lru_cache(4096)
 def may_write(service: str, entry_type: str) -> bool:
-    """Whether a service may append entries of a type: the longest rule that fits decides, and no rule means anyone."""
+    """Whether a service may append entries of a type: the longest rule that fits decides, and no rule means nobody."""
     fitting = [rule for rule in WRITERS if entry_type == rule or (rule.endswith(".") and entry_type.startswith(rule))]
-    return not fitting or service in WRITERS[max(fitting, key=len)]
+    return bool(fitting) and WRITERS[max(fitting, key=len)] == service
 
 
 def key_fits(key: str, entry_type: str) -> bool:
