@@ -219,7 +219,11 @@ async def test_a_stolen_service_key_is_of_no_use_at_the_gateway(
 ) -> None:
     """Services call one another directly: whoever comes by the door that everybody uses is no service, whatever they sign."""
     access = await owner.tokens.access_token()
-    for name, service in (("AccessService/GetAccess", "compiler"), ("LogService/AppendEntries", "workspace"), ("KeyService/EraseWorkspace", "workspace")):
+    for name, service in (
+        ("AccessService/GetAccess", "compiler"),
+        ("LogService/AppendEntries", "workspace"),
+        ("KeyService/EraseWorkspace", "workspace"),
+    ):
         token = service_token(stolen(running.settings, service), service, METHODS[name].service)
         thief = door(channel, access, ("x-spin-service", f"Bearer {token}"))
         wanted = {"workspace_id": "0e" * 16 if "Erase" in name else workspace.id}

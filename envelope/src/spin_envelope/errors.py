@@ -10,3 +10,7 @@ class Refused(Exception):
     def __init__(self, why: str) -> None:
         super().__init__("OPEN_FAILED")
         self.why = why
+
+
+class RootExpired(Refused):
+    """Nothing is verified by a root document whose time is over. That is no secret: the document is public."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from spin_envelope.digests import key_id
-from spin_envelope.errors import Refused
+from spin_envelope.errors import Refused, RootExpired
 from spin_envelope.keys import VerifyKey
 from spin_envelope.parsing import M
 from spin_envelope.payloads import Signer, spec_of
@@ -73,9 +73,9 @@ class TrustedRoot:
         return root
 
     def check_time(self, now_ms: int) -> None:
-        """Raises Refused when the document has expired."""
+        """Raises RootExpired."""
         if now_ms >= self.expires_at_ms:
-            raise Refused(f"root document {self.version} has expired")
+            raise RootExpired(f"root document {self.version} has expired")
 
     def keys(self, role: Role.ValueType) -> list[VerifyKey]:
         """The role's keys, current one first, whatever the time. Raises Refused for a role that the document does not list."""

@@ -15,9 +15,10 @@ from typing import Annotated, NoReturn, TypeVar
 import typer
 import uvloop
 
-from spin_envelope.errors import Refused
+from spin_envelope.errors import Refused, RootExpired
+from spin_envelope.root_changes import role_name
 from spin_services.environment import SettingsInvalid
-from spin_services.keys import KeyStore, KeysUnusable, keys_exist
+from spin_services.keys import KeyStore, KeysUnusable, expiry, keys_exist
 from spin_services.keys.installation_kek import installation_kek
 from spin_services.keys.providers import KekProvider, open_provider
 from spin_services.keys.store import SHOWN_S, NotShownYet
@@ -152,8 +153,16 @@ def keys_propose(
 
 @keys_app.command("sign-as-root")
 def keys_sign_as_root(file: Annotated[Path, typer.Argument(help="A proposal of `spinctl root propose`; the signature is added to it.")]) -> None:
-    """Sign a root document with the root key that this installation holds."""
-    _with_keys(_platform(), lambda keys: file.write_bytes(keys.sign_as_root(file.read_bytes())))
+    """Show what a root document changes, and sign it with the root key that this installation holds."""
+
+    def signed(keys: KeyStore) -> list[str]:
+        document = file.read_bytes()
+        changes = keys.changes(document)
+        file.write_bytes(keys.sign_as_root(document))
+        return changes
+
+    for line in _with_keys(_platform(), signed):
+        typer.echo(line)
     typer.echo(f"signed {file}; `spin-service keys install {file}` puts it in force and deletes the root key here, if it drops it")
 
 
@@ -175,12 +184,16 @@ def keys_install(
 
 @keys_app.command("list")
 def keys_list() -> None:
-    """Show each role's keys: current, next, previous."""
-    root = _with_keys(_platform(), lambda keys: keys.root())
-    typer.echo(f"root document {root.version}, SHA-256 {root.digest.hex()}")
-    for role in (Role.ROLE_ROOT, *(Role.Value(f"ROLE_{name.upper()}") for name in SERVICES)):
+    """Show each role's keys: current, next, previous; and until when the root document is valid."""
+    root = _with_keys(_platform(), lambda keys: keys.newest())
+    typer.echo(f"root document {root.version}, SHA-256 {root.digest.hex()}, {expiry.validity(root)}")
+    for key in root.keys(Role.ROLE_ROOT):
+        typer.echo(f"{'root':10} {root.threshold(Role.ROLE_ROOT)} of {len(root.keys(Role.ROLE_ROOT))}    {key.key_id.hex()}")
+    for role in (Role.Value(f"ROLE_{name.upper()}") for name in SERVICES):
         for state, key in zip(("current", "next", "previous"), root.keys(role), strict=False):
-            typer.echo(f"{Role.Name(role).removeprefix('ROLE_').lower():10} {state:9} {key.key_id.hex()}")
+            typer.echo(f"{role_name(role):10} {state:9} {key.key_id.hex()}")
+    if text := expiry.warning(root, system_clock()):
+        sys.stderr.write(f"spin-service: {text}\n")
 
 
 @keys_app.command("move-kek")
@@ -254,6 +267,8 @@ def _opened(platform: Platform, action: Callable[[KeyStore, KekProvider], Awaita
         return asyncio.run(act())
     except (KeysUnusable, LookupError) as error:
         _refuse(error)
+    except RootExpired as expired:
+        _refuse(RuntimeError(f"{expired.why}: {expiry.RENEW}"))
     except Refused:
         _refuse(ValueError("the file is no root document"))
     except OSError as error:

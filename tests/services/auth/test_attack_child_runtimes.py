@@ -45,7 +45,7 @@ async def test_nobody_pairs_a_runtime_of_theirs_under_the_id_of_an_inherited_one
 
 async def test_owning_a_child_confirms_no_runtime_that_would_get_the_parents_credentials(auth_on: Any) -> None:
     """A confirmed runtime of the child is sent what the child inherits: whoever runs it holds it."""
-    owner, parent, child = await family(auth_on)
+    owner, _, child = await family(auth_on)
     mallory = await auth_on.invite(child, owner, "owner")
     own = await auth_on.enrolled(child, mallory)
     with refused() as refusal:

@@ -308,7 +308,7 @@ async def test_parallel_first_sign_ins_make_one_account(installation: Any, auth_
 
 
 async def test_whoever_invited_a_person_is_out_of_the_account_when_its_owner_comes(installation: Any, auth_class: Any, provider: str) -> None:
-    """An invitation's link is in the inviter's hands. Used by them first, or kept for later, it must not lead into what becomes somebody's account."""
+    """An invitation's link is in the inviter's hands. Used first or kept for later, it leads not into somebody's account."""
     auth = await running(installation, auth_class, settings(provider))
     owner = await auth.owner()
     workspace = await auth.found(owner)

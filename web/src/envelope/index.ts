@@ -14,6 +14,6 @@ export { generateSessionKeys, type SigningKey, signingKey, VerifyKey } from "./k
 export { leafHash, verifyConsistency, verifyInclusion } from "./merkle";
 export { type Checkpoint, openNote, originOf, unverifiedNote } from "./note";
 export { mintToken, pairingKey, type PairingToken, parseToken, TokenInvalid } from "./pairing";
-export { Refused } from "./refused";
+export { Refused, RootExpired } from "./refused";
 export { TrustedRoot } from "./root";
 export { sign, unverified, type Verified, verify } from "./signing";

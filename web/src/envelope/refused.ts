@@ -6,3 +6,6 @@ export class Refused extends Error {
     super("OPEN_FAILED");
   }
 }
+
+/** Nothing is verified by a root document whose time is over. That is no secret: the document is public. */
+export class RootExpired extends Refused {}

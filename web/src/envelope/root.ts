@@ -12,7 +12,7 @@ import { Role, type RootDocument, RootDocumentSchema } from "../gen/spinapis/env
 import { type Bytes, hex, same } from "./bytes";
 import { VerifyKey } from "./keys";
 import { type Signer, signersOf } from "./payloads";
-import { Refused } from "./refused";
+import { Refused, RootExpired } from "./refused";
 import { unverified, type Verified, verify } from "./signing";
 
 const ROLES: Partial<Record<Signer, Role>> = {
@@ -59,7 +59,7 @@ export class TrustedRoot {
   }
 
   checkTime(nowMs: number): void {
-    if (BigInt(nowMs) >= this.expiresAtMs) throw new Refused(`root document ${this.version} has expired`);
+    if (BigInt(nowMs) >= this.expiresAtMs) throw new RootExpired(`root document ${this.version} has expired`);
   }
 
   /** The role's keys, current one first, whatever the time. */

@@ -3,7 +3,7 @@
 All but `fetch` need no platform and no network: files go from hand to hand.
 """
 
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +13,14 @@ from spin_client.cli.command_context import FAILED, Command, run, secret_text
 from spin_client.cli.messages import moment
 from spin_client.sdk.errors import SpinError
 from spin_client.sdk.private_files import write_private
-from spin_client.sdk.root_ceremony import Standing, current_document, proposed_document, standing, successor, with_signature
+from spin_client.sdk.root_ceremony import current_document, proposed_document, standing, successor, with_signature
 from spin_client.sdk.root_keys import load_root_key, new_root_key
+from spin_client.sdk.root_warnings import LOST, cautions, proposal_warnings, warnings_of
+from spin_client.sdk.tokens import now_ms
 from spin_envelope.errors import Refused
 from spin_envelope.keys import VerifyKey
 from spin_envelope.root import Proposal, Quorum
+from spin_envelope.root_changes import Standing
 
 group = typer.Typer(help="The installation's root keys and root documents.", no_args_is_help=True)
 Passphrase = Annotated[Path | None, typer.Option("--passphrase-file", help="A file with the passphrase, or - for standard input.")]
@@ -45,10 +48,12 @@ def fetch(context: typer.Context, file: Path) -> None:
 
     async def body(command: Command) -> None:
         async with command.platform() as platform:
-            root = await platform.trust.root()
+            root = await platform.trust.newest()
         _write(file, root.data)
-        text = f"Wrote root document {root.version} to {file}.\ndigest      {root.digest.hex()}"
-        command.out.done(text, {"file": str(file), "version": root.version, "digest": root.digest.hex()})
+        text = f"Wrote root document {root.version} to {file}.\ndigest      {root.digest.hex()}\nvalid until {moment(root.expires_at_ms)}"
+        fields = {"file": str(file), "version": root.version, "digest": root.digest.hex(), "expires_at_ms": root.expires_at_ms}
+        command.out.done(text, fields)
+        _note(command, warnings_of(root, now_ms()))
 
     run(context, body)
 
@@ -66,9 +71,10 @@ def propose(
 
     async def body(command: Command) -> None:
         known = current_document(_read(current))
-        expires = int(time.time() * 1000) + days * 86_400_000
+        expires = now_ms() + days * 86_400_000
         data = successor(known, [_public(text) for text in root_key], threshold, expires)
         _write(file, data)
+        _note(command, cautions(len(root_key), threshold))
         _tell(command, proposed_document(data), standing(known, proposed_document(data)))
 
     run(context, body)
@@ -80,7 +86,9 @@ def show(context: typer.Context, file: Path, current: Current) -> None:
 
     async def body(command: Command) -> int:
         proposal = proposed_document(_read(file))
-        found = standing(current_document(_read(current)), proposal)
+        known = current_document(_read(current))
+        found = standing(known, proposal)
+        _note(command, [*warnings_of(known, now_ms()), *proposal_warnings(proposal, now_ms())])
         _tell(command, proposal, found)
         return 0 if found.complete else FAILED
 
@@ -101,14 +109,18 @@ def sign_proposal(
     async def body(command: Command) -> None:
         known, proposal = current_document(_read(current)), proposed_document(_read(file))
         found = standing(known, proposal)
-        for line in (*found.basis, *found.changes):
-            command.out.note(line)
+        _note(command, [*found.basis, *found.changes, *proposal_warnings(proposal, now_ms())])
         command.confirmed(f"Sign root document {proposal.document.version}?", yes=yes)
         signed = with_signature(known, proposal, load_root_key(key, secret_text(passphrase_file, f"Passphrase of {key}")))
         _write(file, signed)
         _tell(command, proposed_document(signed), standing(known, proposed_document(signed)))
 
     run(context, body)
+
+
+def _note(command: Command, lines: Sequence[str]) -> None:
+    for line in lines:
+        command.out.note(line)
 
 
 def _tell(command: Command, proposal: Proposal, found: Standing) -> None:
@@ -131,7 +143,7 @@ def _tell(command: Command, proposal: Proposal, found: Standing) -> None:
         command.out.text(f"{name}: {len(quorum.signed)} of {quorum.threshold} signatures")
         for key_id in sorted(quorum.awaited) if not quorum.complete else ():
             command.out.text(f"  may sign: {key_id.hex()}")
-    command.out.text("Complete: install it with `spin-service keys install`." if found.complete else "Not complete yet.")
+    command.out.text("Complete: install it with `spin-service keys install`." if found.complete else f"Not complete yet. {LOST}")
 
 
 def _quorum(quorum: Quorum) -> dict[str, Any]:

@@ -40,6 +40,7 @@ _HINTS = {
     "PAIRING_INVALID": "A pairing works once and for 24 hours. Make a new token with `spinctl runtime pair`.",
     "PAIRING_USED": "A token works once. If its data is lost: `spinctl runtime remove`, `spinctl runtime add`.",
     "RUNTIME_ENROLLED": "For a new identity remove it and add it anew: `spinctl runtime remove`, `spinctl runtime add`.",
+    "ROOT_EXPIRED": "Whoever runs the platform renews it on its host: `spin-service keys list` says how.",
     "NOT_PAIRED": "Pair it with `spinctl runtime pair`.",
     "KERNEL_UNKNOWN": "Choose one of the kernels that are installed on the runtime.",
     "QUEUE_FULL": "Wait for queued cells to end, or interrupt them.",

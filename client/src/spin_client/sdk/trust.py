@@ -16,7 +16,7 @@ from spin_client.sdk.errors import TRUST_REFUSED, SpinError
 from spin_client.sdk.identifiers import id_bytes
 from spin_client.sdk.private_files import config_folder, write_private
 from spin_client.sdk.tokens import now_ms
-from spin_envelope.errors import Refused
+from spin_envelope.errors import Refused, RootExpired
 from spin_envelope.keys import VerifyKey
 from spin_envelope.root import TrustedRoot
 from spinapis.auth.v1 import trust_pb2, trust_pb2_grpc
@@ -50,7 +50,16 @@ class TrustAnchor:
         self._stub = stub
 
     async def root(self) -> TrustedRoot:
-        """The newest root document that follows from the pinned one. TRUST_REFUSED when what the platform sends does not."""
+        """The document to verify with. TRUST_REFUSED when what the platform sends does not follow from the pinned one, ROOT_EXPIRED."""
+        root = await self.newest()
+        try:
+            root.check_time(now_ms())
+        except RootExpired:
+            raise SpinError("ROOT_EXPIRED", f"root document {root.version} of {self._url} has expired, so nothing is believed") from None
+        return root
+
+    async def newest(self) -> TrustedRoot:
+        """The newest root document that follows from the pinned one, expired or not. TRUST_REFUSED when what the platform sends does not."""
         pinned = self._root or self._pinned()
         fetched = await self.documents(after_version=pinned.version if pinned else 0)
         try:
@@ -103,16 +112,13 @@ class TrustAnchor:
 
 
 def _followed(pinned: TrustedRoot | None, documents: list[bytes], digest: bytes | None) -> TrustedRoot:
-    now = now_ms()
     rest = list(documents)
     if pinned is None:
         if not rest:
             raise Refused("the platform lists no root document")
-        pinned = TrustedRoot.pinned(rest.pop(0), digest, 0 if rest else now)
-    for index, document in enumerate(rest):
-        pinned = pinned.updated(document, now if index == len(rest) - 1 else 0)
-    if pinned.expires_at_ms <= now:
-        raise Refused("the newest root document has expired")
+        pinned = TrustedRoot.pinned(rest.pop(0), digest)
+    for document in rest:
+        pinned = pinned.updated(document)
     return pinned
 
 

@@ -9,10 +9,10 @@ import hmac
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from spin_envelope.errors import Refused
+from spin_envelope.errors import Refused, RootExpired
 from spin_envelope.keys import VerifyKey
 from spin_envelope.signing import verify
-from spin_runtime.broker.refusals import Denial
+from spin_runtime.broker.refusals import Denial, root_expired
 from spin_runtime.broker.trust import REVOKED, SKEW_MS, Trust
 from spinapis.envelope.v1 import attach_pb2
 from spinapis.envelope.v1.signed_pb2 import PublicKey
@@ -75,6 +75,8 @@ def check_client_hello(hello: ClientHello, trust: Trust, now_ms: int) -> Checked
         VerifyKey(hello.session_key)
         capability = trust.root.verify(hello.capability, attach_pb2.CapabilityToken, now_ms, trust.revoked).message
         challenge = trust.root.verify(hello.challenge, attach_pb2.Challenge, now_ms, trust.revoked)
+    except RootExpired as expired:
+        raise root_expired(expired) from None
     except Refused as refused:
         raise _refused(refused.why) from None
     _check_capability(capability, hello, trust, now_ms)

@@ -10,12 +10,14 @@ from contextlib import contextmanager
 
 import structlog
 
-from spin_envelope.errors import Refused
+from spin_envelope.errors import Refused, RootExpired
 from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.disk import DiskError
 from spinapis.errors.v1 import reasons_pb2
 
 OPEN_FAILED_TEXT = "The message could not be opened or verified; the runtime's own log says why. Attach again and repeat."
+
+ROOT_EXPIRED_TEXT = "The root document that the runtime knows has expired, so it believes nothing: whoever runs the platform has to renew it."
 
 log = structlog.get_logger("spin.broker")
 
@@ -37,11 +39,18 @@ def reason_name(reason: reasons_pb2.ErrorReason.ValueType) -> str:
     return reasons_pb2.ErrorReason.Name(reason)
 
 
+def root_expired(expired: RootExpired) -> Denial:
+    return Denial(reasons_pb2.ERROR_REASON_ROOT_EXPIRED, ROOT_EXPIRED_TEXT, expired.why)
+
+
 @contextmanager
 def refusing(event: str) -> Iterator[None]:
     """Turns every refusal inside into a BrokerError, and logs it as `event`."""
     try:
         yield
+    except RootExpired as expired:
+        log.warning(event, reason="ROOT_EXPIRED", why=expired.why)
+        raise root_expired(expired) from None
     except Refused as refused:
         log.warning(event, reason="OPEN_FAILED", why=refused.why)
         raise open_failed(refused.why) from None

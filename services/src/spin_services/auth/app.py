@@ -24,6 +24,7 @@ from spin_services.auth.sign_in import SignIn
 from spin_services.auth.sign_in_service import SignInService
 from spin_services.auth.store import Accounts, Approvals, Members, Policies, Runtimes
 from spin_services.database import upgrade
+from spin_services.keys import expiry
 from spin_services.rpc.audit_log import AuditLog
 from spin_services.rpc.server import App
 from spin_services.rpc.wiring import Wiring
@@ -84,7 +85,7 @@ async def build(wiring: Wiring) -> App:
                 "spinapis.auth.v1.PolicyService",
             ),
         ],
-        background=[access.follow, sweep],
+        background=[access.follow, sweep, lambda: expiry.watch(keys.newest, clock)],
         close=close,
         access=access,
         admit=access.admit,

@@ -90,9 +90,10 @@ class SignInService(SignInServiceServicer):
         return pb.GetCurrentUserResponse(user=wire.user(user))
 
     async def GetJwks(self, request: pb.GetJwksRequest, context: Any) -> pb.GetJwksResponse:
+        """Also when the root document has expired: the services say so, and the gateway could not."""
         keys = [
             pb.Jwk(kty="OKP", crv="Ed25519", x=_base64url(key.public), kid=key.key_id.hex(), alg="EdDSA", use="sig")
-            for key in self._keys.root().keys(Role.ROLE_AUTH)
+            for key in self._keys.newest().keys(Role.ROLE_AUTH)
         ]
         return pb.GetJwksResponse(keys=keys)
 

@@ -7,7 +7,7 @@
 Rules: the newest root document says which key is current, so there is no other state to disagree with it; a document lists each role's
 current key, its next one, and after a rotation the one before, so that every verifier knows a key before it signs, and a key that was not
 shown for long enough does not become current; key files are written before the document that names them; a running process sees a rotation
-within a second.
+within a second. Nothing is signed or verified when the document has expired, and changing it works all the same.
 """
 
 import time
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from spin_envelope.errors import Refused
 from spin_envelope.keys import SigningKey, VerifyKey
-from spin_envelope.root import TrustedRoot, build_root_document
+from spin_envelope.root import Proposal, TrustedRoot, build_root_document
+from spin_envelope.root_changes import Standing, standing
 from spin_envelope.signing import countersigned, sign, unverified
 from spin_services.keys.files import locked, write_durably
 from spin_services.keys.kek import Kek, KeysUnusable
@@ -74,13 +75,17 @@ class KeyStore:
             return True
 
     def role_key(self, role: Role.ValueType) -> SigningKey:
-        """The key that the role signs with now. Raises KeysUnusable."""
-        current = self.root().keys(role)[0].key_id
-        if current not in self._private:
-            self._private[current] = self._read_key(role, current)
-        return self._private[current]
+        """The key that the role signs with now. Raises KeysUnusable, RootExpired."""
+        return self._key(role, self.root().keys(role)[0].key_id)
 
     def root(self) -> TrustedRoot:
+        """The document to verify with. Raises RootExpired."""
+        root = self.newest()
+        root.check_time(self._clock())
+        return root
+
+    def newest(self) -> TrustedRoot:
+        """The document in force, expired or not."""
         return self._current().root
 
     def root_documents(self) -> list[bytes]:
@@ -109,7 +114,8 @@ class KeyStore:
             roles = _listing(loaded.root)
             if role == Role.ROLE_ROOT:
                 signers.append(self._new_key(role))
-                roles[role] = [signers[1].public]
+                # Of several roots of which one suffices, the others stay: they are somebody's.
+                roles[role] = [signers[1].public if public == signers[0].public else public for public in roles[role]]
             else:
                 roles[role] = self._rotated(loaded.root, role, compromised)
             document = self._successor(loaded.root, roles)
@@ -125,7 +131,19 @@ class KeyStore:
 
     def sign_as_root(self, document: bytes) -> bytes:
         """The document with this installation's root signature: the step with which the root leaves it. Raises Refused and KeysUnusable."""
-        return countersigned(document, RootDocument, self.role_key(Role.ROLE_ROOT))
+        root = self._newest_first().root
+        self._standing(root, document)
+        key = self._held_root_key(root)
+        if key is None:
+            raise KeysUnusable(
+                f"none of the keys that are root in document {root.version} is in {self._folder}: `spinctl root sign` signs with a file"
+            )
+        return countersigned(document, RootDocument, key)
+
+    def changes(self, document: bytes) -> list[str]:
+        """What a document on its way changes, for who is about to sign or install it. Raises Refused and KeysUnusable."""
+        found = self._standing(self._newest_first().root, document)
+        return [*found.basis, *found.changes]
 
     def install(self, document: bytes, *, compromised: bool = False, shown_s: float = 0.0) -> TrustedRoot:
         """Puts a document in force that the roots signed elsewhere.
@@ -136,6 +154,13 @@ class KeyStore:
             loaded = self._newest_first()
             self._check_shown(loaded, _current_keys(self._counted(loaded.root, document)), shown_s)
             return self._install(loaded, document, compromised)
+
+    def _standing(self, root: TrustedRoot, document: bytes) -> Standing:
+        proposal = Proposal.of(document)
+        try:
+            return standing(root, proposal)
+        except Refused as refused:
+            raise KeysUnusable(f"{refused.why}: make the proposal again, from the document in force") from None
 
     def _check_shown(self, loaded: _Loaded, key_ids: set[bytes], shown_s: float) -> None:
         """Keys of the first document were shown from the beginning on. Files from the future, of a clock that was set back, count as old."""
@@ -155,21 +180,24 @@ class KeyStore:
     def _install(self, loaded: _Loaded, data: bytes, compromised: bool) -> TrustedRoot:
         """`compromised` revokes the keys that the document drops and that were current."""
         new = self._counted(loaded.root, data)
-        was_current = {loaded.root.keys(role)[0].key_id for role in (Role.ROLE_ROOT, *ROTATING_ROLES)}
+        roots = {key.key_id for key in loaded.root.keys(Role.ROLE_ROOT)}
+        was_current = roots | {loaded.root.keys(role)[0].key_id for role in ROTATING_ROLES}
         listed = {key.key_id for role in (Role.ROLE_ROOT, *ROTATING_ROLES) for key in new.keys(role)}
         if compromised:
             self._revoke(loaded.revoked | (was_current - listed))
         write_durably(self._documents / _file_name(new.version), data, mode=0o644)
         # One generation stays for processes that look a second later; what is compromised goes, and so does a root's key that counts no more.
-        previous_root = {loaded.root.keys(Role.ROLE_ROOT)[0].key_id}
-        self._forget(listed if compromised else listed | (was_current - previous_root))
+        self._forget(listed if compromised else listed | (was_current - roots))
         return self._newest_first().root
 
     def _counted(self, root: TrustedRoot, data: bytes) -> TrustedRoot:
         try:
             new = root.updated(data, self._clock())
+            lacking = [_name(role) for role in ROTATING_ROLES if len(new.keys(role)) < 2]
         except Refused as refusal:
-            raise KeysUnusable(f"the document does not count after {root.version}: {refusal}. See `spinctl root show`") from None
+            raise KeysUnusable(f"the document does not count after {root.version}: {refusal.why}. See `spinctl root show`") from None
+        if lacking:
+            raise KeysUnusable(f"root document {new.version} lists no next key for {', '.join(lacking)}: nobody could know it before it signs")
         for role in ROTATING_ROLES:
             path = self._key_path(role, new.keys(role)[0].key_id)
             # A host may hold the keys of some services alone.
@@ -178,12 +206,19 @@ class KeyStore:
         return new
 
     def _root_key(self, root: TrustedRoot) -> SigningKey:
-        if root.threshold(Role.ROLE_ROOT) > 1 or not self._key_path(Role.ROLE_ROOT, root.keys(Role.ROLE_ROOT)[0].key_id).exists():
+        key = self._held_root_key(root)
+        if root.threshold(Role.ROLE_ROOT) > 1 or key is None:
             raise KeysUnusable(
                 "the root is kept elsewhere: write the change with `spin-service keys propose`, have it signed with `spinctl root sign`, "
                 "and put it in force with `spin-service keys install`"
             )
-        return self.role_key(Role.ROLE_ROOT)
+        return key
+
+    def _held_root_key(self, root: TrustedRoot) -> SigningKey | None:
+        """The first of the root's keys that is here."""
+        held = (key.key_id for key in root.keys(Role.ROLE_ROOT) if self._key_path(Role.ROLE_ROOT, key.key_id).exists())
+        found = next(held, None)
+        return None if found is None else self._key(Role.ROLE_ROOT, found)
 
     def _newest_first(self) -> _Loaded:
         """What is on disk now, not what was a second ago."""
@@ -214,7 +249,6 @@ class KeyStore:
         for data in documents[1:]:
             root = root.updated(data)
             history.append(root)
-        root.check_time(self._clock())
         path = self._folder / "revoked"
         revoked = frozenset(bytes.fromhex(line) for line in path.read_text().split()) if path.exists() else frozenset()
         return _Loaded(tuple(documents), root, tuple(history), revoked)
@@ -226,6 +260,11 @@ class KeyStore:
         key = SigningKey.generate()
         write_durably(self._key_path(role, key.key_id), self.kek.wrap(key.seed, _aad(role, key.key_id)))
         return key
+
+    def _key(self, role: Role.ValueType, key_id: bytes) -> SigningKey:
+        if key_id not in self._private:
+            self._private[key_id] = self._read_key(role, key_id)
+        return self._private[key_id]
 
     def _read_key(self, role: Role.ValueType, key_id: bytes) -> SigningKey:
         path = self._key_path(role, key_id)

@@ -15,8 +15,9 @@ import grpc
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from spin_envelope.errors import Refused
+from spin_envelope.errors import Refused, RootExpired
 from spin_services.keys import KeysUnusable
+from spin_services.keys.expiry import RENEW
 from spin_services.rpc.certificates import named_services
 from spin_services.rpc.errors import ErrorReason, ServiceError, abort, internal
 from spin_services.rpc.identity import SERVICE_METADATA, USER_METADATA, Caller, TokenVerifier, bearer, set_caller
@@ -190,6 +191,9 @@ def _as_answer(method: str, error: Exception) -> ServiceError:
     if isinstance(error, ServiceError):
         log.info("call_refused", method=method, reason=ErrorReason.Name(error.reason))
         return error
+    if isinstance(error, RootExpired):
+        log.error("root_expired", method=method, why=error.why, mend=RENEW)
+        return ServiceError(ErrorReason.ERROR_REASON_ROOT_EXPIRED)
     if isinstance(error, Refused):
         log.warning("signature_refused", method=method, why=error.why)
         return ServiceError(ErrorReason.ERROR_REASON_SIGNATURE_INVALID)

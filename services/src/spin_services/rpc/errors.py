@@ -70,6 +70,10 @@ _BY_NAME: dict[str, tuple[grpc.StatusCode, str]] = {
     "RUNTIME_ENROLLED": (_PRECONDITION, "The runtime is paired already. If it must get a new token and a new identity, remove it and add it anew."),
     "RUNTIME_NOT_CONFIRMED": (_PRECONDITION, "The runtime is not confirmed yet: compare its fingerprint with its log and confirm it."),
     "RUNTIME_REVOKED": (_PRECONDITION, "The runtime was removed from the workspace."),
+    "ROOT_EXPIRED": (
+        _PRECONDITION,
+        "This installation's root document has expired, so nothing is believed: whoever runs it has to renew it, as docs/sign-in.md says.",
+    ),
     "SIGNATURE_INVALID": (_INVALID, "A signed document does not verify for what it is used for."),
     "HELLO_STALE": (_PRECONDITION, "The runtime's hello is not of this attachment: attach again."),
     "SUITE_REFUSED": (_PRECONDITION, "The runtime has no key of the required suite: update it."),

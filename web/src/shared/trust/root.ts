@@ -5,7 +5,7 @@
  * own signatures. The walk starts at the pinned document each time, so that what is kept cannot be led astray.
  */
 import { type Transport, createClient } from "@connectrpc/connect";
-import { TrustedRoot, Refused } from "../../envelope";
+import { TrustedRoot, Refused, RootExpired } from "../../envelope";
 import { EnrolmentService } from "../../gen/spinapis/auth/v1/trust_pb";
 import { Trouble } from "../api/problem";
 import { allPages } from "../api/pages";
@@ -43,6 +43,11 @@ export async function currentRoot(transport: Transport): Promise<KnownRoot> {
     root.checkTime(Date.now());
     return { root, documents };
   } catch (error) {
+    if (error instanceof RootExpired)
+      throw new Trouble(
+        "This installation’s root document has expired, so nothing that it signed is believed.",
+        "Have whoever runs it renew it: `spin-service keys list` on its host says how. Nothing is lost meanwhile.",
+      );
     if (!(error instanceof Refused)) throw error;
     throw new Trouble(
       "This installation’s keys are not the ones that this browser knows.",

@@ -204,7 +204,7 @@ class Accounts:
             return (await session.scalars(query.where(col(IdentityRow.issuer) == issuer, col(IdentityRow.subject) == subject))).first()
 
     async def tie(self, issuer: str, subject: str, user_id: str, now_ms: int) -> bool:
-        """Gives the account to the provider's person: links, password and sign-ins of before are void. False when the person has an account already."""
+        """Gives the account to the provider's person: links, password and sign-ins of before are void. False for one who has an account already."""
         async with self._database.session() as session:
             session.add(IdentityRow(issuer=issuer, subject=subject, user_id=user_id))
             try:

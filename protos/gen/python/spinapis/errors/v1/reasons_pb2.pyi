@@ -77,6 +77,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The token was used before: the runtime lost its data, or another one has it. Remove the runtime and add it anew."""
     ERROR_REASON_RUNTIME_ENROLLED: _ErrorReason.ValueType  # 47
     """The runtime has an identity already. For a new one, remove it and add it anew."""
+    ERROR_REASON_ROOT_EXPIRED: _ErrorReason.ValueType  # 48
+    """The installation's root document has expired, so that nothing is believed until an operator puts a newer one in force."""
     ERROR_REASON_CELL_INVALID: _ErrorReason.ValueType  # 60
     """The cell does not compile; details carry google.rpc.BadRequest with line and column."""
     ERROR_REASON_CELL_TYPE_UNKNOWN: _ErrorReason.ValueType  # 61
@@ -201,6 +203,8 @@ ERROR_REASON_PAIRING_USED: ErrorReason.ValueType  # 46
 """The token was used before: the runtime lost its data, or another one has it. Remove the runtime and add it anew."""
 ERROR_REASON_RUNTIME_ENROLLED: ErrorReason.ValueType  # 47
 """The runtime has an identity already. For a new one, remove it and add it anew."""
+ERROR_REASON_ROOT_EXPIRED: ErrorReason.ValueType  # 48
+"""The installation's root document has expired, so that nothing is believed until an operator puts a newer one in force."""
 ERROR_REASON_CELL_INVALID: ErrorReason.ValueType  # 60
 """The cell does not compile; details carry google.rpc.BadRequest with line and column."""
 ERROR_REASON_CELL_TYPE_UNKNOWN: ErrorReason.ValueType  # 61
