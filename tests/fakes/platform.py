@@ -56,6 +56,7 @@ class FakePlatform:
         self.notebooks: dict[str, notebooks_pb2.Notebook] = {}
         self.versions: dict[str, list[notebooks_pb2.Notebook]] = {}
         self.runtimes: dict[str, workspaces_pb2.Runtime] = {}
+        self.refuses_runtimes = False
         self.sessions: dict[str, notebooks_pb2.Session] = {}
         self.connections: dict[str, secrets_pb2.Connection] = {}
         self.credentials: dict[str, dict[str, Any]] = {}

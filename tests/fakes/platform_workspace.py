@@ -30,9 +30,10 @@ class Workspaces(Servicer, workspaces_pb2_grpc.WorkspaceServiceServicer):
 
 class Runtimes(Servicer, workspaces_pb2_grpc.RuntimeServiceServicer):
     async def CreateRuntime(self, request: Any, context: Context) -> Any:
-        runtime = workspaces_pb2.Runtime(
-            id=new_id(), workspace_id=request.workspace_id, name=request.name, url=request.url, is_default=request.is_default
-        )
+        if self.p.refuses_runtimes:
+            await refuse(context, grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", "A part that is needed does not answer: try again.")
+        said = {"name": request.name, "url": request.url, "is_default": request.is_default, "labels": request.labels}
+        runtime = workspaces_pb2.Runtime(id=new_id(), workspace_id=request.workspace_id, **said)
         self.p.runtimes[runtime.id] = runtime
         return workspaces_pb2.CreateRuntimeResponse(runtime=runtime)
 

@@ -1,4 +1,4 @@
-"""runtime: add, pair, list, show, confirm, remove.
+"""runtime: add, pair, list, show, confirm, replace, remove.
 
 The SPIN_TOKEN is printed once, or written to a file; it goes into the runtime's environment and nowhere else. A fingerprint is confirmed only after
 a person compared it, or when the caller already knows it.
@@ -18,6 +18,7 @@ from spin_client.sdk.errors import SpinError
 from spin_client.sdk.identifiers import fingerprint_text
 from spin_client.sdk.platform import Platform
 from spin_client.sdk.private_files import write_private
+from spin_client.sdk.replacement import replace_record
 from spin_client.sdk.tokens import now_ms
 from spinapis.auth.v1 import trust_pb2
 from spinapis.envelope.v1 import trust_pb2 as documents_pb2
@@ -28,6 +29,7 @@ Name = Annotated[str, typer.Argument(metavar="RUNTIME", help="Name or id.")]
 Fingerprint = Annotated[str, typer.Option("--yes-fingerprint", metavar="HEX", help="Confirm without asking when the runtime has this fingerprint.")]
 TokenFile = Annotated[Path | None, typer.Option(help="Write SPIN_TOKEN to this file (mode 0600) instead of printing it.")]
 Hosts = Annotated[list[str] | None, typer.Option("--host", help="Another host:port under which clients reach it; repeat for more.")]
+PUT_ASIDE = "If its data is still there, stop it and put var/broker in its SPIN_HOME (or its volume) aside first: that belongs to the old identity."
 Wait = Annotated[float, typer.Option("--wait", help="Wait so many seconds for the runtime to come up.", min=0)]
 
 
@@ -122,6 +124,37 @@ def confirm(context: typer.Context, name: Name, yes_fingerprint: Fingerprint = "
                 await _confirm(command, platform, runtime, fingerprint, yes_fingerprint)
             fields = {"id": runtime.id, "status": "confirmed", "fingerprint": fingerprint.hex()}
             command.out.done(f"The runtime {runtime.name} is confirmed.", fields)
+
+    run(context, body)
+
+
+@group.command("replace")
+def replace(
+    context: typer.Context,
+    name: Name,
+    address: Annotated[str, typer.Option(help="How clients reach it from now on, where it moved.")] = "",
+    host: Hosts = None,
+    token_file: TokenFile = None,
+    wait: Wait = 600.0,
+    yes_fingerprint: Fingerprint = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Give a runtime that lost its data, or whose token got away, a new identity: its name, address, labels and place as the default stay."""
+
+    async def body(command: Command) -> None:
+        async with command.platform() as platform:
+            workspace = await command.workspace(platform)
+            runtime = await command.runtime(platform, workspace.id, name)
+            if runtime.workspace_id != workspace.id:
+                raise SpinError("INVALID_ARGUMENT", f"{runtime.name} is inherited: replace it in its own workspace, {runtime.workspace_id}")
+            question = f"Replace the runtime {runtime.name}? The one of now stops, its sessions end, and the new one is paired and confirmed anew."
+            command.confirmed(question, yes=yes)
+            stopped, how = await _revoked(platform, runtime)
+            successor = await replace_record(platform, runtime, address.rstrip("/"))
+            fields = {"event": "replaced", "id": successor.id, "replaced_id": runtime.id, "stopped": stopped}
+            text = f"The runtime {runtime.name} has a new record.{how}\n{PUT_ASIDE}"
+            command.out.line(fields) if command.out.as_json else command.out.text(text)
+            await _pair(command, platform, successor, host or [], token_file, wait, yes_fingerprint)
 
     run(context, body)
 

@@ -8,6 +8,7 @@ import { useDeleteRuntime } from "../api/delete-runtime";
 import { useRuntimeTrust } from "../api/get-runtime-trust";
 import { useUpdateRuntime } from "../api/update-runtime";
 import { ConfirmRuntime, Fingerprint } from "./confirm-runtime";
+import { ReplaceRuntime } from "./replace-runtime";
 
 interface Props {
   workspaceId: string;
@@ -15,7 +16,7 @@ interface Props {
   onPair: (runtime: Runtime) => void;
 }
 
-type Open = "confirm" | "remove" | undefined;
+type Open = "confirm" | "replace" | "remove" | undefined;
 
 export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
   const trust = useRuntimeTrust(workspaceId, runtime);
@@ -33,6 +34,13 @@ export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
       disabled: runtime.isDefault || runtime.inherited,
       act: () => {
         update.mutate({ runtimeId: runtime.id, etag: runtime.etag, isDefault: true });
+      },
+    },
+    {
+      label: "Replace…",
+      disabled: runtime.inherited,
+      act: () => {
+        setOpen("replace");
       },
     },
     {
@@ -97,6 +105,17 @@ export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
         <Dialog title={`Confirm “${runtime.name}”`} onClose={close}>
           <ConfirmRuntime runtime={runtime} onDone={close} />
         </Dialog>
+      )}
+      {open === "replace" && (
+        <ReplaceRuntime
+          workspaceId={workspaceId}
+          runtime={runtime}
+          onClose={close}
+          onReplaced={(successor) => {
+            close();
+            onPair(successor);
+          }}
+        />
       )}
       {open === "remove" && <RemoveRuntime workspaceId={workspaceId} runtime={runtime} onClose={close} />}
     </li>
