@@ -65,9 +65,9 @@ _BY_NAME: dict[str, tuple[grpc.StatusCode, str]] = {
     "PAIRING_INVALID": (_PRECONDITION, "This pairing has expired, or is for someone else: make a new token for the runtime."),
     "PAIRING_USED": (
         _PRECONDITION,
-        "This token was used before: the runtime lost its data, or another one has its token. Remove the runtime and add it anew.",
+        "This token was used before: the runtime lost its data, or another one has its token. Replace the runtime.",
     ),
-    "RUNTIME_ENROLLED": (_PRECONDITION, "The runtime is paired already. If it must get a new token and a new identity, remove it and add it anew."),
+    "RUNTIME_ENROLLED": (_PRECONDITION, "The runtime is paired already. If it must get a new token and a new identity, replace it."),
     "RUNTIME_NOT_CONFIRMED": (_PRECONDITION, "The runtime is not confirmed yet: compare its fingerprint with its log and confirm it."),
     "RUNTIME_REVOKED": (_PRECONDITION, "The runtime was removed from the workspace."),
     "ROOT_EXPIRED": (
