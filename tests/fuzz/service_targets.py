@@ -66,9 +66,9 @@ def _signed_claims(data: bytes) -> str:
 def page_token(data: bytes) -> None:
     """Once as it came, and once with the mark that makes it this list's own, which anybody can compute."""
     try:
-        pages.decode(LISTING, text_of(data))
+        pages.decode(LISTING, text_of(data), int, str)
     except ServiceError:
-        pages.decode(LISTING, base64.urlsafe_b64encode(pages._mark(LISTING, data) + data).decode())
+        pages.decode(LISTING, base64.urlsafe_b64encode(pages._mark(LISTING, data) + data).decode(), int, str)
 
 
 def notebook_file(data: bytes) -> None:

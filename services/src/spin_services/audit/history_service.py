@@ -86,7 +86,7 @@ class HistoryService(HistoryServiceServicer):
     async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:
         session_id = wire.check_id("session_id", request.session_id)
         listing = f"runs:{request.workspace_id}:{session_id}"
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, int)
         log = await self._sessions.of_session(request.workspace_id, session_id)
         if log is None:
             return pb.ListRunsResponse()
@@ -100,7 +100,7 @@ class HistoryService(HistoryServiceServicer):
     async def ListRunOutputs(self, request: pb.ListRunOutputsRequest, context: Any) -> pb.ListRunOutputsResponse:
         run_id = wire.run_id(request.run_id)
         listing = f"outputs:{request.workspace_id}:{run_id}"
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, int)
         found = await self._sessions.of_run(request.workspace_id, run_id)
         if found is None:
             raise not_found("run", run_id)
@@ -116,7 +116,7 @@ class HistoryService(HistoryServiceServicer):
 
     async def ListAlarms(self, request: pb.ListAlarmsRequest, context: Any) -> pb.ListAlarmsResponse:
         listing = f"alarms:{request.workspace_id}:{request.open_only}"
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, int)
         limit = pages.clamp(request.page_size)
         own, above = await self._sessions.all_of(request.workspace_id)
         before = int(position[0]) if position else 0

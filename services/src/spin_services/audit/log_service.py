@@ -38,7 +38,7 @@ class LogService(LogServiceServicer):
     async def ListEntries(self, request: pb.ListEntriesRequest, context: Any) -> pb.ListEntriesResponse:
         wanted = wire.entry_filter(request)
         listing = f"entries:{request.workspace_id}:{wanted}"
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, int)
         log = await self._log(request.workspace_id, request.session_id)
         if log is None:
             return pb.ListEntriesResponse()

@@ -37,7 +37,7 @@ class AccessService(AccessServiceServicer):
             only = [pb.Access(workspace_id=caller.bound_workspace_id, role=role)] if role is not None else []
             return pb.ListAccessResponse(access=only)
         listing, size = f"access:{caller.user_id}", pages.clamp(request.page_size)
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, str)
         found = await self._members.access(caller.user_id, str(position[0]) if position else "", size + 1)
         token = pages.encode(listing, found[size - 1].workspace_id) if len(found) > size else ""
         access = [pb.Access(workspace_id=row.workspace_id, role=pb.MemberRole.ValueType(row.role)) for row in found[:size]]

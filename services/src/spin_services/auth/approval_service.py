@@ -46,7 +46,7 @@ class ApprovalService(ApprovalServiceServicer):
 
     async def ListApprovals(self, request: pb.ListApprovalsRequest, context: Any) -> pb.ListApprovalsResponse:
         listing, size = f"approvals:{request.workspace_id}:{request.state}", pages.clamp(request.page_size)
-        place = pages.decode(listing, request.page_token)
+        place = pages.decode(listing, request.page_token, int, str)
         before = (int(place[0]), str(place[1])) if place is not None else None
         found = await self._approvals.listed(request.workspace_id, request.state, before, size + 1, self._clock())
         token = pages.encode(listing, found[size - 1].requested_at_ms, found[size - 1].id) if len(found) > size else ""

@@ -15,7 +15,7 @@ from spinapis.auth.v1.members_pb2 import MemberRole
 
 OWNER, EDITOR = MemberRole.MEMBER_ROLE_OWNER, MemberRole.MEMBER_ROLE_EDITOR
 _BY_EDITORS = (MemberRole.MEMBER_ROLE_AGENT, MemberRole.MEMBER_ROLE_VIEWER)
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
 _ID = re.compile(r"[0-9a-f]{32}")
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]{2,45}\])(?::[0-9]{1,5})?")
 

@@ -85,7 +85,7 @@ class EnrolmentService(EnrolmentServiceServicer):
 
     async def ListRootDocuments(self, request: pb.ListRootDocumentsRequest, context: Any) -> pb.ListRootDocumentsResponse:
         listing, size = f"root-documents:{request.after_version}", pages.clamp(request.page_size)
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, int)
         after = int(position[0]) if position else request.after_version
         found = [data for data in self._keys.root_documents() if version_of(data) > after]
         token = pages.encode(listing, version_of(found[size - 1])) if len(found) > size else ""

@@ -34,7 +34,7 @@ class MemberService(MemberServiceServicer):
 
     async def ListMembers(self, request: pb.ListMembersRequest, context: Any) -> pb.ListMembersResponse:
         listing, size = f"members:{request.workspace_id}", pages.clamp(request.page_size)
-        found = await self._members.members(request.workspace_id, _place(pages.decode(listing, request.page_token)), size + 1)
+        found = await self._members.members(request.workspace_id, _place(pages.decode(listing, request.page_token, int, str)), size + 1)
         token = pages.encode(listing, found[size - 1].row.added_at_ms, found[size - 1].user.id) if len(found) > size else ""
         return pb.ListMembersResponse(members=[wire.member(one) for one in found[:size]], next_page_token=token)
 
@@ -112,7 +112,7 @@ class MemberService(MemberServiceServicer):
 
     async def ListApiKeys(self, request: pb.ListApiKeysRequest, context: Any) -> pb.ListApiKeysResponse:
         listing, size = f"api-keys:{request.workspace_id}", pages.clamp(request.page_size)
-        found = await self._members.api_keys(request.workspace_id, _place(pages.decode(listing, request.page_token)), size + 1)
+        found = await self._members.api_keys(request.workspace_id, _place(pages.decode(listing, request.page_token, int, str)), size + 1)
         token = pages.encode(listing, found[size - 1].created_at_ms, found[size - 1].id) if len(found) > size else ""
         return pb.ListApiKeysResponse(api_keys=[wire.api_key(one) for one in found[:size]], next_page_token=token)
 

@@ -26,7 +26,7 @@ class CompilerServicer(CompilerServiceServicer):
         self._described = [wire.cell_type_to(cell_type) for cell_type in types.values()]
 
     async def ListCellTypes(self, request: pb.ListCellTypesRequest, context: Any) -> pb.ListCellTypesResponse:
-        size, position = pages.clamp(request.page_size), pages.decode("cell-types", request.page_token)
+        size, position = pages.clamp(request.page_size), pages.decode("cell-types", request.page_token, int)
         start = int(position[0]) if position else 0
         end = start + size
         token = pages.encode("cell-types", end) if end < len(self._described) else ""

@@ -27,8 +27,8 @@ def encode(listing: str, *position: str | int) -> str:
     return base64.urlsafe_b64encode(_mark(listing, body) + body).rstrip(b"=").decode()
 
 
-def decode(listing: str, token: str) -> Position | None:
-    """The position that was encoded; None for the first page."""
+def decode(listing: str, token: str, *kinds: type[int] | type[str]) -> Position | None:
+    """The position that was encoded, of these kinds; None for the first page."""
     if not token:
         return None
     try:
@@ -43,9 +43,14 @@ def decode(listing: str, token: str) -> Position | None:
         position = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise ServiceError(ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID) from None
-    if not isinstance(position, list) or not all(type(part) in (str, int) for part in position):
+    if not isinstance(position, list) or [type(part) for part in position] != list(kinds) or not all(map(_storable, position)):
         raise ServiceError(ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID)
     return position
+
+
+def _storable(part: str | int) -> bool:
+    """What a list can have encoded: every column takes it."""
+    return "\0" not in part if isinstance(part, str) else 0 <= part < 2**63
 
 
 def _mark(listing: str, body: bytes) -> bytes:

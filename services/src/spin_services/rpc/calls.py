@@ -28,6 +28,8 @@ from spin_services.rpc.policy import INFRASTRUCTURE, RULES, AccessLookup, Public
 from spin_services.rpc.telemetry import CALLS, SECONDS, span
 from spin_services.rpc.trace import TRACEPARENT, continued, current_trace
 
+# PostgreSQL's class of errors for values that no column takes.
+DATA_EXCEPTION = "22"
 Admission = Callable[[Caller], Awaitable[None]]
 
 log = structlog.get_logger("spin.rpc")
@@ -203,6 +205,9 @@ def _as_answer(method: str, error: Exception) -> ServiceError:
     if isinstance(error, KeysUnusable):
         log.error("keys_unusable", method=method, why=str(error))
         return ServiceError(ErrorReason.ERROR_REASON_UNAVAILABLE, "A key that is needed cannot be used now: the service's log says which and why.")
+    if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(DATA_EXCEPTION):
+        log.info("value_refused", method=method)
+        return ServiceError(ErrorReason.ERROR_REASON_INVALID_ARGUMENT, "A value cannot be stored: a text has a NUL in it, or a number is too large.")
     trace = current_trace()
     # A statement's parameters may be somebody's data, so a database error is logged without them.
     shown = error.orig if isinstance(error, DBAPIError) and error.orig else error

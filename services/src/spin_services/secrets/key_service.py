@@ -28,7 +28,7 @@ class KeyService(KeyServiceServicer):
 
     async def ListKeyVersions(self, request: pb.ListKeyVersionsRequest, context: Any) -> pb.ListKeyVersionsResponse:
         listing = f"keys:{request.workspace_id}"
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, int)
         limit, before = pages.clamp(request.page_size), int(position[0]) if position else MOST
         found = [version for version in await self._versions.list(request.workspace_id) if version.version < before]
         token = pages.encode(listing, found[limit - 1].version) if len(found) > limit else ""

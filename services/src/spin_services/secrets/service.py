@@ -58,7 +58,7 @@ class ConnectionService(ConnectionServiceServicer):
         self._clock = clock
 
     async def ListConnectionKinds(self, request: pb.ListConnectionKindsRequest, context: Any) -> pb.ListConnectionKindsResponse:
-        size, position = pages.clamp(request.page_size), pages.decode("connection-kinds", request.page_token)
+        size, position = pages.clamp(request.page_size), pages.decode("connection-kinds", request.page_token, int)
         kinds, start = self._kinds.all(), int(position[0]) if position else 0
         token = pages.encode("connection-kinds", start + size) if start + size < len(kinds) else ""
         return pb.ListConnectionKindsResponse(kinds=[wire.to_kind(kind) for kind in kinds[start : start + size]], next_page_token=token)
@@ -112,7 +112,7 @@ class ConnectionService(ConnectionServiceServicer):
 
     async def ListConnections(self, request: pb.ListConnectionsRequest, context: Any) -> pb.ListConnectionsResponse:
         listing = f"connections:{request.workspace_id}:{request.kind}:{request.expires_before_ms}"
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, str, str)
         after = (str(position[0]), str(position[1])) if position else ("", "")
         limit = pages.clamp(request.page_size)
         line = await self._places.line(request.workspace_id)

@@ -46,7 +46,7 @@ class NotebookServicer(NotebookServiceServicer):
 
     async def ListNotebooks(self, request: pb.ListNotebooksRequest, context: Any) -> pb.ListNotebooksResponse:
         size, listing = pages.clamp(request.page_size), f"notebooks:{request.workspace_id}"
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, int, str)
         after = (int(position[0]), str(position[1])) if position else None
         found = await self._store.page(request.workspace_id, size + 1, after)
         shown = found[:size]
@@ -77,7 +77,7 @@ class NotebookServicer(NotebookServiceServicer):
 
     async def ListNotebookVersions(self, request: pb.ListNotebookVersionsRequest, context: Any) -> pb.ListNotebookVersionsResponse:
         size, listing = pages.clamp(request.page_size), f"versions:{request.notebook_id}"
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, int)
         before = int(position[0]) if position else None
         found = await self._store.versions(request.workspace_id, request.notebook_id, size + 1, before)
         shown = found[:size]

@@ -50,7 +50,7 @@ class RuntimeServicer(RuntimeServiceServicer):
     async def ListRuntimes(self, request: pb.ListRuntimesRequest, context: Any) -> pb.ListRuntimesResponse:
         workspace_id, size = request.workspace_id, pages.clamp(request.page_size)
         listing = f"runtimes:{workspace_id}"
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, int, str, str)
         ancestors, runtimes = await self._store.visible(workspace_id)
         keys = [(ancestors.index(runtime.workspace_id), runtime.name, runtime.id) for runtime in runtimes]
         last = (int(position[0]), str(position[1]), str(position[2])) if position else (-1, "", "")

@@ -56,7 +56,7 @@ class SessionServicer(SessionServiceServicer):
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:
         size = pages.clamp(request.page_size)
         listing = f"sessions:{request.workspace_id}:{request.notebook_id}:{request.open_only}"
-        position = pages.decode(listing, request.page_token)
+        position = pages.decode(listing, request.page_token, int, str)
         after = (int(position[0]), str(position[1])) if position else None
         found = await self._store.page(request.workspace_id, request.notebook_id, request.open_only, size + 1, after)
         shown = found[:size]
