@@ -2,7 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import { screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { expect, test } from "vitest";
-import { type CreateRuntimeRequest, RuntimeSchema, RuntimeService } from "../../../gen/spinapis/workspace/v1/workspaces_pb";
+import {
+  type CreateRuntimeRequest,
+  RuntimeSchema,
+  RuntimeService,
+} from "../../../gen/spinapis/workspace/v1/workspaces_pb";
 import { renderPage } from "../../../testing/render";
 import { memoryTransport } from "../../../testing/transport";
 import { ReplaceRuntime } from "./replace-runtime";
