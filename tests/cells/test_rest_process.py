@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from spin_cells import outbound
+from spin_cells import hosts, outbound
 from spin_cells.api import Credential, OperationFailed, Result
 from spin_cells.rest import process
 from spin_cells.rest.process import PROCESSOR
@@ -157,8 +157,42 @@ async def test_only_the_connections_own_hosts_are_called(api: Api, url: str) -> 
 
 async def test_allowed_hosts_replace_the_base_urls(api: Api) -> None:
     await refusal(credential(api, allowed_hosts=("api.example.com",)))
-    answer = await ask(credential(api, allowed_hosts=(api.host,), config={"base_url": ""}), url=f"http://{api.host}/y")
+    answer = await ask(credential(api, allowed_hosts=(f"http://{api.host}",), config={"base_url": ""}), url=f"http://{api.host}/y")
     assert answer["json"]["path"] == "/y"
+
+
+@pytest.mark.parametrize("config", [{"base_url": "https://{host}/v1"}, {"base_url": ""}])
+async def test_a_credential_for_https_does_not_travel_by_http(api: Api, config: dict[str, str]) -> None:
+    held = credential(api, allowed_hosts=(api.host,), config={"base_url": config["base_url"].format(host=api.host)})
+    assert f"Connection tickets: http://{api.host} is not one of its hosts: ask https://{api.host}" in await refusal(held, url=f"http://{api.host}/x")
+    assert not api.seen
+
+
+@pytest.mark.parametrize(
+    ("listed", "base", "url", "goes"),
+    [
+        ("a.example", "https://a.example", "https://A.example./x", True),
+        ("a.example", "https://a.example", "http://a.example/x", False),
+        ("a.example", "https://a.example", "http://a.example:443/x", False),
+        ("a.example:8443", "", "http://a.example:8443/x", False),
+        ("a.example:8443", "", "https://a.example:8443/x", True),
+        ("a.example:80", "", "http://a.example/x", True),
+        ("a.example:80", "", "https://a.example:80/x", False),
+        ("http://a.example", "", "http://a.example/x", True),
+        ("http://a.example", "", "https://a.example/x", False),
+        ("https://a.example:80", "", "http://a.example/x", False),
+        ("a.example", "http://a.example", "http://a.example/x", True),
+        ("a.example", "http://a.example:8080", "http://a.example/x", False),
+        ("a.example:8080", "http://a.example:8080", "http://a.example:8080/x", True),
+        ("b.example", "http://a.example", "http://b.example/x", False),
+        ("b.example", "http://a.example", "http://a.example/x", False),
+        ("[::1]:8080", "http://[::1]:8080", "http://[::1]:8080/x", True),
+        ("*", "https://a.example", "https://a.example/x", False),
+    ],
+)
+def test_an_entry_means_one_scheme_host_and_port(listed: str, base: str, url: str, goes: bool) -> None:
+    origin = hosts.origin_of(url)
+    assert origin and (hosts.refusal(origin, hosts.allowed([listed], base)) == "") is goes
 
 
 async def test_a_redirect_stays_on_its_host_and_keeps_what_it_may(api: Api) -> None:

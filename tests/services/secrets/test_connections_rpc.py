@@ -153,6 +153,8 @@ async def test_without_the_log_nothing_changes(bench: SecretsBench) -> None:
         ("credential_json", SECRET),
         ("credential_json", f'["{SECRET}"]'),
         ("allowed_hosts", ["https://db.example.org/"]),
+        ("allowed_hosts", ["ftp://db.example.org"]),
+        ("allowed_hosts", ["http://*"]),
         ("allowed_operations", ["drop table"]),
     ],
 )

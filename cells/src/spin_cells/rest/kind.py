@@ -13,7 +13,11 @@ KIND = ConnectionKind(
     name="rest",
     config_schema=form(
         {
-            "base_url": {"type": "string", "pattern": r"^https?://[^\s@/]+", "description": "The API's address, with http:// or https://."},
+            "base_url": {
+                "type": "string",
+                "pattern": r"^https?://[^\s@/]+",
+                "description": "The API's address, with http:// or https://; with http:// the credential is sent unencrypted.",
+            },
             "auth": {
                 "enum": ["bearer", "basic", "header", "none"],
                 "description": "One of bearer, basic, header and none; without it, what the credential is for.",

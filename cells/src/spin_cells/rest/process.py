@@ -14,11 +14,12 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from spin_cells.api import Arrow, Credential, CredentialRefused, Progress, Result
 from spin_cells.outbound import AddressRefused, resolve, tls_context
 from spin_cells.rest.kind import OPERATION, TEST
-from spin_cells.rest.request import Request, redirected, refused, request, split
+from spin_cells.rest.request import Request, origin_of, redirected, refused, request
 
 if TYPE_CHECKING:
     import httpx
@@ -71,7 +72,8 @@ async def _answer(made: Request, credential: Credential) -> dict[str, Any]:
 
 
 async def _exchange(client: "httpx.AsyncClient", made: Request, credential: Credential) -> tuple["httpx.Response", bytes]:
-    parts, host, port = split(made.url, credential)
+    _, host, port = origin_of(made.url, credential)
+    parts = urlsplit(made.url)
     try:
         address = await resolve(host, port)
     except AddressRefused as error:
@@ -107,7 +109,7 @@ def _tested(credential: Credential) -> dict[str, Any]:
 
 def _verdict(value: Mapping[str, Any], made: Request, credential: Credential, took_s: float) -> dict[str, Any]:
     """What was reached. Raises OperationFailed for an answer with which no cell could work."""
-    _, host, port = split(made.url, credential)
+    _, host, port = origin_of(made.url, credential)
     status, answered = value["status"], f"{host}:{port} answered {value['status']} {value['reason']}".rstrip()
     if status in _REFUSED:
         text = str(refused(credential, f"{answered}: the credential is refused, or may not do this"))

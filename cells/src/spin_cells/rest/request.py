@@ -1,6 +1,6 @@
 """What a request may be: parameters and the connection in, one checked request out. No I/O.
 
-- Only hosts that the connection allows: exact names, with the port where it is not the scheme's own. Without a list, the base URL's host.
+- Only hosts that the connection allows, with their scheme and port (`hosts`): a credential for https never travels by http.
 - The credential's header is the connection's: parameters cannot set it, nor any header that frames the message.
 - Texts of refusals name the connection and the host, never the credential.
 """
@@ -11,14 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
+from spin_cells import hosts
 from spin_cells.api import Credential, OperationFailed
 from spin_cells.rest.form import DEFAULT_TIMEOUT_S, METHODS
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "proxy-authorization", "authorization", "te", "trailer", "upgrade"})
-_PORTS = {"http": 80, "https": 443}
 _KNOWN = frozenset({"method", "url", "query", "headers", "json", "body", "timeout_s"})
 
 
@@ -63,39 +63,17 @@ def refused(credential: Credential, why: str) -> OperationFailed:
     return OperationFailed(f"Connection {credential.name}: {why}")
 
 
-def split(url: str, credential: Credential) -> tuple[SplitResult, str, int]:
-    """The URL's parts, its host and port."""
-    try:
-        parts = urlsplit(url)
-        host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme, 0)
-    except ValueError as error:
-        raise refused(credential, "the URL is malformed") from error
-    if parts.scheme not in _PORTS or not host or "@" in parts.netloc or re.search(r"[\s\\\x00-\x1f\x7f]", url):
+def origin_of(url: str, credential: Credential) -> hosts.Origin:
+    found = hosts.origin_of(url)
+    if found is None:
         raise refused(credential, "the URL needs http:// or https://, a host, and neither spaces nor a user name")
-    return parts, host.lower(), port
-
-
-def origin_of(url: str, credential: Credential) -> tuple[str, str, int]:
-    parts, host, port = split(url, credential)
-    return parts.scheme, host, port
+    return found
 
 
 def allowed_host(url: str, credential: Credential) -> None:
-    parts, host, port = split(url, credential)
-    named = f"[{host}]" if ":" in host else host
-    written = {f"{named}:{port}"} | ({named} if port == _PORTS[parts.scheme] else set())
-    allowed = {entry.lower() for entry in credential.allowed_hosts} or _base_hosts(credential)
-    if not written & allowed:
-        raise refused(credential, f"{host}:{port} is not one of its hosts")
-
-
-def _base_hosts(credential: Credential) -> set[str]:
-    base = str(credential.config.get("base_url", ""))
-    if not base:
-        return set()
-    _, host, port = split(base, credential)
-    named = f"[{host}]" if ":" in host else host
-    return {f"{named}:{port}"}
+    allowed = hosts.allowed(credential.allowed_hosts, str(credential.config.get("base_url", "")))
+    if why := hosts.refusal(origin_of(url, credential), allowed):
+        raise refused(credential, why)
 
 
 def _url(params: Mapping[str, Any], credential: Credential) -> str:
@@ -125,7 +103,8 @@ def _with_query(url: str, query: Any, credential: Credential) -> str:
     pairs = [
         (str(name), _text(item)) for name, value in query.items() for item in (value if isinstance(value, list) else [value]) if item is not None
     ]
-    parts, _, _ = split(url, credential)
+    origin_of(url, credential)
+    parts = urlsplit(url)
     joined = "&".join(part for part in (parts.query, urlencode(pairs)) if part)
     return parts._replace(query=joined).geturl()
 

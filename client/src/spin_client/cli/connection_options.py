@@ -28,7 +28,9 @@ References = Annotated[
         """a JSON object such as {"token": {"manager": "vault", "path": "kv/app"}}; - is standard input.""",
     ),
 ]
-Host = Annotated[list[str] | None, typer.Option(help="Host that the credential may be sent to; repeat for more.")]
+Host = Annotated[
+    list[str] | None, typer.Option(help="Host that the credential may be sent to, by https unless http:// stands before it; repeat for more.")
+]
 Operation = Annotated[list[str] | None, typer.Option(help="Operation that cells may use; repeat for more. None: all of its kind.")]
 Expires = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day that the credential expires; the log reminds.")]
 

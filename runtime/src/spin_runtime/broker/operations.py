@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from spin_cells import secret
+from spin_cells import hosts, secret
 from spin_cells.api import Credential, Processor
 from spin_cells.connections import usable
 from spin_envelope.digests import canonical_json, params_digest, read_json
@@ -108,19 +108,22 @@ def _check_approved(ticket: Ticket, granted: Sequence[run_pb2.ConnectionUse], op
 
 
 def check_host(params: Mapping[str, Any], credential: Credential) -> None:
-    """An address among the parameters must be on one of the connection's hosts. Raises Denial.
+    """An address among the parameters must be on one of the connection's hosts, with its scheme and port. Raises Denial.
 
     The process half checks every hop again, redirects included; this is for those that forget.
     """
     url = params.get("url")
     if not isinstance(url, str) or "//" not in url:
         return
-    if not hosts_of(url) & hosts_for(credential):
-        raise _denied(f"The connection {credential.name!r} may not be used with this host.", "a host that is not the connection's")
+    asked = hosts.origin_of(url)
+    if asked is None:
+        raise _denied(f"The connection {credential.name!r} cannot be used with this URL: it is malformed.", "no address")
+    if why := hosts.refusal(asked, hosts.allowed(credential.allowed_hosts, str(credential.config.get("base_url", "")))):
+        raise _denied(f"The connection {credential.name!r} may not be used there: {why}.", "a host that is not the connection's")
 
 
 def hosts_for(credential: Credential) -> set[str]:
-    """Where the credential may be sent to, as far as the connection says."""
+    """Where the credential may be sent to, in the words that an operator's rule for a secret manager uses."""
     return {host.lower() for host in credential.allowed_hosts} or hosts_of(str(credential.config.get("base_url", "")))
 
 

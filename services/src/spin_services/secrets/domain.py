@@ -21,7 +21,7 @@ MAX_LIST = 100
 # The year 10000.
 LATEST_MS = 253_402_300_800_000
 OPERATION = re.compile(r"[a-z0-9_]{1,60}(\.[a-z0-9_*]{1,60}){0,4}")
-HOST = re.compile(r"(?:\*|[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(:[1-9][0-9]{0,4})?")
+HOST = re.compile(r"(?:\*|(?:https?://)?(?:[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]))(:[1-9][0-9]{0,4})?")
 
 
 class FieldInvalid(ValueError):
@@ -134,7 +134,7 @@ def read_object(field_name: str, text: str) -> dict[str, Any]:
 
 
 def check_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
-    return _checked("allowed_hosts", hosts, HOST, "A host is a name in lower case, with a port where it is not the scheme's own.")
+    return _checked("allowed_hosts", hosts, HOST, "A host is a name in lower case, with a port where it is not 443; http:// before it allows http.")
 
 
 def check_operations(operations: Iterable[str], field_name: str = "allowed_operations") -> tuple[str, ...]:

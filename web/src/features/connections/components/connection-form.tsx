@@ -115,7 +115,7 @@ export function ConnectionForm({ workspaceId, kinds, initial, existing, busy, er
       )}
       <TextField
         label="Hosts it may be sent to"
-        hint="Exact names, with a port where it is not the scheme’s own; separated by commas."
+        hint="Exact names, with a port where it is not 443; separated by commas. They mean https; http://NAME allows http."
         error={faultOf(problem, "allowed_hosts")}
         required={hosts === ""}
         value={form.hosts}

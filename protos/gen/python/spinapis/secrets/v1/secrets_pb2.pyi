@@ -288,7 +288,9 @@ class CreateConnectionRequest(_message.Message):
     references_json: _builtins.str
     """Only an owner may name references. A field is either in them or in `credential_json`."""
     @_builtins.property
-    def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`name` or `name:port` means https, and http where the configuration's base_url says http for just that; `http://name` means http."""
+
     @_builtins.property
     def allowed_operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Operations of the kind; empty for all of them."""

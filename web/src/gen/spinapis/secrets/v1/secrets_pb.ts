@@ -311,6 +311,8 @@ export type CreateConnectionRequest = Message<"spinapis.secrets.v1.CreateConnect
   credentialJson: string;
 
   /**
+   * `name` or `name:port` means https, and http where the configuration's base_url says http for just that; `http://name` means http.
+   *
    * @generated from field: repeated string allowed_hosts = 7;
    */
   allowedHosts: string[];
