@@ -19,6 +19,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     broker, launcher = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    for channel in (broker, launcher):
+        channel.set_inheritable(False)
     sys.exit(_run(broker, launcher))
 
 

@@ -19,6 +19,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     rules = rules_of(json.loads(sys.stdin.buffer.read()))
     with socket.socket(fileno=int(sys.argv[1])) as channel:
+        # It came as one that a program inherits, and is none for kernels.
+        channel.set_inheritable(False)
         try:
             folders = Folders(rules)
         except OSError as error:
