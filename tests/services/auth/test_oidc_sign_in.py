@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +21,7 @@ from tests.fakes.installation import ORIGIN, free_ports, refused
 
 CALLBACK = f"{ORIGIN}/sign-in/callback"
 ADA = {"email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
+FLOOD = 128 * 1024 * 1024
 SQUATTED = "four unrelated words of mallory"
 
 
@@ -197,6 +199,9 @@ class LyingProvider:
         self.issuer = ""
         self.nonce = ""
         self.asked = 0
+        # When set, answers at the token endpoint never end; how many bytes left.
+        self.endless = False
+        self.sent = 0
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -213,8 +218,19 @@ class LyingProvider:
         key = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
         return web.json_response({"keys": [key | {"kid": "k1", "use": "sig", "alg": "RS256"}]})
 
-    async def token(self, _request: web.Request) -> web.Response:
+    async def flood(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        with suppress(ConnectionError):
+            while self.sent < FLOOD:
+                await answer.write(b" " * 65536)
+                self.sent += 65536
+        return answer
+
+    async def token(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
+        if self.endless:
+            return await self.flood(request)
         now = int(time.time())
         claims = {"iss": self.issuer, "aud": "spin", "sub": "ada-1", "iat": now, "exp": now + 300, "nonce": self.nonce} | ADA | self.claims
         secret: Any = self.signing_key if self.algorithm != "none" else None
@@ -297,6 +313,16 @@ async def test_a_code_that_another_issuer_gave_out(installation: Any, auth_class
     with refused() as refusal:
         await finished(auth, start.state, "code", issuer)
     assert (refusal.reason, lying.asked) == ("OIDC_FAILED", 0)
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(installation: Any, auth_class: Any, lying: LyingProvider) -> None:
+    auth = await running(installation, auth_class, settings(lying.issuer, SPIN_OIDC_CORP_SIGN_UP="open"))
+    lying.endless = True
+    with refused() as refusal:
+        await attempt(auth, lying)
+    assert refusal.reason == "OIDC_FAILED"
+    # What sockets hold on the way comes on top of what is read.
+    assert lying.sent < FLOOD / 4
 
 
 async def test_parallel_first_sign_ins_make_one_account(installation: Any, auth_class: Any, provider: str) -> None:

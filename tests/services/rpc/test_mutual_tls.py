@@ -160,6 +160,37 @@ def test_a_certificate_that_ends_soon_is_told_once_a_day(authority: Authority, m
     assert 4.9 < certificates.days_left(files.current.certificate) <= 5
 
 
+def test_a_certificate_that_expired_is_told_at_the_start_and_replaces_none(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = tls(authority, "auth")
+    files = CertificateFiles(good)
+    before = files.current
+    monkeypatch.setattr(authorities, "LEAF_DAYS", -2 / 1440)
+    expired = tls(Authority(authority.folder, authority.certificate, authority.key), "audit")
+    values = {"SPIN_TLS_CERT": str(expired.certificate), "SPIN_TLS_KEY": str(expired.key), "SPIN_TLS_CA": str(expired.authority)}
+    with pytest.raises(SettingsInvalid, match=r"audit\.pem expired .* days ago"):
+        from_environment(values)
+    for name in ("pem", "key"):
+        replaced(authority.folder / f"auth.{name}", (authority.folder / f"audit.{name}").read_bytes())
+    with structlog.testing.capture_logs() as logs:
+        assert files.look() is before
+    assert [line["event"] for line in logs] == ["certificate_unusable"] and "expired" in logs[0]["why"]
+
+
+def test_a_certificate_in_use_that_expires_is_told_as_that(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = CertificateFiles(tls(authority, "auth"))
+    monkeypatch.setattr(certificates, "days_left", lambda _certificate: -0.5)
+    with structlog.testing.capture_logs() as logs:
+        files.look()
+        files.look()
+    assert [(line["event"], line["log_level"]) for line in logs] == [("certificate_expired", "error")]
+
+
+def test_a_certificate_of_another_service_is_told_at_the_start(authority: Authority) -> None:
+    shown = tls(authority, "audit")
+    assert "auth.spin.internal" in (shown.unnamed(["auth", "audit"]) or "") and shown.unnamed(["audit"]) is None
+    assert tls(authority, "all").unnamed(SERVICE_ROLES) is None
+
+
 def test_a_key_of_another_certificate_is_told_at_the_start(authority: Authority) -> None:
     one, other = tls(authority, "auth"), tls(authority, "audit")
     values = {"SPIN_TLS_CERT": str(one.certificate), "SPIN_TLS_KEY": str(other.key), "SPIN_TLS_CA": str(one.authority)}

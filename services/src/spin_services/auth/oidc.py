@@ -7,6 +7,7 @@ our nonce; whatever goes wrong is OIDC_FAILED to the caller, and the cause is lo
 
 import base64
 import hashlib
+import json
 import re
 import secrets
 import time
@@ -116,7 +117,7 @@ class OidcClient:
     async def _discovered(self) -> dict[str, Any]:
         read_at, metadata = self._metadata
         if not metadata or time.monotonic() - read_at > METADATA_KEPT_S:
-            metadata = await self._get_json(f"{self.provider.issuer.rstrip('/')}/.well-known/openid-configuration")
+            metadata = await self._answer("GET", f"{self.provider.issuer.rstrip('/')}/.well-known/openid-configuration")
             if metadata.get("issuer") != self.provider.issuer:
                 raise ProviderFailed("its metadata names another issuer")
             for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
@@ -140,8 +141,7 @@ class OidcClient:
             basic = httpx.BasicAuth(quote_plus(provider.client_id), quote_plus(provider.client_secret))
         else:
             form |= {"client_id": provider.client_id} | ({"client_secret": provider.client_secret} if provider.client_secret else {})
-        answer = await self._http.post(metadata["token_endpoint"], data=form, auth=basic or httpx.USE_CLIENT_DEFAULT)
-        return _json_object(answer)
+        return await self._answer("POST", metadata["token_endpoint"], data=form, auth=basic or httpx.USE_CLIENT_DEFAULT)
 
     async def _verified(self, id_token: str, nonce: str) -> dict[str, Any]:
         header = jwt.get_unverified_header(id_token)
@@ -168,7 +168,7 @@ class OidcClient:
         """
         found = _find(self._keys, kid) if kid else None
         if found is None:
-            self._keys = jwt.PyJWKSet.from_dict(await self._get_json((await self._discovered())["jwks_uri"]))
+            self._keys = jwt.PyJWKSet.from_dict(await self._answer("GET", (await self._discovered())["jwks_uri"]))
             found = _find(self._keys, kid)
         if found is None:
             raise ProviderFailed("an ID token by a key that it does not publish")
@@ -179,28 +179,32 @@ class OidcClient:
         if not endpoint or not access_token:
             return claims
         _check_address(str(endpoint))
-        answer = await self._http.get(endpoint, headers={"authorization": f"Bearer {access_token}"})
-        more = _json_object(answer)
+        more = await self._answer("GET", endpoint, headers={"authorization": f"Bearer {access_token}"})
         if more.get("sub") != claims["sub"]:
             raise ProviderFailed("userinfo about someone else")
         return more | claims
 
-    async def _get_json(self, url: str) -> dict[str, Any]:
-        return _json_object(await self._http.get(url))
+    async def _answer(self, method: str, url: str, **request: Any) -> dict[str, Any]:
+        """Read no further than an answer may be long, whatever the provider sends."""
+        async with self._http.stream(method, url, **request) as answer:
+            content = bytearray()
+            async for part in answer.aiter_bytes():
+                content += part
+                if len(content) > ANSWER_MAXIMUM:
+                    raise ProviderFailed("it answered too much")
+            return _json_object(answer.status_code, bytes(content))
 
     def _refuse(self, error: Exception) -> NoReturn:
         log.warning("oidc_failed", provider=self.provider.id, error=type(error).__name__, cause=str(error)[:300])
         raise ServiceError(ErrorReason.ERROR_REASON_OIDC_FAILED, provider=self.provider.id) from error
 
 
-def _json_object(answer: httpx.Response) -> dict[str, Any]:
-    if answer.status_code != 200:
+def _json_object(status: int, content: bytes) -> dict[str, Any]:
+    if status != 200:
         # Such as invalid_grant; what else an answer may say is not for a log.
-        code = re.search(r'"error"\s*:\s*"(\w{1,60})"', answer.text[:ANSWER_MAXIMUM])
-        raise ProviderFailed(f"it answered {answer.status_code}{f' {code[1]}' if code else ''}")
-    if len(answer.content) > ANSWER_MAXIMUM:
-        raise ProviderFailed("it answered too much")
-    value = answer.json()
+        code = re.search(rb'"error"\s*:\s*"(\w{1,60})"', content)
+        raise ProviderFailed(f"it answered {status}{f' {code[1].decode()}' if code else ''}")
+    value = json.loads(content)
     if not isinstance(value, dict):
         raise ProviderFailed("it answered no JSON object")
     return value

@@ -46,11 +46,18 @@ class Tls:
             context.load_cert_chain(self.certificate, self.key, password=lambda: "")
         except (OSError, ssl.SSLError) as error:
             return f"the certificate {self.certificate} and the key {self.key} cannot be used together: {error.strerror or error}"
+        if (left := days_left(self.certificate.read_bytes())) <= 0:
+            return f"the certificate {self.certificate} expired {-left:.1f} days ago, so nobody talks to who shows it: renew it"
         try:
             context.load_verify_locations(cafile=self.authority)
         except (OSError, ssl.SSLError) as error:
             return f"{self.authority} holds no readable CA certificates: {error.strerror or error}"
         return None
+
+    def unnamed(self, services: Iterable[str]) -> str | None:
+        """Why callers would not talk to these services; None when the certificate names all of them."""
+        lacking = sorted(set(map(dns_name, services)) - dns_names(self.certificate.read_bytes()))
+        return f"the certificate {self.certificate} does not name {', '.join(lacking)}: no caller would talk to it" if lacking else None
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,10 @@ class CertificateFiles:
             else:
                 self.current = self._read()
         days = days_left(self.current.certificate)
-        if days < ENDS_SOON_DAYS and self._told != (told := (int(days), hash(self.current.certificate))):
+        if days <= 0 and self._told != (told := (int(days), hash(self.current.certificate))):
+            self._told = told
+            log.error("certificate_expired", file=str(self._tls.certificate), days=round(-days, 1), mend="renew it; no restart is needed")
+        elif days < ENDS_SOON_DAYS and self._told != (told := (int(days), hash(self.current.certificate))):
             self._told = told
             log.warning("certificate_ends_soon", file=str(self._tls.certificate), days=round(days, 1), mend="renew it; no restart is needed")
 
@@ -133,6 +143,15 @@ def days_left(certificate: bytes) -> float:
     """Until the first certificate of a PEM file ends; negative afterwards."""
     end = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
     return (end - datetime.now(UTC)).total_seconds() / 86400
+
+
+def dns_names(certificate: bytes) -> set[str]:
+    """Those of the first certificate of a PEM file."""
+    try:
+        names = x509.load_pem_x509_certificate(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return set()
+    return set(names.value.get_values_for_type(x509.DNSName))
 
 
 def named_services(auth_context: Mapping[str, Iterable[bytes]]) -> frozenset[str]:
