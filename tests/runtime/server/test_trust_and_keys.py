@@ -1,5 +1,6 @@
 """What time and a removal do to a runtime with sessions attached: real socket, broker and kernels, and a clock that the test turns."""
 
+import asyncio
 import gc
 from pathlib import Path
 
@@ -106,6 +107,65 @@ async def test_trust_runs_out_under_a_running_cell(tmp_path: Path, ahead: Ahead)
             phases = {receipt.nonce.seq: receipt.trust_phase for receipt in ends}
             assert phases[running_one.seq] == phases[waiting.seq] == trust_pb2.TRUST_PHASE_EXPIRED
             assert "never" not in again.text()
+
+
+LEFT_BEHIND = """
+import os, threading, time
+ticks = [0]
+def tick():
+    while True:
+        ticks[0] += 1
+        time.sleep(0.01)
+threading.Thread(target=tick, daemon=True).start()
+print(os.getpid())
+"""
+
+
+def held(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(line for line in status.splitlines() if line.startswith("State:")).split()[1] == "T"
+
+
+async def until_held(pid: int, wanted: bool) -> None:
+    async with asyncio.timeout(60):
+        while held(pid) is not wanted:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("running_cell", [False, True])
+async def test_what_a_cell_left_behind_stands_still_without_trust(tmp_path: Path, ahead: Ahead, running_cell: bool) -> None:
+    """Its variables are there when trust is."""
+    async with running(tmp_path, ControlPlane(clock=ahead)) as rig, rig.attached() as seat:  # type: ignore[arg-type]
+        await seat.start_kernel()
+        await trusted(seat)
+        await seat.run(LEFT_BEHIND)
+        pid = int(seat.text())
+        if running_cell:
+            await seat.submit("print('began')\ntime.sleep(600)")
+            await seat.until(lambda frame: "began" in seat.text())
+        ahead.added_ms += 24 * HOUR_MS
+        await until_held(pid, wanted=True)
+        await trusted(seat)
+        await until_held(pid, wanted=False)
+        async with rig.attached(seat.person) as again:
+            again.epoch = seat.epoch
+            await again.run("before = ticks[0]\nwhile ticks[0] == before: time.sleep(0.01)\nprint('goes on')")
+            assert "goes on" in again.text()
+
+
+async def test_a_kernel_that_is_held_can_be_stopped(tmp_path: Path, ahead: Ahead) -> None:
+    async with running(tmp_path, ControlPlane(clock=ahead)) as rig, rig.attached() as seat:  # type: ignore[arg-type]
+        await seat.start_kernel()
+        await trusted(seat)
+        await seat.run(LEFT_BEHIND)
+        pid = int(seat.text())
+        ahead.added_ms += 24 * HOUR_MS
+        await until_held(pid, wanted=True)
+        await seat.send(stop_kernel=f.StopKernel())
+        await seat.until(lambda frame: frame.kernel_state.phase == f.KERNEL_PHASE_STOPPED)
+        async with asyncio.timeout(60):
+            while Path(f"/proc/{pid}/stat").exists():
+                await asyncio.sleep(0.05)
 
 
 async def test_in_its_grace_a_runtime_says_so_and_goes_on(tmp_path: Path, ahead: Ahead) -> None:

@@ -188,6 +188,29 @@ def test_asking_for_the_kernel_that_runs_changes_nothing() -> None:
     assert m.StartKernel in kinds(bench.do(m.StartKernelWanted("bash", 1, SOMEBODY)))
 
 
+LOST = m.TrustLost(200, reasons_pb2.ERROR_REASON_TRUST_EXPIRED, "it expired")
+
+
+def test_a_kernel_is_held_while_trust_is_gone_once_its_run_is_over() -> None:
+    bench, a = Bench(), run(1)
+    bench.up()
+    bench.running(a)
+    assert m.HoldKernel not in kinds(bench.do(LOST))
+    assert bench.over(a, receipt_pb2.RUN_STATUS_ERROR)[-1] == m.HoldKernel(True)
+    assert bench.do(m.TrustBack()) == [m.HoldKernel(False)]
+    assert bench.do(m.TrustBack()) == []
+
+
+def test_an_idle_kernel_is_held_at_once_and_one_that_is_not_there_is_not() -> None:
+    bench = Bench()
+    assert bench.do(LOST) == []
+    bench.do(m.TrustBack())
+    bench.up()
+    assert bench.do(LOST) == [m.HoldKernel(True)]
+    bench.do(m.StopWanted("stopped"))
+    assert bench.do(m.TrustBack()) == []
+
+
 class AnyOrder(RuleBasedStateMachine):
     """People, a kernel, a broker and a clock, each doing what it may in any order. The driver's answers are played faithfully: in order."""
 

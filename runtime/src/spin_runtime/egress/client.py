@@ -4,7 +4,6 @@ The listening sockets are the server's, so a process that died is followed by an
 """
 
 import asyncio
-import os
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from spin_runtime.egress.packets import denied_of
 from spin_runtime.egress.policy import as_plain
 from spin_runtime.launcher import wire
 from spin_runtime.launcher.rules import EGRESS_SOCKET
@@ -101,11 +101,12 @@ class EgressProxies:
         assert self._channel is not None
         try:
             packet = wire.receive(self._channel)
+            denied = None if packet is None else denied_of(packet)
         except OSError:
-            packet = None
-        if packet is not None:
-            box, host = packet.body["denied"]
-            log.info("a kernel may not reach a host", kernel=os.path.basename(box), host=host)  # noqa: PTH119 - a box's name is text
+            denied = None
+        if denied is not None:
+            box, host = denied
+            log.info("a kernel may not reach a host", kernel=box, host=host)
             return
         self._over()
         if self._process is not None:

@@ -14,11 +14,11 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-from spin_runtime.egress.policy import from_plain
+from spin_runtime.egress.packets import CHANGE, CLOSE, OPEN, Request, request_of
 from spin_runtime.egress.proxy import Proxy
 from spin_runtime.launcher import wire
+from spinapis.envelope.v1.attach_pb2 import EgressPolicy
 
 # Of each kernel, for the log.
 HOSTS_TOLD = 100
@@ -35,16 +35,15 @@ class Proxies:
         self._channel = channel
         self._served: dict[str, _Served] = {}
 
-    async def do(self, what: str, arguments: Sequence[Any], descriptors: Sequence[int]) -> None:
-        kernel = arguments[0]
-        if what == "open":
-            await self._open(kernel, arguments[1], socket.socket(fileno=descriptors[0]))
-        elif what == "change" and kernel in self._served:
-            self._served[kernel].proxy.policy = from_plain(arguments[1])
-        elif what == "close" and (served := self._served.pop(kernel, None)) is not None:
+    async def do(self, request: Request, descriptors: Sequence[int]) -> None:
+        if request.do == OPEN and descriptors:
+            await self._open(request.kernel, request.policy, socket.socket(fileno=descriptors[0]))
+        elif request.do == CHANGE and request.kernel in self._served:
+            self._served[request.kernel].proxy.policy = request.policy
+        elif request.do == CLOSE and (served := self._served.pop(request.kernel, None)) is not None:
             served.server.close()
 
-    async def _open(self, kernel: str, policy: dict[str, Any], listener: socket.socket) -> None:
+    async def _open(self, kernel: str, policy: EgressPolicy, listener: socket.socket) -> None:
         told: set[str] = set()
 
         def denied(host: str) -> None:
@@ -54,7 +53,7 @@ class Proxies:
                 with suppress(OSError):
                     wire.send(self._channel, {"id": 0, "denied": [kernel, host]})
 
-        proxy = Proxy(from_plain(policy), denied)
+        proxy = Proxy(policy, denied)
         self._served[kernel] = _Served(proxy, await asyncio.start_unix_server(proxy.serve, sock=listener))
 
 
@@ -68,11 +67,12 @@ async def serve(channel: socket.socket) -> None:
         await readable.wait()
         try:
             packet = wire.receive(channel)
+            request = None if packet is None else request_of(packet)
         except BlockingIOError:
             readable.clear()
             continue
         except OSError:
             return
-        if packet is None:
+        if packet is None or request is None:
             return
-        await proxies.do(packet.body["do"], packet.body["with"], packet.descriptors)
+        await proxies.do(request, packet.descriptors)

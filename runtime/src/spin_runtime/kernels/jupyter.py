@@ -136,6 +136,10 @@ class JupyterKernel:
         elif self._launched.manager.provisioner is not None:
             await self._launched.manager.provisioner.send_signal(signal.SIGINT)
 
+    async def hold(self, held: bool) -> None:
+        if self._launched.manager.provisioner is not None:
+            await self._launched.manager.provisioner.send_signal(signal.SIGSTOP if held else signal.SIGCONT)
+
     async def input_reply(self, value: str) -> None:
         _, parts = self._wire.request("input_reply", orjson.dumps({"value": value, "status": "ok"}), parent=self._input_parent)
         self._stdin.send(parts)

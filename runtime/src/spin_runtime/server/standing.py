@@ -32,6 +32,9 @@ class Standing:
             phase = (await self._broker.wait_trust(phase)).trust_phase
             if phase == trust_pb2.TRUST_PHASE_EXPIRED:
                 self._tell(reasons_pb2.ERROR_REASON_TRUST_EXPIRED, EXPIRED)
+            elif phase != trust_pb2.TRUST_PHASE_REVOKED:
+                for session in self._sessions:
+                    session.post(m.TrustBack())
         self._tell(reasons_pb2.ERROR_REASON_RUNTIME_REVOKED, REVOKED)
         await self._last_receipts()
         await self._endpoint.close_with(Fatal(reasons_pb2.ERROR_REASON_RUNTIME_REVOKED, REVOKED))

@@ -147,7 +147,7 @@ def _recorded(state: m.State, event: m.RunRecorded) -> m.Decision:
     if actions or not state.kernel.live:
         return _if_drained(state, actions)
     state = _kernel(state, phase=frames_pb2.KERNEL_PHASE_IDLE)
-    return _if_drained(state, (_shown(state),))
+    return _if_drained(state, (_shown(state), *_held(state)))
 
 
 def _interrupt(state: m.State, event: m.InterruptWanted) -> m.Decision:
@@ -306,12 +306,23 @@ def _trust_lost(state: m.State, event: m.TrustLost) -> m.Decision:
             return state, aborted
         state, stopped = _stopped(state, INTERRUPTED, event.message)
         return state, (*aborted, *stopped)
-    current = state.current
-    if current is None or current.stage is m.Stage.ENDING or current.kill_ms:
+    state, current = replace(state, trusted=False), state.current
+    if current is None:
+        return state, (*aborted, *_held(state))
+    if current.stage is m.Stage.ENDING or current.kill_ms:
         return state, aborted
     state = state.with_current(stopped_as=current.stopped_as or INTERRUPTED, kill_ms=event.now_ms + state.rules.grace_ms)
     # One that has not begun is interrupted when it does.
     return state, (*aborted, m.InterruptKernel()) if current.busy_ms else aborted
+
+
+def _trust_back(state: m.State, _: m.TrustBack) -> m.Decision:
+    return replace(state, trusted=True), (m.HoldKernel(False),) if not state.trusted and state.kernel.live else NOTHING
+
+
+def _held(state: m.State) -> tuple[m.Action, ...]:
+    """Threads that a cell left behind are code that runs, too."""
+    return (m.HoldKernel(True),) if state.kernel.live and not state.trusted else NOTHING
 
 
 def _drain(state: m.State, event: m.Drain) -> m.Decision:
@@ -366,5 +377,6 @@ _RULES: dict[type, Callable[[m.State, Any], m.Decision]] = {
     m.KernelGone: _kernel_gone,
     m.Tick: _tick,
     m.TrustLost: _trust_lost,
+    m.TrustBack: _trust_back,
     m.Drain: _drain,
 }

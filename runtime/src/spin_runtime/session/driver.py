@@ -7,7 +7,7 @@ a START receipt is durable before the code is sent to the kernel, an END receipt
 import asyncio
 import base64
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,11 +182,13 @@ class Session:
             case m.EndRun() as end:
                 self._lane.put(lambda: self._end_run(end))
             case m.InterruptKernel():
-                self._lane.put(self._interrupt)
+                self._lane.put(lambda: self._ask(lambda kernel: kernel.interrupt()))
+            case m.HoldKernel(held):
+                self._lane.put(lambda: self._ask(lambda kernel: kernel.hold(held)))
             case m.AskInput() as ask:
                 self._show(frames.input_request(ask))
             case m.SendInput(value):
-                self._lane.put(lambda: self._send_input(value))
+                self._lane.put(lambda: self._ask(lambda kernel: kernel.input_reply(value)))
             case m.StartKernel(start, name, by):
                 self._lane.put(lambda: self._start_kernel(start, name, by))
             case m.StopKernel(_, reason):
@@ -251,13 +253,9 @@ class Session:
         except Exception:  # a kernel that is gone needs no limit, and one that keeps it has the stricter side
             log.warning("a run's memory limit could not be lifted", session=self.session_id.hex(), exc_info=True)
 
-    async def _interrupt(self) -> None:
+    async def _ask(self, what: Callable[[Kernel], Awaitable[None]]) -> None:
         if self._kernel is not None:
-            await self._kernel.interrupt()
-
-    async def _send_input(self, value: str) -> None:
-        if self._kernel is not None:
-            await self._kernel.input_reply(value)
+            await what(self._kernel)
 
     # Kernels
 

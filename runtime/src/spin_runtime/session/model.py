@@ -87,6 +87,8 @@ class State:
     inputs: int = 0
     # Counts kernel starts, so that one which was overtaken by a stop is told from the one that followed.
     starts: int = 0
+    # While trust has expired, a kernel whose run is over is held.
+    trusted: bool = True
     # When the runtime stops: until when the current run may go on; None while it does not.
     drain_ms: int | None = None
     drained: bool = False
@@ -221,6 +223,11 @@ class TrustLost:
 
 
 @dataclass(frozen=True)
+class TrustBack:
+    """A newer trust state came after it had expired."""
+
+
+@dataclass(frozen=True)
 class Drain:
     now_ms: int
     grace_ms: int
@@ -246,6 +253,7 @@ Event = (
     | InputGiven
     | Tick
     | TrustLost
+    | TrustBack
     | Drain
 )
 
@@ -284,6 +292,13 @@ class EndRun:
 @dataclass(frozen=True)
 class InterruptKernel:
     pass
+
+
+@dataclass(frozen=True)
+class HoldKernel:
+    """Nothing of it goes on, with its variables kept; or it goes on again."""
+
+    held: bool
 
 
 @dataclass(frozen=True)
@@ -326,5 +341,7 @@ class Drained:
     pass
 
 
-Action = ShowQueued | ShowKernel | StartRun | EndRun | InterruptKernel | AskInput | SendInput | StartKernel | StopKernel | Refuse | Drained
+Action = (
+    ShowQueued | ShowKernel | StartRun | EndRun | InterruptKernel | HoldKernel | AskInput | SendInput | StartKernel | StopKernel | Refuse | Drained
+)
 Decision = tuple[State, tuple[Action, ...]]

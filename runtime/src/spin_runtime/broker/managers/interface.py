@@ -25,6 +25,11 @@ class Secret:
     lease_id: str = ""
     renewable: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises TypeError: what SDKs hand on is not always what they say."""
+        if not isinstance(self.content, str | Mapping):
+            raise TypeError("the content is neither a text nor an object")
+
 
 class Failure(Enum):
     """Each with what a person is told, and can do."""

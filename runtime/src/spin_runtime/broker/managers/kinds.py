@@ -1,4 +1,7 @@
-"""The kinds of managers. Each is imported, with its vendor's SDK, when it is first used; that takes a while, so it happens in a thread."""
+"""The kinds of managers. Each is imported, with its vendor's SDK, when it is first used; that takes a while, so it happens in a thread.
+
+SDKs trust what managers answer: whatever they raise over an answer that is none comes out as a failure, here.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -9,7 +12,7 @@ from typing import cast
 
 from spin_runtime.broker.known import KnownSecrets
 from spin_runtime.broker.managers.configuration import ManagerConfiguration, identity_files
-from spin_runtime.broker.managers.interface import Manager, Secret
+from spin_runtime.broker.managers.interface import Failure, Manager, ManagerFailed, Secret
 from spin_runtime.broker.managers.references import texts_in
 
 PLACES = {
@@ -67,6 +70,10 @@ class WhenUsed:
                 self._manager = cast(Manager, getattr(loaded, name)(self._configuration.options, self._configuration.bounds, self._environment))
         try:
             yield self._manager
+        except (ManagerFailed, TimeoutError):
+            raise
+        except Exception as error:
+            raise ManagerFailed(Failure.OTHER, type(error).__name__) from None
         finally:
             self._learn()
 

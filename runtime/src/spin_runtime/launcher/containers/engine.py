@@ -43,8 +43,8 @@ class Engine:
 
     async def agree(self) -> str:
         """Chooses the API's version. Raises EngineGone, EngineRefused."""
-        theirs = await self.get("/version")
-        offered = _version(theirs.get("ApiVersion", "0.0"))
+        theirs = object_of(await self.get("/version"))
+        offered = _version(str(theirs.get("ApiVersion", "0.0")))
         if offered < OLDEST:
             raise EngineRefused(
                 0, f"it speaks version {theirs.get('ApiVersion')} of the API, and {OLDEST[0]}.{OLDEST[1]} (Docker 20.10) is the least"
@@ -93,6 +93,13 @@ class Engine:
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def object_of(said: Any) -> Mapping[str, Any]:
+    """Raises EngineRefused for what is none."""
+    if not isinstance(said, dict):
+        raise EngineRefused(0, "its answer is none of Docker's Engine API: DOCKER_HOST leads to something else")
+    return said
 
 
 def _version(text: str) -> tuple[int, int]:
