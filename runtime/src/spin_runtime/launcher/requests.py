@@ -17,7 +17,7 @@ from spin_runtime.launcher.rules import EGRESS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 KERNEL = re.compile(r"[0-9a-f]{1,64}")
-SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGKILL})
+SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT})
 MOST_BYTES = 1 << 50
 # Linux takes a path of that many bytes, with its zero byte.
 LONGEST_PATH = 4095
@@ -71,7 +71,7 @@ def _egress(value: Any) -> str:
 
 def _signal(value: Any) -> int:
     if type(value) is not int or value not in SIGNALS:
-        raise RequestInvalid("kernels are sent SIGINT, SIGTERM and SIGKILL alone")
+        raise RequestInvalid("kernels are sent SIGINT, SIGTERM, SIGKILL, SIGSTOP and SIGCONT alone")
     return value
 
 
