@@ -10,7 +10,8 @@ from spin_envelope.sealing import RecipientKey, Suite
 from spin_envelope.signing import sign
 from spin_runtime.broker.admission import Policy
 from spin_runtime.broker.api import BrokerError, Rejected, Run
-from spin_runtime.broker.refusals import OPEN_FAILED_TEXT, reason_name
+from spin_runtime.broker.refusals import OPEN_FAILED_TEXT, Denial, reason_name
+from spin_runtime.broker.trust import check_not_revoked
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2, signed_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 from tests.fakes.control_plane import HOUR_MS, MINUTE_MS, Client, ControlPlane, use
@@ -310,6 +311,16 @@ async def test_a_runtime_that_is_not_confirmed(seat, plane: ControlPlane, status
 async def test_a_revoked_key(seat, plane: ControlPlane, role: int) -> None:
     await seat.runtime.broker.accept_trust([], plane.trust_state(revoked_key_ids=[plane.keys[role].key_id]))
     await rejected(seat, seat.sealed(), reasons_pb2.ERROR_REASON_OPEN_FAILED)
+
+
+async def test_a_revoked_key_beside_a_live_one(seat, plane: ControlPlane) -> None:
+    """As a role with a threshold of two would have it: a stolen key counts for nothing, whoever signed beside it."""
+    stolen, live = plane.keys[trust_pb2.ROLE_AUTH].key_id, SigningKey.generate().key_id
+    await seat.runtime.broker.accept_trust([], plane.trust_state(revoked_key_ids=[stolen]))
+    trust = seat.runtime.broker._trust
+    check_not_revoked(trust, frozenset({live}))
+    with pytest.raises(Denial):
+        check_not_revoked(trust, frozenset({live}), frozenset({stolen, live}))
 
 
 async def test_a_key_that_the_root_has_rotated_out(seat, plane: ControlPlane) -> None:

@@ -33,6 +33,8 @@ class Targets:
     private_file: str
     private: str
     abstract: str
+    # Open to everybody, outside of the runtime's data.
+    service: str
     port: int
 
 
@@ -93,6 +95,7 @@ else:
 """,
     ),
     "reach abstract sockets": Attempt(OPEN, OPEN, "socket.socket(socket.AF_UNIX).connect(chr(0) + {abstract!r})"),
+    "reach a service's socket on the machine": Attempt(OPEN, OPEN, "socket.socket(socket.AF_UNIX).connect({service!r})"),
     "reach a network that egress forbids": Attempt(OPEN, OPEN, "socket.create_connection(('127.0.0.1', {port}), 5)"),
     "make raw sockets": Attempt(BY_USER, STOPPED, "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)"),
     "make sockets of odd families": Attempt(OPEN, OPEN, "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)"),

@@ -7,8 +7,8 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,15 @@ def isolation(request: pytest.FixtureRequest, kind: str) -> Isolation:
     return Isolation(CONTAINER, Cap("none"), memory_bytes=1 << 30, scratch_bytes=16 * MIB, processes=100, engine=rules)
 
 
+@contextmanager
+def _open_to_everybody() -> Iterator[str]:
+    """Where a service of the machine would listen, if this user may make it; a path for its socket."""
+    place = next(folder for folder in ("/srv", "/var/lib", "/var/tmp") if os.access(folder, os.W_OK))
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        Path(folder).chmod(0o755)
+        yield f"{folder}/service.sock"
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=KINDS)
 async def attacker(request: pytest.FixtureRequest) -> AsyncIterator[Attacker]:
     """A kernel that attacks, beside one that is attacked, in a runtime's data."""
@@ -71,11 +80,14 @@ async def attacker(request: pytest.FixtureRequest) -> AsyncIterator[Attacker]:
     pool = LaunchedPool(dict(os.environ) | SECRETS, var / "work", spares=0, isolation=isolation(request, request.param), accounts=users)
     await pool.begin()
     with ExitStack() as sockets:
-        broker, abstract, internet = (sockets.enter_context(socket.socket(family)) for family in (socket.AF_UNIX, socket.AF_UNIX, socket.AF_INET))
+        families = (socket.AF_UNIX, socket.AF_UNIX, socket.AF_UNIX, socket.AF_INET)
+        broker, abstract, service, internet = (sockets.enter_context(socket.socket(family)) for family in families)
         path, name = str(var / "run" / "kernel-2-0123456789abcdef.sock"), secrets.token_hex(8)
-        for listener, address in ((broker, path), (abstract, f"\0{name}"), (internet, ("127.0.0.1", 0))):
+        public = sockets.enter_context(_open_to_everybody())
+        for listener, address in ((broker, path), (abstract, f"\0{name}"), (service, public), (internet, ("127.0.0.1", 0))):
             listener.bind(address)
             listener.listen()
+        Path(public).chmod(0o666)
         neighbour, kernel = await pool.take("python3", var / "work" / "neighbour"), await pool.take("python3", var / "work" / "attacker")
         await execute(neighbour, "open('notes', 'w').write('private')")
         there = neighbour._launched
@@ -90,6 +102,7 @@ async def attacker(request: pytest.FixtureRequest) -> AsyncIterator[Attacker]:
             private_file=str(var / "broker" / "identity"),
             private=str(var),
             abstract=name,
+            service=public,
             port=internet.getsockname()[1],
         )
         yield Attacker(request.param, kernel, targets, pool)

@@ -179,8 +179,8 @@ def check_may_run(trust: Trust, now_ms: int) -> None:
 
 
 def check_not_revoked(trust: Trust, *signers: frozenset[bytes]) -> None:
-    """Raises Denial when a document rests on revoked keys alone; each argument is who signed one document."""
-    if any(key_ids <= set(trust.revoked) for key_ids in signers):
+    """Raises Denial when a revoked key is among those that signed a document; each argument is who signed one."""
+    if any(key_ids & set(trust.revoked) for key_ids in signers):
         raise open_failed("signed by a revoked key")
 
 

@@ -2,8 +2,9 @@
 
 - Read and execute: the system's programs and libraries, the interpreter, what the configuration names, some files of /etc, /sys and /proc.
 - Read and write: the session's work folder, the kernel's box, and scratch space. Nothing else, and nothing of the runtime's own data.
-- With namespaces, /tmp, /var/tmp, /dev/shm, /run, homes and the runtime's data are hidden by empty ones; what a kernel needs of them is mounted
-  back, and then it does not matter that another user may not enter what lies above.
+- With namespaces, every folder of the root that is not the system's own (/var, /srv, /run, homes, …) and the runtime's data are hidden by empty
+  ones: Linux asks neither Landlock nor the folders above when somebody connects to a named socket. What a kernel needs of them is mounted back,
+  and then it does not matter that another user may not enter what lies above. Scratch space is the kernel's own.
 """
 
 import os
@@ -38,7 +39,8 @@ ETC = (
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
 TERMINALS = ("/dev/ptmx", "/dev/pts")
 SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the kernel's own ones
-HIDDEN = ("/run", "/root", "/home")
+# Folders of the root that stay as they are; of /etc, /proc, /sys and /dev a kernel gets what is named here.
+SHOWN = frozenset(["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "proc", "sys", "dev", "tmp"])
 OF_PROC = ("self", "meminfo", "cpuinfo", "stat", "version", "filesystems", "loadavg", "uptime", "mounts", "sys")
 READ = AccessFS.READ_FILE | AccessFS.READ_DIR | AccessFS.EXECUTE
 DEVICE = AccessFS.READ_FILE | AccessFS.WRITE_FILE | AccessFS.IOCTL_DEV | AccessFS.READ_DIR | AccessFS.TRUNCATE
@@ -65,18 +67,26 @@ def work_inside(start: Start) -> str:
 
 def isolate(rules: Rules, start: Start) -> None:
     """Inside a new mount namespace: hides and mounts. Raises OSError."""
+    hidden = [*_not_the_systems(), rules.private]
     kept = [(path, path) for path in [*readable(rules), start.box]] + [(start.work, work_inside(start))]
-    handles = [(os.open(source, os.O_PATH), target) for source, target in kept if _below(target, [*SCRATCH, *HIDDEN, rules.private])]
+    handles = [(os.open(source, os.O_PATH), target) for source, target in kept if _below(target, [*SCRATCH, *hidden])]
     sys.mount("none", "/", flags=sys.MS_REC | sys.MS_PRIVATE)
-    for path in SCRATCH:
-        _hide(path, f"mode=1777,size={rules.scratch_bytes}")
-    for path in (*HIDDEN, rules.private):
+    for path in hidden:
         _hide(path, "mode=755,size=4m")
+    for path in SCRATCH:
+        if _below(path, hidden):
+            Path(path).mkdir(parents=True, exist_ok=True)
+        _hide(path, f"mode=1777,size={rules.scratch_bytes}")
     for handle, target in handles:
         _mounted_back(handle, target)
     sys.mount("proc", "/proc", "proc", sys.MS_NOSUID | sys.MS_NODEV | sys.MS_NOEXEC)
     sys.mount("devpts", "/dev/pts", "devpts", sys.MS_NOSUID | sys.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
     sys.mount("/dev/pts/ptmx", "/dev/ptmx", flags=sys.MS_BIND)
+
+
+def _not_the_systems() -> list[str]:
+    with os.scandir("/") as entries:
+        return sorted(entry.path for entry in entries if entry.name not in SHOWN and entry.is_dir(follow_symlinks=False))
 
 
 def _below(path: str, hidden: Iterable[str]) -> bool:
