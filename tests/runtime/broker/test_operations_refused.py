@@ -170,8 +170,6 @@ async def test_a_connection_that_allows_anything_allows_its_own_test(seat, allow
         "https://user:secret@api.example.org/",
         "https://api.example.org:8443/",
         "http://api.example.org/",
-        "http://api.example.org:443/",
-        "http://169.254.169.254/latest/meta-data",
         "file:///etc/passwd",
         "//evil.example/",
         "https://[::1]/",
@@ -187,13 +185,6 @@ async def test_an_address_on_another_host(seat, url: str) -> None:
 async def test_an_address_on_the_connections_host(seat, url: str) -> None:
     run = await seat.run(use(CONNECTION, "echo.say"))
     assert (await asked(run.socket_path, run.ticket, "echo.say", {"url": url}))[-1].HasField("end")
-
-
-async def test_a_credential_for_https_does_not_travel_by_http(seat) -> None:
-    run = await seat.run(use(CONNECTION, "echo.say"))
-    replies = await asked(run.socket_path, run.ticket, "echo.say", {"url": "http://api.example.org/v1"})
-    failed(replies, DENIED)
-    assert "http://api.example.org is not one of its hosts: ask https://api.example.org" in replies[-1].failure.message
 
 
 async def test_an_operation_of_a_cell_type_that_is_not_installed(seat) -> None:

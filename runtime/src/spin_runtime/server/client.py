@@ -1,7 +1,7 @@
 """An attached client: each frame that it may send, and what it does.
 
-Frames are handled one after the other. Requests to the kernel that only read wait for their replies apart, so that an interrupt is never
-behind them.
+Frames are handled one after the other; after many refused programs the next one is read later. Requests to the kernel that only read
+wait for their replies apart, so that an interrupt is never behind them.
 """
 
 import asyncio
@@ -13,9 +13,10 @@ from typing import Any
 
 import orjson
 
-from spin_runtime.broker.api import Attachment, Broker, BrokerError, LogProof
+from spin_runtime.broker.api import Attachment, Broker, BrokerError, BundleStored, LogProof, Rejected
 from spin_runtime.kernels.api import Kernel, KernelPool
 from spin_runtime.server.feed import carry_receipts, follow
+from spin_runtime.server.pace import Pace
 from spin_runtime.server.wire import FrameSocket, Gone, violation
 from spin_runtime.session import model as m
 from spin_runtime.session.driver import Session
@@ -48,6 +49,7 @@ class Client:
         self._tasks: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
         self._requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._pace = Pace(asyncio.get_running_loop().time)
 
     async def serve(self) -> None:
         """Until the client is gone or breaks the protocol."""
@@ -102,12 +104,15 @@ class Client:
             await self._socket.send_error(reasons_pb2.ERROR_REASON_DRAINING, DRAINING, ciphertext_digest=digest)
             return
         try:
-            bundle = await self._session.open(frame.sealed, self._attachment, frame.traceparent)
+            opened = await self._session.open(frame.sealed, self._attachment, frame.traceparent)
         except BrokerError as error:
             await self._socket.refuse(error, ciphertext_digest=digest)
+            await asyncio.sleep(self._pace.refused())
             return
-        if bundle is not None:
-            accepted = frames_pb2.BundleAccepted(bundle_version=bundle.bundle_version, expires_at_ms=bundle.expires_at_ms)
+        if isinstance(opened, Rejected):
+            await asyncio.sleep(self._pace.refused())
+        elif isinstance(opened, BundleStored):
+            accepted = frames_pb2.BundleAccepted(bundle_version=opened.bundle_version, expires_at_ms=opened.expires_at_ms)
             await self._socket.send(frames_pb2.RuntimeFrame(bundle_accepted=accepted))
 
     async def trust_documents(self, frame: Frame) -> None:
