@@ -7,6 +7,9 @@ from spin_cells import connections, exposure, templates
 from spin_cells.api import Cell, Compiled, ConnectionInfo, Context, Problem, Use
 from spin_cells.secret import KIND
 
+CHOOSE = "choose the secret as a connection, or use a Python cell"
+MENDS = {"secret": CHOOSE, "secret_var": CHOOSE, "runtime_env": "use a Python cell"}
+
 
 def refer(cell: Cell) -> Sequence[str]:
     return tuple(cell.fields.get("connections", ()))
@@ -24,8 +27,10 @@ def secret_problems(cell: Cell, context: Context) -> list[Problem]:
 
 
 def _text(cell: Cell) -> list[Problem]:
-    message = "Code cells run as they are written, so templates are text in them: choose the secret as a connection, or use a Python cell"
-    return [replace(place.problem(message), warning=True) for place in templates.places(cell.source) if place.kind in ("secret", "secret_var")]
+    """`{{name}}` is not among them: other languages have it as well."""
+    text = "Code cells run as they are written, so templates are text in them"
+    found = [place for place in templates.places(cell.source) if place.kind in MENDS]
+    return [replace(place.problem(f"{text}: {MENDS[place.kind]}"), warning=True) for place in found]
 
 
 def build(cell: Cell, context: Context) -> Compiled:
