@@ -5,14 +5,15 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, UnixConnector, web
 
 from spin_runtime.egress.policy import Cap
 from spin_runtime.kernels.api import KernelStartFailed
@@ -85,13 +86,19 @@ async def _double(private: Path, answers: dict[str, object]) -> AsyncIterator[En
     async def answer(request: web.Request) -> web.Response:
         return web.json_response(answers[request.path])
 
+    async with _served(private, answer) as address:
+        yield EngineRules(address, "image", "", 0.0)
+
+
+@asynccontextmanager
+async def _served(private: Path, answer: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
     application = web.Application()
-    application.router.add_get("/{path:.*}", answer)
+    application.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(application)
     await runner.setup()
     path = private / "double.sock"
     await web.UnixSite(runner, str(path)).start()
-    yield EngineRules(f"unix://{path}", "image", "", 0.0)
+    yield f"unix://{path}"
     await runner.cleanup()
 
 
@@ -110,6 +117,46 @@ async def test_what_is_missing_is_named(engine: ContainerEngine, private: Path) 
 async def test_what_the_configuration_shows_of_the_runtimes_data_is_refused(engine: ContainerEngine, private: Path) -> None:
     said = await refused(private, rules_for(engine), readable=(str(private),))
     assert "kernels can read the runtime's data" in said
+
+
+@needs_engine
+@pytest.mark.parametrize("egress", ["none", "allow_list"])
+async def test_an_engine_that_gives_a_network_all_the_same_is_not_used(engine: ContainerEngine, private: Path, egress: str) -> None:
+    network = engine.docker("network", "create", private.name)
+
+    def change(body: dict[str, Any]) -> None:
+        body["HostConfig"]["NetworkMode"] = network
+
+    async with _changing(engine, private, change) as rules:
+        said = await refused(private, rules, egress=Cap(egress))
+    engine.docker("network", "rm", network)
+    assert "gives kernels a network that were to have none" in said and "use a Docker engine that keeps to it" in said
+
+
+@needs_engine
+async def test_a_way_to_the_proxy_that_does_not_work_is_told_at_the_start(engine: ContainerEngine, private: Path) -> None:
+    def change(body: dict[str, Any]) -> None:
+        body["Cmd"] = [part.replace("egress.sock", "elsewhere.sock") if part.startswith("/") else part for part in body["Cmd"]]
+
+    async with _changing(engine, private, change) as rules:
+        said = await refused(private, rules, egress=Cap("allow_list"))
+    assert said == "kernels do not reach the egress proxy: its socket does not pass into containers"
+
+
+@asynccontextmanager
+async def _changing(engine: ContainerEngine, private: Path, change: Callable[[dict[str, Any]], None]) -> AsyncIterator[EngineRules]:
+    """The engine behind another, which makes containers of its own mind."""
+    async with ClientSession("http://docker", connector=UnixConnector(str(engine.socket))) as real:
+
+        async def passed_on(request: web.Request) -> web.Response:
+            body = await request.json() if request.can_read_body else None
+            if request.path.endswith("/containers/create"):
+                change(body)
+            async with real.request(request.method, request.rel_url, json=body) as answer:
+                return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
+
+        async with _served(private, passed_on) as address:
+            yield EngineRules(address, fake.IMAGE, "", 0.0)
 
 
 @needs_engine
