@@ -20,7 +20,8 @@ from spin_runtime.kernels.api import KernelStartFailed
 from spin_runtime.kernels.pool import JupyterPool
 from spin_runtime.kernels.rules import Isolation
 from spin_runtime.launcher.client import IsolationUnavailable
-from spin_runtime.launcher.rules import EngineRules
+from spin_runtime.launcher.containers import spec
+from spin_runtime.launcher.rules import EngineRules, Rules, Start
 from tests.fakes import container_engine as fake
 from tests.fakes.container_engine import ContainerEngine
 from tests.fakes.launched import LaunchedPool
@@ -117,6 +118,16 @@ async def test_what_is_missing_is_named(engine: ContainerEngine, private: Path) 
 async def test_what_the_configuration_shows_of_the_runtimes_data_is_refused(engine: ContainerEngine, private: Path) -> None:
     said = await refused(private, rules_for(engine), readable=(str(private),))
     assert "kernels can read the runtime's data" in said
+
+
+def test_in_gvisor_its_own_kernel_counts_processes(private: Path) -> None:
+    """An engine's limit would count gVisor's threads, and one that it could not start stops all of them."""
+    engine = EngineRules("unix:///no.sock", "image", "runsc", 0.0)
+    rules = Rules("container", "none", (), str(private), 1 << 20, 100, 0, (1_900_000_000, 1_900_000_999), 0, engine)
+    start = Start(["python3"], {}, str(private), str(private), "none")
+    host = spec.container(rules, spec.Given(spec.Image("image", ()), "", 1 << 30, swap=True), start, (1, 1), "label")["HostConfig"]
+    assert {"Name": "nproc", "Soft": 100, "Hard": 100} in host["Ulimits"]
+    assert host["PidsLimit"] > 100
 
 
 @needs_engine
