@@ -123,7 +123,7 @@ async def test_what_the_configuration_shows_of_the_runtimes_data_is_refused(engi
 def test_in_gvisor_its_own_kernel_counts_processes(private: Path) -> None:
     """An engine's limit would count gVisor's threads, and one that it could not start stops all of them."""
     engine = EngineRules("unix:///no.sock", "image", "runsc", 0.0)
-    rules = Rules("container", "none", (), str(private), 1 << 20, 100, 0, (1_900_000_000, 1_900_000_999), 0, engine)
+    rules = Rules("container", "none", (), str(private), 1 << 20, 100, 0, None, 0, 0, 0, engine)
     start = Start(["python3"], {}, str(private), str(private), "none")
     host = spec.container(rules, spec.Given(spec.Image("image", ()), "", 1 << 30, swap=True), start, (1, 1), "label")["HostConfig"]
     assert {"Name": "nproc", "Soft": 100, "Hard": 100} in host["Ulimits"]
