@@ -27,7 +27,7 @@ ALLOWED = {
     "ListRuns ListRunOutputs GetApproval ListApprovals GetWorkspacePolicy",
     "OEAV": "GetNotebook ListNotebooks ListNotebookVersions GetNotebookVersion ExportNotebook GetSession ListSessions ValidateCell GetConnection "
     "ListConnections IssueCapability UploadReceipts UploadOutputs",
-    "OEA": "ListSharedConnections RequestApproval CancelApproval OpenSession EndSession CompileCell SyncCredentials SaveCellOutputs",
+    "OEA": "ListSharedConnections ListSecretNames RequestApproval CancelApproval OpenSession EndSession CompileCell SyncCredentials SaveCellOutputs",
     "OEU": "ListEntries WatchEntries GetInclusionProof ExportLog ListAlarms",
     "OE": "CreateNotebook UpdateNotebook DeleteNotebook RestoreNotebookVersion ImportNotebook CreateConnection UpdateConnection DeleteConnection "
     "AddMember UpdateMember RemoveMember CreateApiKey ListApiKeys RevokeApiKey CreateRuntime RegisterPairing EnrolRuntime ListKeyVersions "

@@ -7,6 +7,9 @@ from playwright.async_api import Page
 
 from scripts.platform.apart import RunningPlatform
 from scripts.platform.settings import ROOT
+from spin_client.sdk import Platform
+from spinapis.secrets.v1 import secrets_pb2
+from spinapis.workspace.v1 import workspaces_pb2
 from tests.end_to_end.browser_page import browser, open_notebook, watched_page
 
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -31,7 +34,10 @@ async def dialog(page: Page, opener: str) -> list[str]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_no_page_has_a_serious_fault(running: RunningPlatform, theme: str) -> None:
+async def test_no_page_has_a_serious_fault(running: RunningPlatform, owner: Platform, workspace: workspaces_pb2.Workspace, theme: str) -> None:
+    tried = f"Axe {theme}"
+    order = secrets_pb2.CreateConnectionRequest(workspace_id=workspace.id, name=tried, kind="rest", config_json='{"base_url": "http://127.0.0.1:9"}')
+    await owner.connections.CreateConnection(order)
     async with browser(color_scheme=theme) as context:
         page, _ = await watched_page(context)
         await page.goto(f"{running.settings.public_url}/sign-in")
@@ -55,12 +61,17 @@ async def test_no_page_has_a_serious_fault(running: RunningPlatform, theme: str)
             "Connections": "New connection",
             "Members": "Remove",
             "API keys": "New API key",
+            "Settings": "",
         }.items():
             await page.get_by_role("navigation").get_by_role("link", name=part, exact=True).click()
             await page.get_by_role("heading", level=1, name=part).wait_for()
             found += await faults(page, part)
             if opener:
                 found += await dialog(page, opener)
+        await page.get_by_role("link", name="Connections", exact=True).click()
+        await page.get_by_role("button", name=f"Actions for {tried}").wait_for()
+        found += await faults(page, "connection")
+        found += await dialog(page, f"Test {tried}")
         await page.get_by_role("link", name="History", exact=True).click()
         await page.get_by_role("link", name=re.compile("A slow checkout")).first.wait_for()
         found += await faults(page, "history")

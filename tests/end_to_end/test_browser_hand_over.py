@@ -8,8 +8,9 @@ from scripts.platform.apart import RunningPlatform
 from spin_client.sdk import Platform, RuntimeSession
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
 from tests.end_to_end.browser_page import browser, open_notebook, watched_page
-from tests.end_to_end.test_attack_tainted_kernels import Api, api, connected, mallory, python, ran
+from tests.end_to_end.test_attack_tainted_kernels import api, connected, mallory, python, ran
 from tests.end_to_end.test_browser_accessibility import faults
+from tests.fakes.connected_system import ConnectedSystem
 
 __all__ = ["api", "mallory"]
 
@@ -20,7 +21,7 @@ async def test_the_choice_is_offered_and_what_happened_is_told(
     owner: Platform,
     mallory: Platform,
     workspace: workspaces_pb2.Workspace,
-    api: Api,
+    api: ConnectedSystem,
     confidential: set[str],
     theme: str,
 ) -> None:

@@ -45,3 +45,26 @@ async def test_one_more_than_a_program_may_hold_shows_that_there_are_too_many(be
     for number in range(35):
         await bench.create(f"s{number:02}", **KIND, exposable=True)
     assert len(await resolved(bench, every=True)) == 33
+
+
+async def names(bench: SecretsBench, user: str = "agent", page_size: int = 0) -> list[list[str]]:
+    """Page by page."""
+    pages, token = [], ""
+    while not pages or token:
+        request = pb.ListSecretNamesRequest(workspace_id=WORKSPACE, page_size=page_size, page_token=token)
+        answer = await bench.stub.ListSecretNames(request, metadata=bench.by(user))
+        pages.append(list(answer.names))
+        token = answer.next_page_token
+    return pages
+
+
+async def test_an_editor_is_told_the_names_that_a_template_may_have(bench: SecretsBench) -> None:
+    await bench.create("salt", **KIND, exposable=True)
+    await bench.create("pepper", **KIND, exposable=True, workspace_id=PARENT)
+    await bench.create("closed", **KIND, exposable=True, grants=[pb.ConnectionGrant(level=USE, role=EDITOR)])
+    await bench.create("hidden", **KIND)
+    await bench.create("tickets")
+    # Covered by a nearer connection that is no secret.
+    await bench.create("tickets", **KIND, exposable=True, workspace_id=PARENT)
+    assert await names(bench) == [["pepper", "salt"]]
+    assert await names(bench, "editor", page_size=2) == [["closed", "pepper"], ["salt"]]

@@ -5,6 +5,7 @@ import { ConnectionsPage } from "../features/connections";
 import { HistoryPage, SessionHistoryPage } from "../features/history";
 import { MembersPage } from "../features/members";
 import { NotebooksPage } from "../features/notebooks";
+import { SettingsPage } from "../features/policy";
 import { RuntimesPage } from "../features/runtimes";
 import { AccountPage, OIDC_PATH, OidcPage, SignInPage } from "../features/sign-in";
 import { WorkspacesPage } from "../features/workspaces";
@@ -93,6 +94,7 @@ function WorkspaceRoutes() {
       <Route path="/w/:workspaceId/connections">{(params) => <ConnectionsPage {...params} />}</Route>
       <Route path="/w/:workspaceId/members">{(params) => <MembersPage {...params} />}</Route>
       <Route path="/w/:workspaceId/api-keys">{(params) => <ApiKeysPage {...params} />}</Route>
+      <Route path="/w/:workspaceId/settings">{(params) => <SettingsPage {...params} />}</Route>
       <Route path="/w/:workspaceId/history">{(params) => <HistoryPage {...params} />}</Route>
       <Route path="/w/:workspaceId/history/:sessionId">{(params) => <SessionHistoryPage {...params} />}</Route>
       <Route path="/w/:workspaceId">{(params) => <Redirect to={`/w/${params.workspaceId}/notebooks`} replace />}</Route>

@@ -12,6 +12,7 @@ const PARTS = [
   { path: "members", name: "Members" },
   { path: "api-keys", name: "API keys" },
   { path: "history", name: "History" },
+  { path: "settings", name: "Settings" },
 ];
 
 /** What every page of a workspace stands in: its name, its parts, and the watch for what others change. */

@@ -59,12 +59,13 @@ export function runFrame(
   return create(RuntimeFrameSchema, { position: BigInt(position), body: { case: "runState", value } });
 }
 
-export function kernelFrame(position: number, phase: KernelPhase, epoch = 1): RuntimeFrame {
+export function kernelFrame(position: number, phase: KernelPhase, epoch = 1, message = ""): RuntimeFrame {
   const value = create(KernelStateSchema, {
     phase,
     kernelName: "python3",
     kernelEpoch: BigInt(epoch),
     language: "python",
+    message,
   });
   return create(RuntimeFrameSchema, { position: BigInt(position), body: { case: "kernelState", value } });
 }

@@ -187,6 +187,7 @@ _BY_SERVICE: dict[str, dict[str, Rule]] = {
         "ImportConnections": InWorkspace("connection.manage"),
         "GetConnection": InWorkspace("connection.names"),
         "ListConnections": InWorkspace("connection.names"),
+        "ListSecretNames": InWorkspace("run"),
         "UpdateConnection": InWorkspace("connection.manage"),
         "DeleteConnection": InWorkspace("connection.manage"),
         "ResolveConnections": ForService({"compiler"}, "run"),

@@ -21,7 +21,7 @@ from spin_services.secrets import allowed, entries, uses, wire
 from spin_services.secrets.bundle_store import BundleStore, Issue
 from spin_services.secrets.bundles import sealed_bundle
 from spin_services.secrets.domain import Connection, NewConnection, holds_all, nearest
-from spin_services.secrets.exposed import exposed
+from spin_services.secrets.exposed import exposed, readable_names
 from spin_services.secrets.grant_wire import role_name
 from spin_services.secrets.grants import Person, may_manage
 from spin_services.secrets.kinds import Kinds
@@ -123,6 +123,15 @@ class ConnectionService(ConnectionServiceServicer):
         if whole:
             await self._last_uses.fill_in(request.workspace_id, shown)
         return pb.ListConnectionsResponse(connections=shown, next_page_token=token)
+
+    async def ListSecretNames(self, request: pb.ListSecretNamesRequest, context: Any) -> pb.ListSecretNamesResponse:
+        listing = f"secret-names:{request.workspace_id}"
+        size, position = pages.clamp(request.page_size), pages.decode(listing, request.page_token)
+        chain, people = await self._places.line(request.workspace_id), People(self._access, request.workspace_id)
+        names = await readable_names((await self._store.usable(chain)).connections, chain, people.may_use)
+        left = [name for name in names if not position or name > str(position[0])]
+        token = pages.encode(listing, left[size - 1]) if len(left) > size else ""
+        return pb.ListSecretNamesResponse(names=left[:size], next_page_token=token)
 
     async def UpdateConnection(self, request: pb.UpdateConnectionRequest, context: Any) -> pb.UpdateConnectionResponse:
         known = await self._managed(request.workspace_id, request.connection_id)

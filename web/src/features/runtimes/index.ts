@@ -1,2 +1,3 @@
+export { useRuntimeTrust } from "./api/get-runtime-trust";
 export { useRuntimes } from "./api/list-runtimes";
 export { RuntimesPage } from "./components/runtimes-page";

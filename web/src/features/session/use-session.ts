@@ -6,11 +6,10 @@ import { useApi } from "../../shared/api/context";
 import { Trouble } from "../../shared/api/problem";
 import { findOpenSession } from "./api/find-open-session";
 import { openSession } from "./api/open-session";
-import { sessionCalls } from "./api/session-calls";
-import { LiveSession } from "./model/live-session";
+import { beginSession } from "./begin-session";
+import type { LiveSession } from "./model/live-session";
 import { Latest } from "./model/latest";
 import type { SessionView } from "./model/session-view";
-import { dialWebSocket } from "./model/frame-socket";
 
 export interface SessionHandle {
   session: LiveSession | undefined;
@@ -45,20 +44,7 @@ export function useLiveSession({ workspaceId, notebookId, runtime, runtimeError,
   const runtimeUrl = runtime?.url;
 
   const begin = (sessionId: string, to: Runtime): LiveSession => {
-    const live = new LiveSession({
-      identity: {
-        workspaceId,
-        notebookId,
-        sessionId,
-        runtimeId: to.id,
-        runtimeUrl: to.url,
-        runtimeWorkspaceId: to.workspaceId,
-      },
-      kernelName,
-      calls: sessionCalls(transport),
-      dial: dialWebSocket,
-    });
-    live.start();
+    const live = beginSession(transport, { workspaceId, notebookId, sessionId, runtime: to, kernelName });
     setSession(live);
     return live;
   };

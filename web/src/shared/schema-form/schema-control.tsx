@@ -1,4 +1,4 @@
-import { Field, SelectField, TextField } from "../ui";
+import { Field, SelectField, type Suggest, SuggestingField, TextField } from "../ui";
 import type { FormField } from "./schema";
 
 interface ControlProps {
@@ -8,11 +8,13 @@ interface ControlProps {
   error?: string | undefined;
   /** A credential: typed unseen, and never offered to be remembered. */
   secret?: boolean;
+  /** What a text may go on with, where somebody knows. */
+  suggest?: Suggest | undefined;
   onChange: (value: unknown) => void;
 }
 
 /** The control that fits a field of a schema. */
-export function SchemaControl({ field, value, error, secret = false, onChange }: ControlProps) {
+export function SchemaControl({ field, value, error, secret = false, suggest, onChange }: ControlProps) {
   const label = field.required ? `${field.title} *` : field.title;
   const shown = value ?? field.initial;
   switch (field.kind) {
@@ -61,7 +63,18 @@ export function SchemaControl({ field, value, error, secret = false, onChange }:
         />
       );
     case "text":
-      return (
+      return suggest ? (
+        <SuggestingField
+          label={label}
+          hint={field.hint}
+          error={error}
+          value={typeof shown === "string" ? shown : ""}
+          suggest={suggest}
+          onChange={(next) => {
+            onChange(next === "" ? undefined : next);
+          }}
+        />
+      ) : (
         <TextField
           label={label}
           hint={field.hint}

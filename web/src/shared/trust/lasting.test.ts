@@ -14,7 +14,7 @@ describe("how long a runtime's trust lasts", () => {
   it("ends at once where the workspace gives no grace", () => {
     const told = standing({ expiresAtMs: EXPIRES, runsUntilMs: EXPIRES }, EXPIRES);
     expect([told.phase, told.tone]).toEqual(["expired", "bad"]);
-    expect(told.text).toContain("Opening a session on it renews its trust");
+    expect(told.advice).toContain("Opening a session on it renews its trust");
   });
 
   it("warns in the grace, and says when that is over", () => {

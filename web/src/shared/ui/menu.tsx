@@ -6,6 +6,8 @@ export interface MenuItem {
   /** The key that does the same. */
   keys?: string;
   disabled?: boolean;
+  /** Why it may not be chosen, where it may not. */
+  whyNot?: string | undefined;
   act: () => void;
 }
 
@@ -82,7 +84,8 @@ export function Menu({ label, children, items, align = "end", small = false }: P
               type="button"
               role="menuitem"
               className="menu__item"
-              disabled={item.disabled === true}
+              disabled={item.disabled === true || item.whyNot !== undefined}
+              {...(item.whyNot === undefined ? {} : { title: item.whyNot })}
               onClick={() => {
                 setOpen(false);
                 item.act();

@@ -2,13 +2,35 @@ import { useState } from "react";
 import type { ApiKey } from "../../../gen/spinapis/auth/v1/members_pb";
 import { formatAgo, formatTime } from "../../../shared/clock";
 import { Button, Dialog, Empty, Loading, ProblemNotice, Status, type Tone } from "../../../shared/ui";
-import { roleName, usePersonName } from "../../members";
+import { roleName, usePersonName, useStanding } from "../../members";
 import { useApiKeys } from "../api/list-api-keys";
 import { useRevokeApiKey } from "../api/revoke-api-key";
 import { standing } from "../model/expiry";
 import { NewApiKey } from "./new-api-key";
 
 export function ApiKeysPage({ workspaceId }: { workspaceId: string }) {
+  const whyNot = useStanding(workspaceId).refusal("apikey.manage");
+  return whyNot === undefined ? <ApiKeys workspaceId={workspaceId} /> : <NotYours whyNot={whyNot} />;
+}
+
+/** Who may not make keys does not see others' either. */
+function NotYours({ whyNot }: { whyNot: string }) {
+  const add = (
+    <Button look="primary" whyNot={whyNot}>
+      New API key
+    </Button>
+  );
+  return (
+    <div className="stack">
+      <h1>API keys</h1>
+      <Empty title="API keys are not shown to you" actions={add}>
+        {whyNot}
+      </Empty>
+    </div>
+  );
+}
+
+function ApiKeys({ workspaceId }: { workspaceId: string }) {
   const keys = useApiKeys(workspaceId);
   const [adding, setAdding] = useState(false);
   const add = (

@@ -1,6 +1,7 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { ConnectionService } from "../../../gen/spinapis/secrets/v1/secrets_pb";
+import { type Connection, ConnectionService } from "../../../gen/spinapis/secrets/v1/secrets_pb";
 import { useClient } from "../../../shared/api/context";
+import { Trouble } from "../../../shared/api/problem";
 import type { Grant } from "../model/connection-form";
 import { newIdempotencyKey } from "../../../shared/bytes";
 
@@ -20,13 +21,21 @@ export interface NewConnection {
   isDefault: boolean;
 }
 
-export function useCreateConnection(workspaceId: string) {
+/** `onMade` belongs to the call: the list that it changes may draw the form anew. */
+export function useCreateConnection(workspaceId: string, onMade: (connection: Connection) => void) {
   const client = useClient(ConnectionService);
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (order: NewConnection) =>
-      client.createConnection({ workspaceId, idempotencyKey: newIdempotencyKey(), ...order }),
+    mutationFn: async (order: NewConnection) => {
+      const idempotencyKey = newIdempotencyKey();
+      const { connection } = await client.createConnection({ workspaceId, idempotencyKey, ...order });
+      if (!connection) throw new Trouble("SPIN answered without the connection.", "Load the list again.");
+      return connection;
+    },
     gcTime: 0,
-    onSuccess: () => queries.invalidateQueries({ queryKey: [workspaceId, "connections"] }),
+    onSuccess: (connection) => {
+      onMade(connection);
+      return queries.invalidateQueries({ queryKey: [workspaceId, "connections"] });
+    },
   });
 }

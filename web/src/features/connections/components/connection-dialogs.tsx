@@ -25,10 +25,11 @@ interface NewProps {
   workspaceId: string;
   kinds: readonly ConnectionKind[];
   onClose: () => void;
+  onMade: (connection: Connection) => void;
 }
 
-export function NewConnection({ workspaceId, kinds, onClose }: NewProps) {
-  const create = useCreateConnection(workspaceId);
+export function NewConnection({ workspaceId, kinds, onClose, onMade }: NewProps) {
+  const create = useCreateConnection(workspaceId, onMade);
   return (
     <Dialog title="New connection" onClose={onClose}>
       <ConnectionForm
@@ -45,7 +46,7 @@ export function NewConnection({ workspaceId, kinds, onClose }: NewProps) {
             ...{ kind: form.kind, credentialJson: form.credentialJson || "{}", grants: [...form.grants] },
             referencesJson: form.referencesJson.trim(),
           };
-          create.mutate(order, { onSuccess: onClose });
+          create.mutate(order);
         }}
       />
     </Dialog>

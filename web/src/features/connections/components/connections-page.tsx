@@ -6,14 +6,18 @@ import { readFields } from "../../../shared/schema-form";
 import { useStanding } from "../../members";
 import { useConnectionKinds } from "../api/list-connection-kinds";
 import { useConnections } from "../api/list-connections";
-import { lastUsed } from "../model/connection-form";
+import { lastUsed, untestable } from "../model/connection-form";
 import { EditConnection, NewConnection, RemoveConnection, ReplaceCredential } from "./connection-dialogs";
+import { TestConnection } from "./test-connection";
 
 export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
   const connections = useConnections(workspaceId);
   const kinds = useConnectionKinds();
   const [adding, setAdding] = useState(false);
-  const whyNot = useStanding(workspaceId).refusal("connection.manage");
+  const [made, setMade] = useState<Connection>();
+  const { refusal } = useStanding(workspaceId);
+  const whyNot = refusal("connection.manage");
+  const whyNotTest = refusal("run") ?? refusal("notebook.edit");
   const add = (
     <Button
       look="primary"
@@ -48,8 +52,10 @@ export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
           {connections.items.map((connection) => (
             <ConnectionRow
               key={connection.id}
+              workspaceId={workspaceId}
               connection={connection}
-              kinds={kinds.data ?? []}
+              kinds={kinds.data}
+              whyNotTest={whyNotTest}
               managed={whyNot === undefined}
             />
           ))}
@@ -67,22 +73,41 @@ export function ConnectionsPage({ workspaceId }: { workspaceId: string }) {
           onClose={() => {
             setAdding(false);
           }}
+          onMade={(connection) => {
+            setAdding(false);
+            if (whyNotTest === undefined) setMade(connection);
+          }}
+        />
+      )}
+      {made && (
+        <TestConnection
+          workspaceId={workspaceId}
+          connection={made}
+          fresh
+          onClose={() => {
+            setMade(undefined);
+          }}
         />
       )}
     </div>
   );
 }
 
-type Open = "edit" | "credential" | "remove" | undefined;
+type Open = "test" | "edit" | "credential" | "remove" | undefined;
 
 interface RowProps {
+  /** Where the page is: an inherited connection has another one of its own. */
+  workspaceId: string;
   connection: Connection;
-  kinds: readonly ConnectionKind[];
+  /** undefined while they load. */
+  kinds: readonly ConnectionKind[] | undefined;
+  /** Why the person's role tests nothing. */
+  whyNotTest: string | undefined;
   /** Whether the person's role changes connections. */
   managed: boolean;
 }
 
-function ConnectionRow({ connection, kinds, managed }: RowProps) {
+function ConnectionRow({ workspaceId, connection, kinds = [], whyNotTest, managed }: RowProps) {
   const [open, setOpen] = useState<Open>();
   const [now] = useState(Date.now);
   const close = (): void => {
@@ -118,12 +143,23 @@ function ConnectionRow({ connection, kinds, managed }: RowProps) {
           <span className="list__detail">It is changed in the workspace that it comes from.</span>
         )}
       </div>
+      <Button
+        small
+        aria-label={`Test ${connection.name}`}
+        whyNot={whyNotTest ?? untestable(connection, kinds)}
+        onClick={() => {
+          setOpen("test");
+        }}
+      >
+        Test
+      </Button>
       {managed && !connection.inherited && (
         <Menu
           label={`Actions for ${connection.name}`}
           items={[item("Edit…", "edit"), item("Replace the credential…", "credential"), item("Remove…", "remove")]}
         />
       )}
+      {open === "test" && <TestConnection workspaceId={workspaceId} connection={connection} onClose={close} />}
       {open === "edit" && <EditConnection connection={connection} kinds={kinds} onClose={close} />}
       {open === "credential" && <ReplaceCredential connection={connection} kinds={kinds} onClose={close} />}
       {open === "remove" && <RemoveConnection connection={connection} onClose={close} />}

@@ -118,6 +118,13 @@ export function lastUsed(usedAtMs: bigint | undefined, nowMs: number): string | 
   return ["used today", "used yesterday"][days] ?? `used ${days} days ago`;
 }
 
+/** Why it has no test: what nobody can do with it cannot be tried. undefined when it has one, and before the kinds are known. */
+export function untestable({ kind }: Connection, kinds: readonly ConnectionKind[]): string | undefined {
+  const found = kinds.find(({ name }) => name === kind);
+  if (kinds.length === 0 || (found && found.operations.length > 0)) return undefined;
+  return `Connections of the kind ${kind} have no test here.`;
+}
+
 /** The host of the configured address, for who has not named any host: "https://api.internal:8443/v1" gives "api.internal:8443". */
 export function hostOf(configJson: string): string {
   const addresses = /"(https?:\/\/[^"\s]+)"/.exec(configJson);

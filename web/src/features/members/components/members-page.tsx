@@ -6,17 +6,20 @@ import { useMembers } from "../api/list-members";
 import { useRemoveMember } from "../api/remove-member";
 import { useUpdateMember } from "../api/update-member";
 import { ROLES, ROLE_OPTIONS } from "../roles";
+import { useStanding } from "../use-role";
 
 export function MembersPage({ workspaceId }: { workspaceId: string }) {
   const members = useMembers(workspaceId);
+  const whyNot = useStanding(workspaceId).refusal("member.manage");
   if (members.loading) return <Loading what="members" />;
   return (
     <div className="stack">
       <h1>Members</h1>
+      {whyNot && <p className="list__detail">{whyNot}</p>}
       {members.error && <ProblemNotice error={members.error} onRetry={members.again} />}
       <ul className="list">
         {members.items.map((member) => (
-          <MemberRow key={member.userId} workspaceId={workspaceId} member={member} />
+          <MemberRow key={member.userId} workspaceId={workspaceId} member={member} whyNot={whyNot} />
         ))}
       </ul>
       {members.more && (
@@ -24,13 +27,20 @@ export function MembersPage({ workspaceId }: { workspaceId: string }) {
           Show more
         </Button>
       )}
-      <AddMember workspaceId={workspaceId} />
+      <AddMember workspaceId={workspaceId} whyNot={whyNot} />
     </div>
   );
 }
 
+interface RowProps {
+  workspaceId: string;
+  member: Member;
+  /** Why the person's role changes no members. */
+  whyNot: string | undefined;
+}
+
 /** What went wrong with a member is said at the member. */
-function MemberRow({ workspaceId, member }: { workspaceId: string; member: Member }) {
+function MemberRow({ workspaceId, member, whyNot }: RowProps) {
   const update = useUpdateMember(workspaceId);
   const [asking, setAsking] = useState(false);
   return (
@@ -44,7 +54,8 @@ function MemberRow({ workspaceId, member }: { workspaceId: string; member: Membe
         className="input"
         style={{ width: "auto" }}
         aria-label={`Role of ${member.email}`}
-        disabled={update.isPending}
+        disabled={update.isPending || whyNot !== undefined}
+        {...(whyNot === undefined ? {} : { title: whyNot })}
         value={member.role}
         onChange={(event) => {
           update.mutate({ userId: member.userId, role: Number(event.target.value), etag: member.etag });
@@ -60,6 +71,7 @@ function MemberRow({ workspaceId, member }: { workspaceId: string; member: Membe
         small
         look="quiet"
         aria-label={`Remove ${member.email}`}
+        whyNot={whyNot}
         onClick={() => {
           setAsking(true);
         }}
@@ -101,7 +113,7 @@ function RemoveMember({ workspaceId, member, onClose }: { workspaceId: string; m
   );
 }
 
-function AddMember({ workspaceId }: { workspaceId: string }) {
+function AddMember({ workspaceId, whyNot }: Omit<RowProps, "member">) {
   const [email, setEmail] = useState("");
   const [role, setRole] = useState(MemberRole.EDITOR);
   const add = useAddMember(workspaceId);
@@ -123,9 +135,17 @@ function AddMember({ workspaceId }: { workspaceId: string }) {
       }}
     >
       <h2>Add someone</h2>
-      <TextField label="E-mail" type="email" required value={email} onChange={setEmail} />
+      <TextField
+        label="E-mail"
+        type="email"
+        required
+        disabled={whyNot !== undefined}
+        value={email}
+        onChange={setEmail}
+      />
       <SelectField
         label="Role"
+        disabled={whyNot !== undefined}
         value={String(role)}
         options={ROLE_OPTIONS}
         onChange={(value) => {
@@ -140,7 +160,7 @@ function AddMember({ workspaceId }: { workspaceId: string }) {
       )}
       {add.isSuccess && !link && <Notice tone="ok" title="Added. They can sign in already." />}
       <div className="row">
-        <Button look="primary" type="submit" busy={add.isPending}>
+        <Button look="primary" type="submit" whyNot={whyNot} busy={add.isPending}>
           Add
         </Button>
       </div>

@@ -3,6 +3,7 @@ import { MarkdownView } from "../../outputs";
 import type { Submission } from "../../session";
 import { marksOf } from "../model/marks";
 import { assistanceOf } from "../model/kernel-assistance";
+import { takesTemplates } from "../model/templates";
 import type { CellProps } from "./cell-frame";
 import { CodeEditor } from "./code-editor";
 import { FieldsForm } from "./fields-form";
@@ -15,8 +16,10 @@ interface Props extends CellProps {
 }
 
 /** The text of a cell and the fields of its type. Markdown shows rendered until it is edited. */
-export function CellBody({ cell, at, type, store, editor, session, editing, executable, options, submission }: Props) {
+export function CellBody(props: Props) {
+  const { cell, at, type, store, editor, session, templates, editing, executable, options, submission } = props;
   const { id } = cell;
+  const named = takesTemplates(cell.cellType) ? templates : undefined;
   const rendered = cell.cellType === "markdown" && !editing && cell.source.trim() !== "";
   const isCode = cell.cellType === "python" || cell.cellType === "code";
   const assistance = useMemo(() => (session && isCode ? assistanceOf(session) : undefined), [session, isCode]);
@@ -44,6 +47,7 @@ export function CellBody({ cell, at, type, store, editor, session, editing, exec
           schemaJson={type.formSchemaJson}
           fieldsJson={cell.fieldsJson}
           all={options}
+          templates={named}
           onChange={(fieldsJson) => {
             store.edit({ kind: "fields", cellId: id, fieldsJson });
           }}
@@ -57,6 +61,7 @@ export function CellBody({ cell, at, type, store, editor, session, editing, exec
           focused={editing}
           readOnly={false}
           assistance={assistance}
+          templates={named}
           marks={marks}
           onChange={(source) => {
             store.edit({ kind: "source", cellId: id, source });

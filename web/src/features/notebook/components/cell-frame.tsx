@@ -5,6 +5,7 @@ import { NO_OUTPUTS, OutputsView, outputsFromNbformat } from "../../outputs";
 import { type LiveSession, useSessionPart } from "../../session";
 import type { DocumentStore } from "../model/document-store";
 import { cellState } from "../model/cell-state";
+import type { TemplateNames } from "../model/templates";
 import type { Editor } from "../use-editor";
 import { CellBar } from "./cell-bar";
 import { CellBody } from "./cell-body";
@@ -21,6 +22,8 @@ export interface CellProps {
   store: DocumentStore;
   editor: Editor;
   session: LiveSession | undefined;
+  /** What templates may name. */
+  templates: () => TemplateNames;
 }
 
 /** One cell: what is typed, how its run stands, what it printed. */

@@ -1,6 +1,7 @@
 import { EditorView } from "@codemirror/view";
 import { useEffect, useEffectEvent, useRef } from "react";
 import type { Mark } from "../model/marks";
+import type { TemplateNames } from "../model/templates";
 import {
   type EditorKeys,
   type Assistance,
@@ -17,6 +18,8 @@ interface Props extends EditorKeys {
   focused: boolean;
   readOnly: boolean;
   assistance: Assistance | undefined;
+  /** What templates may name; undefined where they are text. */
+  templates: (() => TemplateNames) | undefined;
   /** Places that the compiler complained about. */
   marks: readonly Mark[];
   onChange: (text: string) => void;
@@ -31,6 +34,7 @@ export function CodeEditor({
   focused,
   readOnly,
   assistance,
+  templates,
   marks,
   onChange,
   onFocus,
@@ -44,6 +48,7 @@ export function CodeEditor({
     keys[name]();
   });
   const help = useEffectEvent(() => assistance);
+  const names = useEffectEvent(() => templates?.());
   const first = useEffectEvent(() => ({ label, text, language, readOnly }));
 
   useEffect(() => {
@@ -58,6 +63,7 @@ export function CodeEditor({
         focus();
       },
       assistance: () => help(),
+      templates: () => names(),
       keys: {
         onRun: () => {
           press("onRun");

@@ -1,5 +1,6 @@
 import { useMemo, useState } from "react";
 import { SchemaControl, fieldsOf, readFields, writeField } from "../../../shared/schema-form";
+import { type TemplateNames, suggestionsFor } from "../model/templates";
 
 interface Props {
   /** JSON Schema of the cell type's fields. */
@@ -7,11 +8,13 @@ interface Props {
   fieldsJson: string;
   /** Optional fields without a value are shown as well. */
   all: boolean;
+  /** What templates may name; undefined where they are text. */
+  templates: (() => TemplateNames) | undefined;
   onChange: (fieldsJson: string) => void;
 }
 
 /** The form of a cell type, drawn from its schema. What is optional and has no value shows when it is asked for. */
-export function FieldsForm({ schemaJson, fieldsJson, all, onChange }: Props) {
+export function FieldsForm({ schemaJson, fieldsJson, all, templates, onChange }: Props) {
   const fields = useMemo(() => fieldsOf(schemaJson), [schemaJson]);
   const values = useMemo(() => readFields(fieldsJson), [fieldsJson]);
   // What stood here when the cell was opened stays, so that no field goes away while it is emptied.
@@ -25,6 +28,7 @@ export function FieldsForm({ schemaJson, fieldsJson, all, onChange }: Props) {
           key={field.name}
           field={field}
           value={values[field.name]}
+          suggest={templates && ((text, cursor) => suggestionsFor(text, cursor, templates()))}
           onChange={(value) => {
             onChange(writeField(fieldsJson, field.name, value));
           }}

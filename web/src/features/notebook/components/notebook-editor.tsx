@@ -6,6 +6,7 @@ import { ProblemNotice } from "../../../shared/ui";
 import type { SessionHandle } from "../../session";
 import type { DocumentStore, DocumentView } from "../model/document-store";
 import { type Actions, pressed } from "../model/keys";
+import type { TemplateNames } from "../model/templates";
 import type { Editor } from "../use-editor";
 import { CellFrame } from "./cell-frame";
 import { ConflictNotice } from "./conflict-notice";
@@ -26,6 +27,8 @@ export interface EditorProps {
   runtimes: readonly Runtime[];
   runtime: Runtime | undefined;
   problem: unknown;
+  /** What templates may name. */
+  templates: () => TemplateNames;
   onChooseRuntime: (runtimeId: string) => void;
 }
 
@@ -79,6 +82,7 @@ export function NotebookEditor(props: EditorProps) {
             store={store}
             editor={editor}
             session={handle.session}
+            templates={props.templates}
           />
         ))}
       </div>

@@ -10,6 +10,7 @@ import { kernelNameOf } from "../model/kernel-name";
 import { chosenRuntime, keepRuntimeChoice, runtimeChoice } from "../model/runtime-choice";
 import { useDocument } from "../use-document";
 import { useEditor } from "../use-editor";
+import { useTemplateNames } from "../use-template-names";
 import { useKeptOutputs } from "../use-kept-outputs";
 import { NotebookEditor } from "./notebook-editor";
 import "./notebook.css";
@@ -34,9 +35,10 @@ function OpenNotebook({ notebook }: { notebook: Notebook }) {
   const [choice, setChoice] = useState(() => runtimeChoice(notebookId));
   const runtime = runtimes.data && chosenRuntime(runtimes.data, choice);
   const kernelName = kernelNameOf(notebook.metadataJson);
-  const { refusal } = useStanding(workspaceId);
+  const { role, refusal } = useStanding(workspaceId);
   const handle = useLiveSession({ workspaceId, notebookId, runtime, runtimeError: runtimes.error, kernelName });
   const editor = useEditor(store, handle, cellTypes.data ?? [], refusal("run"));
+  const templates = useTemplateNames(workspaceId, store, role !== undefined && !refusal("run"));
   useKeptOutputs(handle.session, store, notebook);
   return (
     <NotebookEditor
@@ -48,6 +50,7 @@ function OpenNotebook({ notebook }: { notebook: Notebook }) {
       cellTypes={cellTypes.data ?? []}
       runtimes={runtimes.data ?? []}
       runtime={runtime ?? undefined}
+      templates={templates}
       problem={cellTypes.error ?? runtimes.error}
       onChooseRuntime={(runtimeId) => {
         keepRuntimeChoice(notebookId, runtimeId);

@@ -45,8 +45,11 @@ export function SessionNotices({ handle }: { handle: SessionHandle }) {
       )}
       {link === "attached" && problem && <ProblemText problem={problem} />}
       {link === "attached" && told && told.text !== "" && (
-        <Notice tone={told.tone} title={`The runtime: ${told.title.charAt(0).toLowerCase()}${told.title.slice(1)}`}>
-          <span>{told.text}</span>
+        <Notice
+          tone={told.tone}
+          title={told.phase === "grace" ? "The runtime is in its grace" : "The runtime’s trust has expired"}
+        >
+          <span>{told.text} This page renews it as soon as the platform answers.</span>
         </Notice>
       )}
       {warnings.map((warning) => (

@@ -4,7 +4,7 @@ import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
 import { RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import type { Tone } from "../../../shared/ui";
 import { formatDuration } from "../../../shared/clock";
-import type { RunView, Submission } from "../../session";
+import { type RunView, type Submission, statusText } from "../../session";
 
 export interface CellState {
   name: "idle" | "waiting" | "queued" | "running" | "ok" | "failed" | "refused" | "unapproved";
@@ -44,27 +44,6 @@ function ofSubmission(submission: Submission): CellState {
       if (submission.problem.reason === ErrorReason.APPROVAL_REQUIRED)
         return { name: "unapproved", text: "Needs approval", tone: "warn", active: false };
       return { name: "refused", text: "Not run", tone: "bad", active: false };
-  }
-}
-
-export function statusText(status: RunStatus): string {
-  switch (status) {
-    case RunStatus.OK:
-      return "Succeeded";
-    case RunStatus.ERROR:
-      return "Failed";
-    case RunStatus.INTERRUPTED:
-      return "Interrupted";
-    case RunStatus.LIMIT:
-      return "Stopped at a limit";
-    case RunStatus.KERNEL_DIED:
-      return "The kernel died";
-    case RunStatus.LOST:
-      return "Lost: the runtime went down";
-    case RunStatus.ABORTED:
-      return "Not run: an earlier cell failed";
-    case RunStatus.UNSPECIFIED:
-      return "Ended";
   }
 }
 

@@ -24,6 +24,8 @@ import { setDiagnostics } from "@codemirror/lint";
 import { colours, languageOf } from "../../../shared/code";
 import { type Assistance, completeFrom, inspectAt, inspectionField } from "./assistance";
 import { type Mark, diagnosticsOf } from "./marks";
+import { completeTemplates, opensByItself, outsideTemplates } from "./template-completion";
+import type { TemplateNames } from "./templates";
 
 export type { Assistance } from "./assistance";
 
@@ -44,6 +46,8 @@ interface Options {
   readOnly: boolean;
   keys: EditorKeys;
   assistance: () => Assistance | undefined;
+  /** undefined where templates are text. */
+  templates: () => TemplateNames | undefined;
   onChange: (text: string) => void;
   onFocus: () => void;
 }
@@ -70,7 +74,14 @@ export function createEditor(options: Options): EditorView {
         bracketMatching(),
         closeBrackets(),
         highlightSelectionMatches(),
-        autocompletion({ override: [completeFrom(options.assistance)], activateOnTyping: false }),
+        autocompletion({
+          override: [
+            completeTemplates(options.templates),
+            outsideTemplates(options.templates, completeFrom(options.assistance)),
+          ],
+          activateOnTyping: false,
+        }),
+        opensByItself(options.templates),
         inspectionField,
         keymap.of([...closeBracketsKeymap, ...completionKeymap, ...searchKeymap, ...historyKeymap, ...defaultKeymap]),
         language.of(languageOf(options.language)),

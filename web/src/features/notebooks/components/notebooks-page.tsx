@@ -85,7 +85,7 @@ function NotebookRow({ notebook, onExport, onDelete }: RowProps) {
         label={`Actions for ${notebook.title || "Untitled"}`}
         items={[
           { label: "Export as .ipynb", act: onExport },
-          { label: "Delete…", disabled: whyNot !== undefined, act: onDelete },
+          { label: "Delete…", whyNot, act: onDelete },
         ]}
       />
     </li>

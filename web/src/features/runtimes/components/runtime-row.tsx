@@ -4,25 +4,32 @@ import type { RuntimeTrust } from "../../../shared/trust/enrolment";
 import { standing } from "../../../shared/trust/lasting";
 import { Button, Dialog, Menu, type MenuItem, ProblemNotice, Status, type Tone } from "../../../shared/ui";
 import { useNow } from "../../../shared/use-now";
-import { useDeleteRuntime } from "../api/delete-runtime";
+import type { Removed } from "../api/delete-runtime";
+import { useStanding } from "../../members";
 import { useRuntimeTrust } from "../api/get-runtime-trust";
 import { useUpdateRuntime } from "../api/update-runtime";
 import { ConfirmRuntime, Fingerprint } from "./confirm-runtime";
+import { RemoveRuntime } from "./remove-runtime";
 import { ReplaceRuntime } from "./replace-runtime";
 
 interface Props {
   workspaceId: string;
   runtime: Runtime;
   onPair: (runtime: Runtime) => void;
+  onRemoved: (removed: Removed) => void;
 }
 
 type Open = "confirm" | "replace" | "remove" | undefined;
 
-export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
+const INHERITED = "It is changed in the workspace that it comes from.";
+
+export function RuntimeRow({ workspaceId, runtime, onPair, onRemoved }: Props) {
   const trust = useRuntimeTrust(workspaceId, runtime);
   const now = useNow();
   const update = useUpdateRuntime(workspaceId);
   const [open, setOpen] = useState<Open>();
+  const { refusal } = useStanding(workspaceId);
+  const whyNotManage = runtime.inherited ? INHERITED : refusal("runtime.manage");
   const close = (): void => {
     setOpen(undefined);
   };
@@ -31,21 +38,22 @@ export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
   const actions: MenuItem[] = [
     {
       label: "Make it the default",
-      disabled: runtime.isDefault || runtime.inherited,
+      disabled: runtime.isDefault,
+      whyNot: whyNotManage,
       act: () => {
         update.mutate({ runtimeId: runtime.id, etag: runtime.etag, isDefault: true });
       },
     },
     {
       label: "Replace…",
-      disabled: runtime.inherited,
+      whyNot: whyNotManage,
       act: () => {
         setOpen("replace");
       },
     },
     {
       label: "Remove…",
-      disabled: runtime.inherited,
+      whyNot: whyNotManage,
       act: () => {
         setOpen("remove");
       },
@@ -69,7 +77,7 @@ export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
         {told && (
           <span className="list__detail">
             {told.title}
-            {told.text && `. ${told.text}`}
+            {told.text && `. ${told.text} ${told.advice}`}
           </span>
         )}
         {trust.isError && <ProblemNotice error={trust.error} onRetry={() => void trust.refetch()} />}
@@ -83,6 +91,7 @@ export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
       {status === "paired" && (
         <Button
           small
+          whyNot={refusal("runtime.confirm")}
           onClick={() => {
             setOpen("confirm");
           }}
@@ -93,6 +102,7 @@ export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
       {status === "unpaired" && !runtime.inherited && (
         <Button
           small
+          whyNot={refusal("runtime.add")}
           onClick={() => {
             onPair(runtime);
           }}
@@ -117,7 +127,7 @@ export function RuntimeRow({ workspaceId, runtime, onPair }: Props) {
           }}
         />
       )}
-      {open === "remove" && <RemoveRuntime workspaceId={workspaceId} runtime={runtime} onClose={close} />}
+      {open === "remove" && <RemoveRuntime {...{ workspaceId, runtime, onRemoved }} onClose={close} />}
     </li>
   );
 }
@@ -132,37 +142,4 @@ const STATUS: Record<RuntimeTrust["status"], [Tone, string]> = {
 function RuntimeStatus({ status }: { status: RuntimeTrust["status"] }) {
   const [tone, text] = STATUS[status];
   return <Status tone={tone}>{text}</Status>;
-}
-
-function RemoveRuntime({
-  workspaceId,
-  runtime,
-  onClose,
-}: {
-  workspaceId: string;
-  runtime: Runtime;
-  onClose: () => void;
-}) {
-  const remove = useDeleteRuntime(workspaceId);
-  return (
-    <Dialog title={`Remove “${runtime.name}”?`} onClose={onClose}>
-      <p>
-        It gets nothing more to run. What runs there now goes on until its trust ends: stop its process too. Its history
-        in the audit log stays.
-      </p>
-      {remove.isError && <ProblemNotice error={remove.error} />}
-      <div className="dialog__actions">
-        <Button onClick={onClose}>Keep it</Button>
-        <Button
-          look="danger"
-          busy={remove.isPending}
-          onClick={() => {
-            remove.mutate({ runtimeId: runtime.id, etag: runtime.etag }, { onSuccess: onClose });
-          }}
-        >
-          Remove
-        </Button>
-      </div>
-    </Dialog>
-  );
 }

@@ -1,10 +1,13 @@
 import { useState } from "react";
 import type { Runtime } from "../../../gen/spinapis/workspace/v1/workspaces_pb";
 import { Button, Empty, Loading, ProblemNotice } from "../../../shared/ui";
+import { useNow } from "../../../shared/use-now";
 import { useStanding } from "../../members";
+import type { Removed } from "../api/delete-runtime";
 import { useRuntimes } from "../api/list-runtimes";
 import { AddRuntime } from "./add-runtime";
 import { PairRuntime } from "./pair-runtime";
+import { RemovedNotice } from "./remove-runtime";
 import { RuntimeRow } from "./runtime-row";
 import "./runtimes.css";
 
@@ -12,6 +15,8 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
   const runtimes = useRuntimes(workspaceId);
   const [adding, setAdding] = useState(false);
   const [pairing, setPairing] = useState<Runtime>();
+  const [removed, setRemoved] = useState<Removed>();
+  const now = useNow();
   const whyNot = useStanding(workspaceId).refusal("runtime.add");
   const add = (
     <Button
@@ -32,6 +37,15 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
         <h1>Runtimes</h1>
         {runtimes.data.length > 0 && add}
       </div>
+      {removed && (
+        <RemovedNotice
+          removed={removed}
+          now={now}
+          onDismiss={() => {
+            setRemoved(undefined);
+          }}
+        />
+      )}
       {runtimes.data.length === 0 ? (
         <Empty title="No runtime yet" actions={add}>
           Cells run on a runtime: a program that you start in your own network. SPIN never connects to it; your browser
@@ -40,7 +54,13 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
       ) : (
         <ul className="list">
           {runtimes.data.map((runtime) => (
-            <RuntimeRow key={runtime.id} workspaceId={workspaceId} runtime={runtime} onPair={setPairing} />
+            <RuntimeRow
+              key={runtime.id}
+              workspaceId={workspaceId}
+              runtime={runtime}
+              onPair={setPairing}
+              onRemoved={setRemoved}
+            />
           ))}
         </ul>
       )}

@@ -11,6 +11,7 @@ import {
   ClientAuthSchema,
   ClientHelloSchema,
 } from "../../../gen/spinapis/runtime/v1/frames_pb";
+import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
 import { Trouble } from "../../../shared/api/problem";
 import { randomBytes } from "../../../shared/bytes";
 import type { FrameSocket } from "./frame-socket";
@@ -76,4 +77,12 @@ function unexpected(frame: RuntimeFrame): Trouble {
 
 export function troubleOf(error: RuntimeError): Trouble {
   return new Trouble(error.message || "The runtime refused.", "", error.reason);
+}
+
+/** Whether the runtime finds fault with the log as it was shown. */
+export function ofTheLog({ reason, metadata }: RuntimeError): boolean {
+  return (
+    reason === ErrorReason.LOG_UNPROVEN ||
+    (reason === ErrorReason.ROLLBACK_REFUSED && metadata.document === "checkpoint")
+  );
 }

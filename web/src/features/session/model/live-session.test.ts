@@ -4,18 +4,19 @@ import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
 import {
   ErrorSchema,
+  KernelPhase,
   LogProofSchema,
   RunPhase,
   TrustDocumentsSchema,
 } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { Trouble } from "../../../shared/api/problem";
 import { FakeRuntime } from "../../../testing/fake-runtime";
-import { outputsFrame, printed, runFrame } from "../../../testing/frames";
+import { kernelFrame, outputsFrame, printed, runFrame } from "../../../testing/frames";
+import { ORDER, liveSession } from "../../../testing/live-session";
 import { plainText } from "../../outputs/model";
 import { FatalTrouble } from "./attach";
 import type { SessionCalls } from "./calls";
-import { LiveSession } from "./live-session";
-import type { CellOrder } from "./submissions";
+import type { LiveSession } from "./live-session";
 
 const live: LiveSession[] = [];
 
@@ -23,50 +24,8 @@ afterEach(() => {
   for (const session of live.splice(0)) session.stop();
 });
 
-const IDENTITY = {
-  workspaceId: "w",
-  notebookId: "n",
-  sessionId: "s",
-  runtimeId: "r",
-  runtimeUrl: "http://localhost:8888",
-  runtimeWorkspaceId: "w",
-};
-const ORDER: CellOrder = { cellId: "a", cellType: "python", source: "1", fieldsJson: "", stopOnError: true };
-
 function start(runtime: FakeRuntime, calls: Partial<SessionCalls> = {}): LiveSession {
-  let compiled = 0;
-  const session = new LiveSession({
-    identity: IDENTITY,
-    kernelName: "",
-    dial: runtime.dial,
-    schedule: (act) => {
-      act();
-    },
-    pause: () => new Promise((resolve) => setTimeout(resolve, 5)),
-    calls: {
-      credentials: () =>
-        Promise.resolve({
-          capability: new Uint8Array(),
-          challenge: new Uint8Array(),
-          sessionKey: new Uint8Array(),
-          trust: create(TrustDocumentsSchema),
-          verifyHello: (data) =>
-            Promise.resolve({ data, digest: data, bootId: data, bundleVersion: 0n, homeId: data, checkpoint: data }),
-          authenticate: () => Promise.resolve(new Uint8Array()),
-        }),
-      trustDocuments: () => Promise.resolve(create(TrustDocumentsSchema)),
-      logProof: () => Promise.resolve(undefined),
-      compile: () => {
-        compiled += 1;
-        return Promise.resolve({ sealed: Uint8Array.of(compiled), ciphertextDigest: Uint8Array.of(compiled) });
-      },
-      credentialBundle: () => Promise.resolve({ sealed: undefined, bundleVersion: 0n }),
-      uploadReceipts: () => Promise.resolve(Uint8Array.of(1)),
-      uploadOutputs: () => Promise.resolve(),
-      storedFrames: () => Promise.resolve({}),
-      ...calls,
-    },
-  });
+  const session = liveSession(runtime, calls);
   live.push(session);
   session.start();
   return session;
@@ -171,6 +130,20 @@ describe("a live session", () => {
     expect(await session.run(ORDER)).toMatchObject({ kind: "refused", problem: { text: "line 1 is wrong" } });
     expect(session.view.submissions.a).toMatchObject({ phase: "refused" });
     expect(runtime.sent("sealed")).toHaveLength(0);
+  });
+
+  test("a kernel that does not start says why, at once", async () => {
+    const runtime = new FakeRuntime();
+    runtime.stream = [kernelFrame(1, KernelPhase.STOPPED)];
+    runtime.onFrame = (body) => {
+      if (body.case !== "startKernel") return;
+      runtime.publish(kernelFrame(2, KernelPhase.STARTING));
+      runtime.publish(kernelFrame(3, KernelPhase.DEAD, 1, "The policy cannot be enforced here."));
+    };
+    const session = start(runtime);
+    await caughtUp(session);
+    const problem = { text: "The kernel did not start.", advice: "The policy cannot be enforced here." };
+    expect(await session.run(ORDER)).toMatchObject({ kind: "refused", problem });
   });
 
   test("a program that was on its way when the socket was lost is sent again", async () => {

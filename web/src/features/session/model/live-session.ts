@@ -16,7 +16,7 @@ import {
 } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { type Problem, Trouble, problemOf } from "../../../shared/api/problem";
 import { toHex } from "../../../shared/bytes";
-import { type Attachment, FatalTrouble, troubleOf } from "./attach";
+import { type Attachment, FatalTrouble, ofTheLog, troubleOf } from "./attach";
 import type { CompiledRun, SessionCalls, SessionIdentity } from "./calls";
 import { Carrier } from "./carrier";
 import { type Dial, socketUrl } from "./frame-socket";
@@ -41,6 +41,8 @@ const PATIENCE_MS = 60_000;
 const TRUST_CHECK_MS = 15 * 60_000;
 const TRUST_MARGIN_MS = 6 * 3_600_000;
 const PROOF_RETRY_MS = 5000;
+/** The receipt of a run's end comes a moment after its end. */
+const RECEIPTS_FOLLOW_MS = 400;
 const ASLEEP = new Set([KernelPhase.NONE, KernelPhase.STOPPED, KernelPhase.DEAD, KernelPhase.UNSPECIFIED]);
 const AWAKE = new Set([KernelPhase.IDLE, KernelPhase.BUSY]);
 
@@ -133,6 +135,12 @@ export class LiveSession {
     clearInterval(this.#trustTimer);
     this.#carrier.stop();
     this.#link.stop(problem);
+  }
+
+  /** Waits until the log has what came so far, or the time is over: what is left then is carried by whoever attaches next. */
+  async settle(ms: number): Promise<void> {
+    const carried = this.#pause(RECEIPTS_FOLLOW_MS).then(() => this.#carrier.drained());
+    await Promise.race([carried, this.#pause(ms)]);
   }
 
   /** Tries to attach at once instead of waiting. */
@@ -261,8 +269,7 @@ export class LiveSession {
 
   async #compile(order: CellOrder, traceparent: string): Promise<CompiledRun> {
     await this.#until(() => this.view.link === "attached" && this.view.caughtUp, "The runtime is not connected.");
-    if (ASLEEP.has(this.view.stream.kernel.phase)) this.kernel.start();
-    await this.#until(() => AWAKE.has(this.view.stream.kernel.phase), "The kernel did not start.");
+    await this.#awake();
     const { attachment } = this.#link;
     if (!attachment) throw new Trouble("The runtime is not connected.", "Run the cell again.");
     const { kernel } = this.view.stream;
@@ -301,6 +308,18 @@ export class LiveSession {
       if (error instanceof FatalTrouble) this.stop(problemOf(error));
       else void this.#proveLater(attachment);
     }
+  }
+
+  /** Starts the kernel where none runs. One that does not start says why: a policy that cannot be enforced, for example. */
+  async #awake(): Promise<void> {
+    const { kernel: before } = this.view.stream;
+    const failed = (): boolean => {
+      const { kernel } = this.view.stream;
+      return kernel !== before && kernel.phase === KernelPhase.DEAD;
+    };
+    if (ASLEEP.has(before.phase)) this.kernel.start();
+    await this.#until(() => AWAKE.has(this.view.stream.kernel.phase) || failed(), "The kernel did not start.");
+    if (failed()) throw new Trouble("The kernel did not start.", this.view.stream.kernel.message);
   }
 
   /** Waits for what a connection or a start brings about; gives up when the link has failed, or after a while. */
@@ -371,14 +390,6 @@ export class LiveSession {
   #complain = (error: unknown): void => {
     this.#store.update({ problem: problemOf(error) });
   };
-}
-
-/** Whether the runtime finds fault with the log as it was shown. */
-function ofTheLog({ reason, metadata }: RuntimeError): boolean {
-  return (
-    reason === ErrorReason.LOG_UNPROVEN ||
-    (reason === ErrorReason.ROLLBACK_REFUSED && metadata.document === "checkpoint")
-  );
 }
 
 function sleep(ms: number): Promise<void> {

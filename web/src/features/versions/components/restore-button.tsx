@@ -2,12 +2,14 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import type { Notebook } from "../../../gen/spinapis/workspace/v1/notebooks_pb";
 import { Button, Dialog, ProblemNotice } from "../../../shared/ui";
+import { useStanding } from "../../members";
 import { useRestoreVersion } from "../api/restore-version";
 
 /** Restoring loses nothing: what is there now stays a version. It is asked once all the same. */
 export function RestoreButton({ present, version }: { present: Notebook; version: bigint }) {
   const [asking, setAsking] = useState(false);
   const [, navigate] = useLocation();
+  const whyNot = useStanding(present.workspaceId).refusal("notebook.edit");
   const restore = useRestoreVersion(present, () => {
     navigate(`/w/${present.workspaceId}/notebooks/${present.id}`);
   });
@@ -16,6 +18,7 @@ export function RestoreButton({ present, version }: { present: Notebook; version
     <>
       <Button
         look="primary"
+        whyNot={whyNot}
         onClick={() => {
           restore.reset();
           setAsking(true);

@@ -59,6 +59,11 @@ class ConnectionServiceStub:
                 request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionsRequest.SerializeToString,
                 response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionsResponse.FromString,
                 _registered_method=True)
+        self.ListSecretNames = channel.unary_unary(
+                '/spinapis.secrets.v1.ConnectionService/ListSecretNames',
+                request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListSecretNamesRequest.SerializeToString,
+                response_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListSecretNamesResponse.FromString,
+                _registered_method=True)
         self.UpdateConnection = channel.unary_unary(
                 '/spinapis.secrets.v1.ConnectionService/UpdateConnection',
                 request_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.UpdateConnectionRequest.SerializeToString,
@@ -124,6 +129,13 @@ class ConnectionServiceServicer:
 
     def ListConnections(self, request, context):
         """Includes what parent workspaces share.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSecretNames(self, request, context):
+        """What {{secret:NAME}} may name: the secrets whose value programs may read and that the caller may use. Names alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,6 +209,11 @@ def add_ConnectionServiceServicer_to_server(servicer, server):
                     servicer.ListConnections,
                     request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionsRequest.FromString,
                     response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionsResponse.SerializeToString,
+            ),
+            'ListSecretNames': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSecretNames,
+                    request_deserializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListSecretNamesRequest.FromString,
+                    response_serializer=spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListSecretNamesResponse.SerializeToString,
             ),
             'UpdateConnection': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateConnection,
@@ -364,6 +381,33 @@ class ConnectionService:
             '/spinapis.secrets.v1.ConnectionService/ListConnections',
             spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionsRequest.SerializeToString,
             spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListConnectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSecretNames(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/spinapis.secrets.v1.ConnectionService/ListSecretNames',
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListSecretNamesRequest.SerializeToString,
+            spinapis_dot_secrets_dot_v1_dot_secrets__pb2.ListSecretNamesResponse.FromString,
             options,
             channel_credentials,
             insecure,

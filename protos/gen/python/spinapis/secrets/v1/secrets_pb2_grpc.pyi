@@ -42,6 +42,8 @@ class ConnectionServiceStub:
     """Agents and viewers see names and kinds alone."""
     ListConnections: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ListConnectionsRequest, _secrets_pb2.ListConnectionsResponse]
     """Includes what parent workspaces share."""
+    ListSecretNames: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ListSecretNamesRequest, _secrets_pb2.ListSecretNamesResponse]
+    """What {{secret:NAME}} may name: the secrets whose value programs may read and that the caller may use. Names alone."""
     UpdateConnection: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.UpdateConnectionRequest, _secrets_pb2.UpdateConnectionResponse]
     DeleteConnection: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.DeleteConnectionRequest, _secrets_pb2.DeleteConnectionResponse]
     ResolveConnections: _grpc.UnaryUnaryMultiCallable[_secrets_pb2.ResolveConnectionsRequest, _secrets_pb2.ResolveConnectionsResponse]
@@ -69,6 +71,8 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     """Agents and viewers see names and kinds alone."""
     ListConnections: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ListConnectionsRequest, _secrets_pb2.ListConnectionsResponse]  # type: ignore[assignment]
     """Includes what parent workspaces share."""
+    ListSecretNames: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ListSecretNamesRequest, _secrets_pb2.ListSecretNamesResponse]  # type: ignore[assignment]
+    """What {{secret:NAME}} may name: the secrets whose value programs may read and that the caller may use. Names alone."""
     UpdateConnection: _aio.UnaryUnaryMultiCallable[_secrets_pb2.UpdateConnectionRequest, _secrets_pb2.UpdateConnectionResponse]  # type: ignore[assignment]
     DeleteConnection: _aio.UnaryUnaryMultiCallable[_secrets_pb2.DeleteConnectionRequest, _secrets_pb2.DeleteConnectionResponse]  # type: ignore[assignment]
     ResolveConnections: _aio.UnaryUnaryMultiCallable[_secrets_pb2.ResolveConnectionsRequest, _secrets_pb2.ResolveConnectionsResponse]  # type: ignore[assignment]
@@ -123,6 +127,14 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_secrets_pb2.ListConnectionsResponse, _abc.Awaitable[_secrets_pb2.ListConnectionsResponse]]:
         """Includes what parent workspaces share."""
+
+    @_abc_1.abstractmethod
+    def ListSecretNames(
+        self,
+        request: _secrets_pb2.ListSecretNamesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_secrets_pb2.ListSecretNamesResponse, _abc.Awaitable[_secrets_pb2.ListSecretNamesResponse]]:
+        """What {{secret:NAME}} may name: the secrets whose value programs may read and that the caller may use. Names alone."""
 
     @_abc_1.abstractmethod
     def UpdateConnection(

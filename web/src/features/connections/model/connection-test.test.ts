@@ -1,0 +1,106 @@
+import { describe, expect, test, vi } from "vitest";
+import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
+import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
+import { OutputKind, RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
+import { Trouble } from "../../../shared/api/problem";
+import { nonce, output, outputsFrame, printed, runFrame } from "../../../testing/frames";
+import { sessionView } from "../../../testing/session-view";
+import { type RunOutcome, type SessionView, runKey } from "../../session";
+
+import { type TestSession, progressOf, testOrder, tryConnection } from "./connection-test";
+
+const CELL = testOrder("c1").cellId;
+const KEY = runKey(nonce(1));
+const ENDED = (status: RunStatus): RunOutcome => ({ kind: "ended", status, runKey: KEY });
+
+function session(view: SessionView, outcome: RunOutcome | Promise<RunOutcome>) {
+  return {
+    view,
+    subscribe: () => () => true,
+    run: vi.fn(() => Promise.resolve(outcome)),
+    restart: vi.fn(),
+    settle: vi.fn(() => Promise.resolve()),
+    stop: vi.fn(),
+    kernel: { interrupt: vi.fn(), stop: vi.fn() },
+  } satisfies TestSession;
+}
+
+function attempt(made: TestSession, stop = new AbortController()) {
+  const end = vi.fn(() => Promise.resolve());
+  const by = { me: "me", open: () => Promise.resolve(made), end, tell: () => undefined };
+  return { end, stop, verdict: tryConnection("c1", by, stop.signal) };
+}
+
+describe("a test of a connection", () => {
+  test("says what was reached, and leaves nothing behind", async () => {
+    const made = session(
+      sessionView({ frames: [outputsFrame(1, 1, CELL, [printed("ok: h answered 200 OK (3 ms)\n")])] }),
+      ENDED(RunStatus.OK),
+    );
+    const { verdict, end } = attempt(made);
+    expect(await verdict).toEqual({ kind: "works", reached: "h answered 200 OK (3 ms)" });
+    expect(made.run).toHaveBeenCalledWith(
+      expect.objectContaining({ cellType: "connection_test", fieldsJson: '{"connection":"c1"}' }),
+    );
+    await vi.waitFor(() => {
+      expect(made.stop).toHaveBeenCalledOnce();
+    });
+    expect(end).toHaveBeenCalledOnce();
+    expect(made.kernel.stop).toHaveBeenCalledOnce();
+    expect(made.restart).not.toHaveBeenCalled();
+  });
+
+  test("says the cause of a failure without the traceback", async () => {
+    const said = output(OutputKind.ERROR, { ename: "UseFailed", evalue: "h answered 401", traceback: ["line 1"] });
+    const made = session(sessionView({ frames: [outputsFrame(1, 1, CELL, [said])] }), ENDED(RunStatus.ERROR));
+    expect(await attempt(made).verdict).toEqual({ kind: "fails", text: "h answered 401" });
+  });
+
+  test("begins a kernel anew in which code ran, and leaves another person's session open", async () => {
+    const made = session(sessionView({ userIds: ["someone"] }), ENDED(RunStatus.KERNEL_DIED));
+    const { verdict, end } = attempt(made);
+    expect(await verdict).toEqual({ kind: "fails", text: "The kernel died" });
+    expect(made.restart).toHaveBeenCalledOnce();
+    await vi.waitFor(() => {
+      expect(made.stop).toHaveBeenCalledOnce();
+    });
+    expect([end.mock.calls.length, made.kernel.stop.mock.calls.length]).toEqual([0, 0]);
+  });
+
+  test("is cancelled at once, and its run is interrupted", async () => {
+    const { promise, resolve } = Promise.withResolvers<RunOutcome>();
+    const made = session(sessionView(), promise);
+    const { verdict, stop, end } = attempt(made);
+    await vi.waitFor(() => {
+      expect(made.run).toHaveBeenCalledOnce();
+    });
+    stop.abort();
+    expect(await verdict).toEqual({ kind: "cancelled" });
+    expect(made.kernel.interrupt).toHaveBeenCalledWith(true);
+    resolve(ENDED(RunStatus.INTERRUPTED));
+    await vi.waitFor(() => {
+      expect(end).toHaveBeenCalledOnce();
+    });
+  });
+
+  test("tells what the services refused, before and after there is a session", async () => {
+    const problem = { reason: ErrorReason.CONNECTION_UNUSABLE, text: "no", advice: "", metadata: {}, violations: [] };
+    expect(await attempt(session(sessionView(), { kind: "refused", problem })).verdict).toEqual({
+      kind: "refused",
+      problem,
+    });
+    const by = { me: "me", open: () => Promise.reject(new Trouble("down")), end: vi.fn(), tell: () => undefined };
+    const verdict = await tryConnection("c1", by, new AbortController().signal);
+    expect(verdict).toMatchObject({ kind: "refused", problem: { text: "down" } });
+  });
+});
+
+test("progress is told in words", () => {
+  expect(progressOf(sessionView({ view: { link: "connecting" } }), CELL)).toBe("Connecting to the runtime");
+  expect(progressOf(sessionView({ view: { submissions: { [CELL]: { phase: "compiling" } } } }), CELL)).toBe(
+    "Compiling and sealing the test",
+  );
+  expect(progressOf(sessionView({ frames: [runFrame(1, 1, CELL, RunPhase.RUNNING)] }), CELL)).toBe(
+    "The runtime is trying the connection",
+  );
+});

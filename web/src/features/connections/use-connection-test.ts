@@ -1,0 +1,54 @@
+/** A test of a connection on a runtime, for React. Leaving the page cancels it. */
+import { useEffect, useRef, useState } from "react";
+import { useQueryClient } from "@tanstack/react-query";
+import type { Runtime } from "../../gen/spinapis/workspace/v1/workspaces_pb";
+import { useApi } from "../../shared/api/context";
+import { useStanding } from "../members";
+import { beginSession, endSession, openSession } from "../session";
+import { testsNotebook } from "./api/tests-notebook";
+import { type Verdict, tryConnection } from "./model/connection-test";
+
+export type TestState =
+  | { step: "ready" }
+  | { step: "running"; progress: string; sinceMs: number }
+  | { step: "done"; verdict: Verdict; tookMs: number; runtimeName: string };
+
+export function useConnectionTest(workspaceId: string, connectionId: string) {
+  const { transport } = useApi();
+  const queries = useQueryClient();
+  const { userId } = useStanding(workspaceId);
+  const [state, setState] = useState<TestState>({ step: "ready" });
+  const running = useRef<AbortController>(undefined);
+  useEffect(() => () => running.current?.abort(), []);
+
+  const start = async (runtime: Runtime): Promise<void> => {
+    const stop = new AbortController();
+    running.current = stop;
+    const sinceMs = Date.now();
+    setState({ step: "running", progress: `Opening a session on ${runtime.name}`, sinceMs });
+    let sessionId = "";
+    const open = async () => {
+      const notebookId = await testsNotebook(transport, workspaceId);
+      const opened = await openSession(transport, { workspaceId, notebookId, runtimeId: runtime.id, kernelName: "" });
+      sessionId = opened.id;
+      return beginSession(transport, { workspaceId, notebookId, sessionId, runtime, kernelName: "" });
+    };
+    const by = {
+      me: userId,
+      open,
+      end: () => endSession(transport, workspaceId, sessionId),
+      tell: (progress: string) => {
+        if (!stop.signal.aborted) setState({ step: "running", progress, sinceMs });
+      },
+    };
+    const verdict = await tryConnection(connectionId, by, stop.signal);
+    if (running.current !== stop) return;
+    setState({ step: "done", verdict, tookMs: Date.now() - sinceMs, runtimeName: runtime.name });
+    void queries.invalidateQueries({ queryKey: [workspaceId, "connections"] });
+  };
+  return {
+    state,
+    start: (runtime: Runtime) => void start(runtime),
+    cancel: () => running.current?.abort(),
+  };
+}
