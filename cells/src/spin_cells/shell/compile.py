@@ -1,6 +1,7 @@
 """A shell script is one argument of the shell, the same whatever the values are; values travel in environment variables.
 
 The program is `bash -c SCRIPT` with NAME=value in its environment: the value of a template cannot add a word, a quote or a command to the script.
+Where the shell evaluates what stands in a variable, as arithmetic does, the value must be a number, which the kernel checks first.
 """
 
 import ast
@@ -52,14 +53,20 @@ def _parts(cell: Cell) -> list[str | Slot]:
 def _keywords(cell: Cell, parts: Sequence[str | Slot], context: Context) -> dict[str, ast.expr]:
     keywords: dict[str, ast.expr] = {}
     placed = [part for part in parts if isinstance(part, Slot) and part.variable]
-    placed = [part for part in parts if isinstance(part, Slot) and part.variable]
-    if values := {slot.variable: generate.joined([generate.value_of(slot.template, context)]) for slot in placed}:
+    if values := {slot.variable: _value(slot, cell, context) for slot in placed}:
         keywords["env"] = ast.Dict([ast.Constant(name) for name in values], list(values.values()))
     if directory := cell.fields.get("working_directory"):
         keywords["cwd"] = generate.text_of(templates.pieces(directory), context)
     if timeout := cell.fields.get("timeout_s"):
         keywords["timeout"] = generate.constant(timeout)
     return keywords
+
+
+def _value(slot: Slot, cell: Cell, context: Context) -> ast.expr:
+    value = generate.value_of(slot.template, context)
+    if not slot.number:
+        return generate.joined([value])
+    return generate.spin_call("shell.number", value, ast.Constant(cell.source[slot.template.start : slot.template.end]))
 
 
 def _environment_names(cell: Cell, parts: Sequence[str | Slot]) -> list[str]:

@@ -9,6 +9,7 @@
 import codecs
 import contextlib
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -24,6 +25,7 @@ CHUNK = 64 * 1024
 END_GRACE_S = 2.0
 # How long to wait for the last output of a program that has exited while another one holds its pipe.
 DRAIN_S = 0.2
+_NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,17 @@ class ShellFailed(Exception):
     def __init__(self, text: str, exit_status: int, stdout: str = "") -> None:
         super().__init__(text)
         self.exit_status, self.stdout = exit_status, stdout
+
+
+def number(value: object, template: str) -> str:
+    """The value's text, where a script may have nothing but a plain number. Raises ValueError, which does not repeat the value."""
+    text = str(value).strip()
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(
+            f"{template} stands where the shell evaluates it, as arithmetic does, and could run as code there: its value must be a plain number. "
+            "Make it one, as with int(), or use the value as a command's argument."
+        )
+    return text
 
 
 def run(
