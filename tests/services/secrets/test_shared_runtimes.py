@@ -122,3 +122,12 @@ async def test_each_log_tells_of_its_own_credentials_alone(family: SecretsBench)
         told[place] = (orjson.loads(entry.body_json)["connections"], entry.user_id)
         assert SECRET not in entry.body_json
     assert told == {WORKSPACE: ([parents.id], ""), CHILD: ([one.id], "owner"), SIBLING: ([other.id], "")}
+
+
+async def test_a_childs_own_runtime_is_sent_what_the_child_inherits(family: SecretsBench) -> None:
+    """Which is why auth lets nobody confirm one who may not confirm above as well."""
+    own = FakeRuntime(family.installation.keys, CHILD)
+    family.enrolment.runtimes[own.runtime_id] = own
+    parents, childs = await family.create("parents"), await family.create("childs", workspace_id=CHILD)
+    await family.create("siblings", workspace_id=SIBLING)
+    assert held_by(family, own, await family.sync(own, workspace_id=CHILD)) == {parents.id, childs.id}
