@@ -19,7 +19,7 @@ def user_of(folders: Folders, start: Start, taken: Collection[int]) -> tuple[int
 async def created(engine: Engine, body: Mapping[str, Any]) -> str:
     """Raises EngineGone, EngineRefused; Unable when the engine leaves something out."""
     said = object_of(await engine.post("/containers/create", body))
-    container, told = str(said.get("Id", "")), said.get("Warnings") or ()
+    container, told = str(said.get("Id", "")), said.get("Warnings") or []
     warnings = [str(text) for text in (told if isinstance(told, list) else [told]) if "swap" not in str(text).lower()]
     if warnings:
         await engine.remove(container)
