@@ -140,7 +140,11 @@ class JupyterPool:
 
 
 def _holds_files(workdir: Path) -> bool:
-    return workdir.is_dir() and any(workdir.iterdir())
+    try:
+        return workdir.is_dir() and any(workdir.iterdir())
+    except PermissionError:
+        # An earlier kernel closed it to all but itself.
+        return True
 
 
 async def _ended(spare: JupyterKernel) -> None:

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jupyter_core.paths import jupyter_path
-
 from spin_runtime.accounts import Accounts
 from spin_runtime.egress.policy import Cap
-from spin_runtime.launcher.rules import CONTAINER, PROCESS, EngineRules, Rules
+from spin_runtime.launcher.rules import PROCESS, SANDBOX, EngineRules, Rules
 from spin_runtime.settings import KERNEL_UIDS, Settings
 
 GIB = 1 << 30
@@ -51,7 +49,7 @@ def launcher_rules(isolation: Isolation, private: Path, environment: Mapping[str
     return Rules(
         kind=isolation.kind,
         egress=isolation.egress.mode,
-        readable=_named(isolation, environment) if isolation.kind == CONTAINER else _readable(isolation, environment),
+        readable=[*(_interpreters(environment) if isolation.kind == SANDBOX else ()), *_named(isolation, environment)],
         private=os.path.realpath(private),
         scratch_bytes=isolation.scratch_bytes,
         processes=isolation.processes,
@@ -64,16 +62,19 @@ def launcher_rules(isolation: Isolation, private: Path, environment: Mapping[str
     )
 
 
-def _readable(isolation: Isolation, environment: Mapping[str, str]) -> list[str]:
-    """The interpreter, everything that is imported from, kernels' specifications, and what the operator names."""
+def _interpreters(environment: Mapping[str, str]) -> list[str]:
+    """The interpreter, everything that is imported from, kernels' specifications."""
+    # Not before it is needed.
+    from jupyter_core.paths import jupyter_path
+
     # The first is the folder of the program that was started, which kernels do not import from.
     imported = sys.path if sys.flags.safe_path else sys.path[1:]
     found = [sys.prefix, sys.base_prefix, sys.executable, *(path for path in imported if path), *jupyter_path("kernels")]
     found += [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-    return list(dict.fromkeys([*map(os.path.abspath, found), *_named(isolation, environment)]))
+    return list(dict.fromkeys(map(os.path.abspath, found)))
 
 
 def _named(isolation: Isolation, environment: Mapping[str, str]) -> list[str]:
-    """Absolute: links are followed where the rules are applied."""
+    """What the operator names. Absolute: links are followed where the rules are applied."""
     bundle = environment.get("REQUESTS_CA_BUNDLE")
     return list(dict.fromkeys(map(os.path.abspath, [*isolation.readable, *([bundle] if bundle else [])])))

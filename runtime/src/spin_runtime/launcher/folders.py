@@ -65,7 +65,7 @@ class Folders:
         return str(self.boxes / name)
 
     def discard(self, name: str) -> None:
-        shutil.rmtree(name, ignore_errors=True, dir_fd=self._boxes)
+        _removed(name, self._boxes)
 
     def give_all(self, start: Start, taken: Collection[int | None], files: Collection[str] = (CONNECTION,)) -> int | None:
         """The user whose a kernel's folders are from now on; None for the launcher's own. Raises OSError, ValueError for what it did not make so."""
@@ -100,7 +100,7 @@ class Folders:
         """What a kernel that has ended leaves: its box, and the folder of a spare that nobody took."""
         self.discard(Path(box).name)
         if Path(work).name.startswith(SPARE):
-            shutil.rmtree(Path(work).name, ignore_errors=True, dir_fd=self._work)
+            _removed(Path(work).name, self._work)
 
     def close(self) -> None:
         self._emptied()
@@ -115,7 +115,7 @@ class Folders:
             self.discard(name)
         for name in _names(self._work):
             if name.startswith(SPARE):
-                shutil.rmtree(name, ignore_errors=True, dir_fd=self._work)
+                _removed(name, self._work)
 
     def _is_kernels(self, uid: int) -> bool:
         first, last = self._rules.uids or (0, -1)
@@ -124,8 +124,10 @@ class Folders:
     def _free(self, taken: Collection[int | None]) -> int:
         assert self._rules.uids is not None
         first, last = self._rules.uids
-        owners = {os.stat(name, dir_fd=self._work, follow_symlinks=False).st_uid for name in _names(self._work)}
-        while (uid := first + secrets.randbelow(last - first + 1)) in owners or uid in taken:
+        held = {os.stat(name, dir_fd=self._work, follow_symlinks=False).st_uid for name in _names(self._work)}.union(taken)
+        if sum(uid is not None and first <= uid <= last for uid in held) > last - first:
+            raise ValueError("every user of SPIN_KERNEL_UIDS has a session's folder: give it more, or remove folders of sessions that are over")
+        while (uid := first + secrets.randbelow(last - first + 1)) in held:
             pass
         return uid
 
@@ -153,6 +155,12 @@ def _parent(folder: Path) -> int:
     # Kernels' own users pass through it, to folders that are theirs.
     os.fchmod(descriptor, PASSED)
     return descriptor
+
+
+def _removed(name: str, folder: int) -> None:
+    """What a kernel nested too deep for that stays."""
+    with suppress(RecursionError):
+        shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
 
 
 def _names(folder: int) -> list[str]:
