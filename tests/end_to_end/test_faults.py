@@ -115,11 +115,11 @@ async def test_the_control_plane_is_killed_in_the_middle_of_a_run(
     await calm(owner, fresh)
 
 
-@pytest.mark.parametrize("name", ["runtime", "broker", "server"])
+@pytest.mark.parametrize("name", ["runtime", "broker", "launcher", "server"])
 async def test_a_process_of_the_runtime_is_killed_in_the_middle_of_a_run(
     running: RunningPlatform, owner: Platform, fresh: notebooks_pb2.Session, name: str
 ) -> None:
-    """Its supervisor, its broker or its server alone: none of them goes on without the others."""
+    """Its supervisor, its broker, its launcher or its server alone: none of them goes on without the others."""
     async with await RuntimeSession.of(owner, fresh) as session:
         await works(session)
         before, victim = await exported(owner, fresh.workspace_id), running.child(name)

@@ -180,6 +180,15 @@ async def test_a_killed_runtime_says_at_the_next_start_what_it_lost(tmp_path: Pa
         await seat.until(lambda _: any(receipt.status == receipt_pb2.RUN_STATUS_LOST and receipt.nonce == nonce for receipt in seat.receipts))
 
 
+async def test_the_end_of_the_launcher_is_the_runtimes(tmp_path: Path) -> None:
+    async with spawned(tmp_path) as runtime:
+        family = psutil.Process(runtime.process.pid).children(recursive=True)
+        next(child for child in family if "spin_runtime.launcher" in child.cmdline()).kill()
+        assert await asyncio.wait_for(runtime.ended(), 60) == 1
+        _, alive = await asyncio.to_thread(psutil.wait_procs, family, 30)
+        assert alive == []
+
+
 async def test_the_second_signal_does_not_wait(tmp_path: Path) -> None:
     async with spawned(tmp_path, SPIN_STOP_GRACE_S="600") as runtime, runtime.attached() as seat:
         await seat.start_kernel()
