@@ -5,6 +5,7 @@ import atexit
 import json
 import shutil
 import socket
+import ssl
 import tempfile
 from collections.abc import Coroutine
 from functools import cache
@@ -23,6 +24,8 @@ from spin_runtime.broker.socket import read_request
 from spin_runtime.kernels.wire import Wire, content_of
 from spin_runtime.launcher import requests
 from spin_runtime.launcher import wire as launcher
+from spin_runtime.launcher.pods.line import Line
+from spin_runtime.launcher.pods.streams import HEAD
 from spin_runtime.server import gate, handshake
 from spin_runtime.server.wire import Fatal, FrameSocket, Gone
 from spinapis.errors.v1 import reasons_pb2
@@ -159,6 +162,23 @@ def launcher_packet(data: bytes) -> None:
             requests.read(packet)
 
 
+def pod_agent(data: bytes) -> None:
+    """What a kernel's pod says of it."""
+    finished(_told(data))
+
+
+async def _told(data: bytes) -> None:
+    reader = asyncio.StreamReader()
+    reader.feed_data(data)
+    reader.feed_eof()
+    line = Line("127.0.0.1", 1, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), stderr=-1)
+    await line._listened(reader)
+
+
+def _said(*objects: dict[str, Any]) -> bytes:
+    return b"".join(HEAD.pack(len(said)) + said for said in (json.dumps(each).encode() for each in objects))
+
+
 def kernel_message(data: bytes) -> None:
     """The parts of a message that the kernel's own key signed."""
     reader = Wire(b"k" * 32)
@@ -232,6 +252,7 @@ TARGETS = (
     Target("runtime.boundary_calls", boundary_calls, (), _call_seeds),
     Target("runtime.boundary_replies", boundary_replies, (BrokerError,), _reply_seeds),
     Target("runtime.launcher_packet", launcher_packet, (ConnectionError, requests.RequestInvalid), _packet_seeds),
+    Target("runtime.pod_agent", pod_agent, (), lambda: [_said({"stderr": "eA=="}, {"id": 1}, {"ended": -9, "oom": True}), b"\0\0\0\2[]"]),
     Target("runtime.kernel_message", kernel_message, (), lambda: [KERNEL_SEED]),
     Target("runtime.kernel_stranger", kernel_stranger, (), lambda: [b"<IDS|MSG>\nmac\n" + KERNEL_SEED]),
 )

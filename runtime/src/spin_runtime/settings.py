@@ -12,7 +12,7 @@ from spin_envelope.pairing import SpinToken, TokenInvalid
 from spin_runtime import accounts
 from spin_runtime.accounts import Accounts
 from spin_runtime.egress.policy import Cap
-from spin_runtime.launcher.rules import CONTAINER, EGRESS, EGRESS_ALLOW_LIST, EGRESS_OPEN, PROCESS, SANDBOX, EngineRules
+from spin_runtime.launcher.rules import CONTAINER, EGRESS, EGRESS_ALLOW_LIST, EGRESS_OPEN, KUBERNETES, PROCESS, SANDBOX, EngineRules, PodRules
 
 UNVERIFIED_TLS = (
     "REQUESTS_CA_BUNDLE is not set, so the certificates of the systems that cells connect to are not verified. "
@@ -63,6 +63,8 @@ class Settings:
     kernel_readable: tuple[str, ...]
     # Where kernels are containers.
     engine: EngineRules | None
+    # Where kernels are pods.
+    pods: PodRules | None
     idle_cull_s: int
     session_keep_s: int
     run_wall_s: int
@@ -126,6 +128,13 @@ class _Reader:
             return default
         return text
 
+    def resource(self, name: str) -> str:
+        """The name of something in a cluster; empty where none is set."""
+        text = self.text(name)
+        if not re.fullmatch(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?", text):
+            self.faults.append(f"{name} must be a name in the cluster (small letters, digits, dashes), and is {text!r}")
+        return text
+
     def checked(self, check: Callable[[], str | None]) -> None:
         if (fault := check()) is not None:
             self.faults.append(fault)
@@ -138,6 +147,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     settings = _settings(read)
     read.checked(lambda: _home_fault(settings.home))
     read.checked(lambda: _accounts_fault(settings.accounts, settings.kernel_uids))
+    read.checked(lambda: _pods_fault(settings))
     read.checked(lambda: _tls_fault(settings.tls_cert, settings.tls_key))
     read.checked(lambda: _client_ca_fault(settings))
     read.checked(lambda: _ca_fault(settings.ca_bundle))
@@ -177,7 +187,7 @@ def _settings(read: _Reader) -> Settings:
         trace_ratio=read.ratio("SPIN_TRACE_RATIO", 1.0),
         default_kernel=read.text("SPIN_DEFAULT_KERNEL", "python3"),
         spare_kernels=read.number("SPIN_SPARE_KERNELS", 1, 0, 64),
-        isolation=read.choice("SPIN_ISOLATION", PROCESS, PROCESS, SANDBOX, CONTAINER),
+        isolation=read.choice("SPIN_ISOLATION", PROCESS, PROCESS, SANDBOX, CONTAINER, KUBERNETES),
         egress=_egress(read),
         kernel_memory_bytes=read.number("SPIN_KERNEL_MEMORY_BYTES", 0),
         kernel_scratch_bytes=read.number("SPIN_KERNEL_SCRATCH_BYTES", 1 << 30, 1 << 20),
@@ -185,6 +195,7 @@ def _settings(read: _Reader) -> Settings:
         kernel_uids=read.range("SPIN_KERNEL_UIDS", KERNEL_UIDS, LAST_UID),
         kernel_readable=tuple(path for path in read.text("SPIN_KERNEL_READABLE").split(":") if path),
         engine=_engine(read) if read.text("SPIN_ISOLATION") == CONTAINER else None,
+        pods=_pods(read) if read.text("SPIN_ISOLATION") == KUBERNETES else None,
         idle_cull_s=read.number("SPIN_IDLE_CULL_S", 8 * 3600),
         session_keep_s=read.number("SPIN_SESSION_KEEP_S", 3600),
         run_wall_s=read.number("SPIN_RUN_WALL_S", 0),
@@ -199,15 +210,45 @@ def _settings(read: _Reader) -> Settings:
 
 
 def _engine(read: _Reader) -> EngineRules:
-    address, image = read.text("DOCKER_HOST", DOCKER), read.text("SPIN_KERNEL_IMAGE")
+    address = read.text("DOCKER_HOST", DOCKER)
     if not re.fullmatch(r"unix:///[^?#]+", address):
         read.faults.append(f"DOCKER_HOST is {address}: kernels need an engine on this machine, so give its socket, unix:///PATH")
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}", image):
-        read.faults.append(f"SPIN_KERNEL_IMAGE must name the image of kernels that SPIN_ISOLATION=container needs, and is {image!r}")
     runtime = read.text("SPIN_KERNEL_RUNTIME")
     if not re.fullmatch(r"[a-zA-Z0-9._-]{0,64}", runtime):
         read.faults.append(f"SPIN_KERNEL_RUNTIME must be the name of a runtime of the container engine, such as runsc, and is {runtime!r}")
-    return EngineRules(address, image, runtime, read.decimal("SPIN_KERNEL_CPUS", 0.0, 1024.0))
+    return EngineRules(address, _image(read), runtime, read.decimal("SPIN_KERNEL_CPUS", 0.0, 1024.0))
+
+
+def _image(read: _Reader) -> str:
+    image, isolation = read.text("SPIN_KERNEL_IMAGE"), read.text("SPIN_ISOLATION")
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}", image):
+        read.faults.append(f"SPIN_KERNEL_IMAGE must name the image of kernels that SPIN_ISOLATION={isolation} needs, and is {image!r}")
+    return image
+
+
+def _pods(read: _Reader) -> PodRules:
+    kubeconfig, host, port = read.text("KUBECONFIG"), read.text("KUBERNETES_SERVICE_HOST"), read.text("KUBERNETES_SERVICE_PORT", "443")
+    if not kubeconfig and not host:
+        read.faults.append("SPIN_ISOLATION=kubernetes needs a cluster: run the runtime in a pod, or name a kubeconfig with KUBECONFIG")
+    namespace = read.resource("SPIN_KERNEL_NAMESPACE")
+    if kubeconfig and not namespace:
+        read.faults.append("SPIN_KERNEL_NAMESPACE must name the namespace of kernels' pods where KUBECONFIG names the cluster")
+    if read.text("SPIN_KERNEL_READABLE"):
+        read.faults.append("SPIN_KERNEL_READABLE names files of the runtime's machine, which pods do not see: put them into SPIN_KERNEL_IMAGE")
+    return PodRules(
+        kubeconfig=kubeconfig,
+        server=f"{host}:{port}",
+        namespace=namespace,
+        own_pod=read.resource("SPIN_POD_NAME"),
+        own_namespace=read.resource("SPIN_POD_NAMESPACE"),
+        image=_image(read),
+        runtime=read.resource("SPIN_KERNEL_RUNTIME"),
+        cpus=read.decimal("SPIN_KERNEL_CPUS", 0.0, 1024.0),
+        claim=read.resource("SPIN_KERNEL_CLAIM"),
+        work_bytes=read.number("SPIN_KERNEL_WORK_BYTES", 8 << 30, 1 << 20),
+        deadline_s=read.number("SPIN_KERNEL_DEADLINE_S", 0),
+        uids=read.range("SPIN_KERNEL_UIDS", KERNEL_UIDS, LAST_UID),
+    )
 
 
 def _egress(read: _Reader) -> Cap:
@@ -226,8 +267,14 @@ def _egress_fault(settings: Settings) -> str | None:
     if settings.isolation == "process" and settings.egress.mode != EGRESS_OPEN:
         return (
             f"SPIN_EGRESS is {settings.egress.mode}, which SPIN_ISOLATION=process cannot enforce: "
-            "set SPIN_ISOLATION=sandbox (or container), or SPIN_EGRESS=open"
+            "set SPIN_ISOLATION=sandbox (or container, kubernetes), or SPIN_EGRESS=open"
         )
+    return None
+
+
+def _pods_fault(settings: Settings) -> str | None:
+    if settings.pods is not None and settings.accounts is not None:
+        return "SPIN_ISOLATION=kubernetes takes SPIN_UIDS=shared: the runtime's pod is one user, and kernels' pods have users of their own"
     return None
 
 

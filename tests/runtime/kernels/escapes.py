@@ -17,9 +17,15 @@ class Attempt:
     code: str
     sandbox: str = STOPPED
     container: str = STOPPED
+    kubernetes: str = STOPPED
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """As the table has them."""
+        return self.process, self.apart, self.sandbox, self.container, self.kubernetes
 
     def verdict(self, kind: str) -> str:
-        return {"process": self.process, "process-apart": self.apart, "sandbox": self.sandbox}.get(kind, self.container)
+        return {"process": self.process, "process-apart": self.apart, "sandbox": self.sandbox, "container": self.container}.get(kind, self.kubernetes)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Targets:
     abstract: str
     # Open to everybody, outside of the runtime's data.
     service: str
+    # Where something listens that the egress forbids.
+    host: str
     port: int
 
 
@@ -96,7 +104,7 @@ else:
     ),
     "reach abstract sockets": Attempt(OPEN, OPEN, "socket.socket(socket.AF_UNIX).connect(chr(0) + {abstract!r})"),
     "reach a service's socket on the machine": Attempt(OPEN, OPEN, "socket.socket(socket.AF_UNIX).connect({service!r})"),
-    "reach a network that egress forbids": Attempt(OPEN, OPEN, "socket.create_connection(('127.0.0.1', {port}), 5)"),
+    "reach a network that egress forbids": Attempt(OPEN, OPEN, "socket.create_connection(({host!r}, {port}), 5)"),
     "make raw sockets": Attempt(BY_USER, STOPPED, "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)"),
     "make sockets of odd families": Attempt(OPEN, OPEN, "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)"),
     "gain privileges with a set-user-id program": Attempt(

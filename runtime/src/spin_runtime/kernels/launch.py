@@ -24,7 +24,7 @@ from spin_runtime.kernels.isolation.local import LaunchedProvisioner, last_words
 from spin_runtime.kernels.specs import ImageSpecs
 from spin_runtime.launcher import forwarder
 from spin_runtime.launcher.client import IsolationUnavailable, LauncherClient, LaunchRefused
-from spin_runtime.launcher.rules import CONTAINER, EGRESS_ALLOW_LIST, EGRESS_OPEN
+from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_OPEN, IMAGED, KUBERNETES
 from spinapis.envelope.v1.attach_pb2 import EgressPolicy
 
 ALLOWED = frozenset(
@@ -38,6 +38,8 @@ ALLOWED = frozenset(
 ALLOWED_PREFIXES = ("LC_",)
 # Of these, what an image has its own of.
 OF_MACHINE = frozenset(["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH"])
+# A pod does not see the runtime's files either.
+OF_NODE = OF_MACHINE | {"REQUESTS_CA_BUNDLE"}
 IPYKERNEL_OPTIONS = (
     "--HistoryManager.hist_file=:memory:",
     "--IPythonKernel._execute_sleep=0",
@@ -124,7 +126,8 @@ class Launched:
 class Launcher:
     def __init__(self, environment: Mapping[str, str], kind: str, client: LauncherClient, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         self._environment = kernel_environment(environment)
-        self._contained = kind == CONTAINER
+        self._contained = kind in IMAGED
+        self._of_machine = OF_NODE if kind == KUBERNETES else OF_MACHINE
         self.client, self._context = client, context
         # jupyter_client insists on this class; it shares the sockets' threads.
         self._manager_context = zmq.asyncio.Context.shadow(context.underlying)
@@ -160,7 +163,7 @@ class Launcher:
             connection_file=str(box / "connection.json"),
             autorestart=False,
         )
-        environment = {name: value for name, value in self._environment.items() if not (self._contained and name in OF_MACHINE)}
+        environment = {name: value for name, value in self._environment.items() if not (self._contained and name in self._of_machine)}
         arguments: dict[str, object] = {"env": environment, "cwd": str(workdir)}
         ipykernel, local = False, None
         # Nothing that an image says leads out of its containers.

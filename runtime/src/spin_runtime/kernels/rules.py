@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spin_runtime.accounts import Accounts
 from spin_runtime.egress.policy import Cap
-from spin_runtime.launcher.rules import PROCESS, SANDBOX, EngineRules, Rules
+from spin_runtime.launcher.rules import PROCESS, SANDBOX, EngineRules, PodRules, Rules
 from spin_runtime.settings import KERNEL_UIDS, Settings
 
 GIB = 1 << 30
@@ -28,6 +28,8 @@ class Isolation:
     readable: tuple[str, ...] = ()
     # Where kernels are containers.
     engine: EngineRules | None = None
+    # Where they are pods.
+    pods: PodRules | None = None
 
 
 def isolation_of(settings: Settings) -> Isolation:
@@ -40,6 +42,7 @@ def isolation_of(settings: Settings) -> Isolation:
         uids=settings.kernel_uids,
         readable=settings.kernel_readable,
         engine=settings.engine,
+        pods=settings.pods,
     )
 
 
@@ -59,6 +62,7 @@ def launcher_rules(isolation: Isolation, private: Path, environment: Mapping[str
         group=accounts.server if accounts else os.getegid(),
         broker=accounts.broker if accounts else own,
         engine=isolation.engine,
+        pods=isolation.pods,
     )
 
 

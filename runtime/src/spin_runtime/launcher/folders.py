@@ -11,9 +11,10 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from spin_runtime.launcher.rules import Rules, Start
 
@@ -26,6 +27,7 @@ BROKER_SOCKET = "broker.sock"
 SPARE = "spare-"
 # A Unix socket's path holds 107 bytes; names of boxes and sockets need some of them.
 LONGEST_FOLDER = 85
+LONGEST_FILE = 1 << 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -63,6 +65,16 @@ class Folders:
                 os.mkdir(inside, OWN, dir_fd=box)
             give(box, self._own, self._rules)
         return str(self.boxes / name)
+
+    def start_of(self, wanted: Mapping[str, Any]) -> Start:
+        """With paths for the names of its folders."""
+        return Start(**{**wanted, "work": str(self.work / wanted["work"]), "box": str(self.boxes / wanted["box"])})
+
+    def read(self, start: Start, name: str) -> str:
+        """A small file of the server's in a box. Raises OSError, ValueError for what is none."""
+        with _opened(Path(start.box).name, self._boxes, _FOLDER) as box, _opened(name, box, _FILE) as file:
+            self._owned(file, self._rules.server, f"{start.box}/{name}")
+            return os.read(file, LONGEST_FILE).decode()
 
     def discard(self, name: str) -> None:
         _removed(name, self._boxes)

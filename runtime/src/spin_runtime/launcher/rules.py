@@ -7,6 +7,9 @@ from typing import Any
 PROCESS = "process"
 SANDBOX = "sandbox"
 CONTAINER = "container"
+KUBERNETES = "kubernetes"
+# Where kernels come out of an image.
+IMAGED = (CONTAINER, KUBERNETES)
 EGRESS_NONE = "none"
 EGRESS_ALLOW_LIST = "allow_list"
 EGRESS_OPEN = "open"
@@ -37,6 +40,33 @@ class EngineRules:
 
 
 @dataclass(frozen=True)
+class PodRules:
+    """Of kernels in pods."""
+
+    # Empty for the service account of the runtime's own pod, with which the API server is at `server`, host:port.
+    kubeconfig: str
+    server: str
+    # Where kernels' pods are; empty for the runtime's own namespace.
+    namespace: str
+    # The runtime's own pod and its namespace; empty where they are found out.
+    own_pod: str
+    own_namespace: str
+    image: str
+    # A runtime class; empty for the cluster's default.
+    runtime: str
+    # 0 for no limit.
+    cpus: float
+    # The volume that the runtime's own data are on; empty where files end with their kernel.
+    claim: str
+    # Of the session's folder, without a claim.
+    work_bytes: int
+    # A pod's longest life; 0 for no end.
+    deadline_s: int
+    # The range that pods' users are taken from without a claim: first, last.
+    uids: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Rules:
     kind: str
     # The most that a kernel is given.
@@ -58,12 +88,15 @@ class Rules:
     broker: int
     # Where kernels are containers.
     engine: EngineRules | None = None
+    # Where kernels are pods.
+    pods: PodRules | None = None
 
 
 def rules_of(wanted: Mapping[str, Any]) -> Rules:
     """As the supervisor wrote them."""
-    engine, uids = wanted.get("engine"), wanted["uids"]
-    return Rules(**{**wanted, "uids": uids and tuple(uids), "engine": EngineRules(**engine) if engine else None})
+    engine, pods, uids = wanted.get("engine"), wanted.get("pods"), wanted["uids"]
+    own = {"engine": EngineRules(**engine) if engine else None, "pods": PodRules(**{**pods, "uids": tuple(pods["uids"])}) if pods else None}
+    return Rules(**{**wanted, "uids": uids and tuple(uids), **own})
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from spin_runtime.launcher import requests, sockets, wire
+from spin_runtime.launcher import rules as kinds
 from spin_runtime.launcher.children import Child, StartFailed, start
 from spin_runtime.launcher.confine import Confinement
 from spin_runtime.launcher.folders import Folders
 from spin_runtime.launcher.machine import examined, mechanisms, system_call_filter
-from spin_runtime.launcher.rules import CONTAINER, EGRESS, EGRESS_ALLOW_LIST, EGRESS_OPEN, SANDBOX, Machine, Rules, Start, Unable
+from spin_runtime.launcher.rules import EGRESS, EGRESS_ALLOW_LIST, EGRESS_OPEN, SANDBOX, Machine, Rules, Start, Unable
 
 Answer = tuple[dict[str, Any], Sequence[int]]
 NOTHING: Answer = {}, ()
@@ -66,8 +67,7 @@ class Launcher:
         return NOTHING
 
     def start(self, wanted: Mapping[str, Any], stderr: int) -> Answer:
-        folders = {"work": str(self._folders.work / wanted["work"]), "box": str(self._folders.boxes / wanted["box"])}
-        child, descriptor = start(self._confinement(Start(**{**wanted, **folders})), stderr)
+        child, descriptor = start(self._confinement(self._folders.start_of(wanted)), stderr)
         kernel = secrets.token_hex(8)
         self._children[kernel] = child
         return {"kernel": kernel, "pid": child.pid}, (descriptor,)
@@ -125,10 +125,14 @@ def _examined(rules: Rules, folders: Folders) -> tuple[Machine, bytes]:
 
 def serve(channel: socket.socket, rules: Rules, folders: Folders) -> bool:
     """Returns when all kernels have ended: because the server has gone, or, which is false, because what it sent was no packet."""
-    if rules.kind == CONTAINER:
+    if rules.kind == kinds.CONTAINER:
         from spin_runtime.launcher.containers.serve import serve as serve_containers
 
         return serve_containers(channel, rules, folders)
+    if rules.kind == kinds.KUBERNETES:
+        from spin_runtime.launcher.pods.serve import serve as serve_pods
+
+        return serve_pods(channel, rules, folders)
     return _serve(channel, Launcher(rules, folders))
 
 

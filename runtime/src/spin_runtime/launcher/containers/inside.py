@@ -2,29 +2,17 @@
 need. The launcher puts this file and the probe into the box: the image need not have them. Says it in JSON on stderr.
 """
 
-import importlib.util
 import json
 import os
 import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from spin_runtime.launcher import forwarder, probe
+from spin_runtime.launcher import forwarder, image, probe
 from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_OPEN
 
-NEEDED = ("ipykernel", "jupyter_client", "spin_kernel")
 PROXY_SAYS = b"here"
-
-
-def _kernels() -> dict[str, Any]:
-    try:
-        from jupyter_client.kernelspec import KernelSpecManager
-    except ImportError:
-        return {}
-    specs: dict[str, Any] = KernelSpecManager().get_all_specs()
-    return specs
 
 
 def _bind(path: str) -> None:
@@ -52,8 +40,7 @@ def main() -> None:
         "image": probe.could(lambda: Path("/spin-probe").write_text("x")),
         "interfaces": targets["egress"] != EGRESS_OPEN and any(name != "lo" for _, name in socket.if_nameindex()),
     }
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    said = {"could": could, "failed": failed, "missing": missing, "python": sys.executable, "kernels": _kernels()}
+    said = {"could": could, "failed": failed, "missing": image.missing(), "python": sys.executable, "kernels": image.kernels()}
     sys.stderr.write(json.dumps(said) + "\n")
 
 

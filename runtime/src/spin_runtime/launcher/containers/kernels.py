@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from spin_runtime.launcher import sockets
+from spin_runtime.launcher import driven, sockets
 from spin_runtime.launcher.containers import examine, leftovers, probing, spec
 from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
 from spin_runtime.launcher.containers.running import created, started, user_of
@@ -45,9 +45,10 @@ class Kernel:
             self.end, self.why = None, why
 
 
-class Containers:
+class Containers(driven.Driver):
     def __init__(self, rules: Rules, folders: Folders, engine: Engine) -> None:
-        self._rules, self._folders, self._engine = rules, folders, engine
+        super().__init__(folders)
+        self._rules, self._engine = rules, engine
         self._label = leftovers.label_of(rules.private)
         self._kernels: dict[str, Kernel] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -87,10 +88,9 @@ class Containers:
                 self._proved[egress] = await probing.probed(self._engine, self._rules, self._folders, self._given, egress, self._label)
             return self._proved[egress]
 
-    async def start(self, wanted: Mapping[str, Any]) -> tuple[Answer, int]:
-        """And the descriptor that hangs up when the kernel has ended; it is the caller's to close."""
-        folders = {"work": str(self._folders.work / wanted["work"]), "box": str(self._folders.boxes / wanted["box"])}
-        start = Start(**{**wanted, **folders})
+    async def start(self, wanted: Mapping[str, Any], stderr: int) -> tuple[Answer, int]:
+        """What it writes there it has in its box."""
+        start = self._folders.start_of(wanted)
         await self._enforcing(start.egress)
         user = user_of(self._folders, start, [kernel.uid for kernel in self._kernels.values()])
         assert self._given is not None
@@ -156,22 +156,8 @@ class Containers:
     async def why(self, name: str) -> Answer:
         return {"why": self._kernels[name].why}
 
-    async def folder(self, name: str) -> Answer:
-        self._folders.folder(name)
-        return {}
-
-    async def rename(self, spare: str, name: str) -> Answer:
-        self._folders.rename(spare, name)
-        return {}
-
-    async def box(self) -> Answer:
-        return {"path": self._folders.box()}
-
-    async def discard(self, name: str) -> Answer:
-        if any(kernel.start.box == str(self._folders.boxes / name) for kernel in self._kernels.values()):
-            raise ValueError("the box is a kernel's")
-        self._folders.discard(name)
-        return {}
+    def boxes(self) -> set[str]:
+        return {kernel.start.box for kernel in self._kernels.values()}
 
     async def release(self, name: str) -> Answer:
         kernel = self._kernels.pop(name, None)

@@ -22,7 +22,7 @@ from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_SOCKET, Rules,
 SECONDS = 60.0
 INSIDE = "spin_runtime.launcher.containers.inside"
 FILES = (
-    *("__init__.py", "launcher/__init__.py", "launcher/probe.py", "launcher/rules.py", "launcher/forwarder.py"),
+    *("__init__.py", "launcher/__init__.py", "launcher/probe.py", "launcher/image.py", "launcher/rules.py", "launcher/forwarder.py"),
     *("launcher/containers/__init__.py", "launcher/containers/inside.py"),
 )
 

@@ -1,0 +1,1 @@
+"""Kernels as pods of a Kubernetes cluster."""
