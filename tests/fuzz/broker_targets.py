@@ -16,6 +16,7 @@ from spin_runtime.broker.api import BrokerError
 from spin_runtime.broker.credentials import Credentials
 from spin_runtime.broker.kernels import KernelLedger
 from spin_runtime.broker.state import State
+from spin_runtime.broker.taint import Principal
 from spin_runtime.broker.tickets import Ticket
 from spinapis.envelope.v1 import attach_pb2, enrol_pb2, receipt_pb2, run_pb2, trust_pb2
 from spinapis.runtime.v1 import boundary_pb2, broker_pb2
@@ -30,7 +31,8 @@ CONNECTION = b"c" * 16
 
 @cache
 def attached() -> attachment.Known:
-    return attachment.Known(client().session_id, client().notebook_id, client().user_id, SCOPES, plane().clock() + 300_000)
+    whose = Principal(client().user_id)
+    return attachment.Known(client().session_id, client().notebook_id, client().user_id, whose, SCOPES, plane().clock() + 300_000)
 
 
 def pairing_finish(data: bytes) -> None:

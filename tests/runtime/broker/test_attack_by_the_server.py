@@ -92,6 +92,15 @@ async def test_a_kernel_is_of_its_askers_session(server: RemoteBroker, runtime: 
     assert other.client.session_id != victim.client.session_id
 
 
+async def test_an_answer_to_somebody_elses_prompt(server: RemoteBroker, runtime: Any, take_seat: Any) -> None:
+    ann = await take_seat(runtime)
+    _, ben = await runtime.attach(Client("user-b", ann.client.session_id, ann.client.notebook_id))
+    run = await server.open_sealed(ann.sealed(), ann.handle)
+    assert isinstance(run, Run)
+    await refused(server.may_answer(ben.handle, run.nonce), reasons_pb2.ERROR_REASON_INPUT_REFUSED)
+    await server.may_answer(ann.handle, run.nonce)
+
+
 class Greeting:
     """A client between Hello and ClientAuth."""
 

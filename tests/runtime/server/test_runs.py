@@ -13,6 +13,7 @@ from spin_runtime.session.collector import LONGEST_PROMPT
 from spinapis.envelope.v1 import attach_pb2, receipt_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
+from tests.fakes.control_plane import Client
 from tests.fakes.runtime_rig import Rig, running
 
 OK, ERROR = receipt_pb2.RUN_STATUS_OK, receipt_pb2.RUN_STATUS_ERROR
@@ -146,6 +147,28 @@ async def test_input_is_asked_for_and_answered_once(rig: Rig) -> None:
         await seat.send(input_reply=f.InputReply(request_id=second.request_id, value="tea"))
         assert (await seat.ended(nonce)).status == OK
         assert "got Ada tea" in seat.text()
+
+
+async def test_a_prompt_is_answered_by_whoever_ran_the_cell_and_by_nobody_else(rig: Rig) -> None:
+    """A debugger that stops is a prompt as well: what is typed there is code, with the run's ticket."""
+    async with rig.attached() as ann:
+        await ann.start_kernel()
+        nonce = await ann.submit("import pdb; pdb.set_trace()\nprint('done')", allow_stdin=True)
+        ben = Client("user-b", ann.person.session_id, ann.person.notebook_id)
+        agent = Client(ann.person.user_id, ann.person.session_id, ann.person.notebook_id)
+        for person, capability in ((ben, {}), (agent, {"actor_chain": ["api_key:1"]})):
+            async with rig.attached(person, **capability) as seat:
+                asked = (await seat.until(lambda frame: frame.WhichOneof("body") == "input_request")).input_request
+                await seat.send(input_reply=f.InputReply(request_id=asked.request_id, value="print('not ' + 'mine')"))
+                error = await seat.body("error")
+                assert error.reason == reasons_pb2.ERROR_REASON_INPUT_REFUSED
+                assert "Whoever ran this cell" in error.message and error.metadata == {"user_id": ann.person.user_id}
+        # It is open still, for her; also on another connection of hers.
+        async with rig.attached(Client(ann.person.user_id, ann.person.session_id, ann.person.notebook_id)) as again:
+            await again.send(input_reply=f.InputReply(request_id=asked.request_id, value="c"))
+            assert (await again.ended(nonce)).status == OK
+        assert (await ann.ended(nonce)).status == OK
+        assert "done" in ann.text() and "not mine" not in ann.text()
 
 
 async def test_a_kernel_that_dies_ends_its_run_and_says_so(rig: Rig) -> None:

@@ -45,7 +45,7 @@ export function runFrame(
   seq: number,
   cellId: string,
   phase: RunPhase,
-  more: { status?: RunStatus; ciphertextDigest?: Uint8Array; message?: string } = {},
+  more: { status?: RunStatus; ciphertextDigest?: Uint8Array; message?: string; userId?: string } = {},
 ): RuntimeFrame {
   const ended = phase === RunPhase.ENDED ? RunStatus.OK : RunStatus.UNSPECIFIED;
   const value = create(RunStateSchema, {

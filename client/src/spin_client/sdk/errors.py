@@ -50,6 +50,7 @@ _HINTS = {
     "CONNECTION_UNUSABLE": "List what you may use with `spinctl connection list`.",
     "KERNEL_TAINTED": "Begin with a new kernel: `spinctl session take SESSION --restart`.",
     "APPROVAL_REQUIRED": "Ask with `spinctl approval request NOTEBOOK CELL`, and run it again when somebody approved.",
+    "INPUT_REFUSED": "Interrupt the cell, or take the session over and run it yourself: `spinctl session take SESSION`.",
     "APPROVAL_CLOSED": "Ask again with `spinctl approval request NOTEBOOK CELL`.",
     "INTERNAL": "The platform's log has the cause under the trace id.",
     LOG_REFUSED: "Run nothing until it is explained. Compare an export from before with one of today: `spinctl audit export`.",

@@ -177,6 +177,9 @@ class Broker(Protocol):
     async def run_started(self, nonce: run_pb2.RunNonce) -> None:
         """Writes the START receipt, durably, and makes the ticket valid."""
 
+    async def may_answer(self, handle: bytes, nonce: run_pb2.RunNonce) -> None:
+        """Returns when the run is the attached client's own, so that what it types may reach the run's code; else BrokerError."""
+
     async def run_progress(self, nonce: run_pb2.RunNonce, frames: int, output_digest: bytes) -> None: ...
 
     async def run_ended(self, end: RunEnd) -> None:

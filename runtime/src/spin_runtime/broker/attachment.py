@@ -13,6 +13,7 @@ from spin_envelope.errors import Refused, RootExpired
 from spin_envelope.keys import VerifyKey
 from spin_envelope.signing import verify
 from spin_runtime.broker.refusals import Denial, root_expired
+from spin_runtime.broker.taint import Principal, principal_of
 from spin_runtime.broker.trust import REVOKED, SKEW_MS, Trust
 from spinapis.envelope.v1 import attach_pb2
 from spinapis.envelope.v1.signed_pb2 import PublicKey
@@ -40,6 +41,8 @@ class Known:
     session_id: bytes
     notebook_id: bytes
     user_id: str
+    # Of whoever acts for the user, and of the runs whose questions they answer.
+    principal: Principal
     scopes: frozenset[int]
     # Of the capability: until when ClientAuth may come.
     expires_at_ms: int
@@ -85,6 +88,7 @@ def check_client_hello(hello: ClientHello, trust: Trust, now_ms: int) -> Checked
         session_id=capability.session_id,
         notebook_id=capability.notebook_id,
         user_id=capability.user_id,
+        principal=principal_of(capability),
         scopes=frozenset(capability.scopes),
         expires_at_ms=capability.expires_at_ms,
         log_size=trust.log_shown,

@@ -165,6 +165,11 @@ async def _run_started(broker: Broker, call: b.BeginRun) -> Answer:
     return DONE
 
 
+async def _may_answer(broker: Broker, call: b.JudgeAnswer) -> Answer:
+    await broker.may_answer(call.client, call.nonce)
+    return DONE
+
+
 async def _run_progress(broker: Broker, call: b.ProgressRun) -> Answer:
     await broker.run_progress(call.nonce, call.frames, call.output_digest)
     return DONE
@@ -213,6 +218,7 @@ ANSWERS: dict[str, Callable[[Broker, Any], Awaitable[Answer]]] = {
     "kernel_ended": _kernel_ended,
     "open_sealed": _open_sealed,
     "run_started": _run_started,
+    "may_answer": _may_answer,
     "run_progress": _run_progress,
     "run_ended": _run_ended,
     "receipts_after": _receipts_after,

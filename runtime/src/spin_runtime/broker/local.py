@@ -34,6 +34,7 @@ from spin_runtime.broker.refusals import Denial, log, reason_name, refusing
 from spin_runtime.broker.runs import OpenRuns
 from spin_runtime.broker.socket import UseSockets
 from spin_runtime.broker.state import StateStore
+from spin_runtime.broker.taint import check_answer
 from spin_runtime.broker.tickets import Ticket, TicketBook
 from spin_runtime.broker.trust import REVOKED, Trust, check_may_run, runs_until_ms, with_documents, with_log_proof, with_state
 from spin_runtime.broker.trust_clock import Clocks, TrustClock, boot_clock_ms, wall_clock_ms
@@ -325,6 +326,11 @@ class LocalBroker:
         await self._chain().write(run.start())
         # Its kernel may have ended meanwhile.
         run.ticket.valid = run.bereft_ms is None
+
+    async def may_answer(self, handle: bytes, nonce: run_pb2.RunNonce) -> None:
+        with refusing("answer_refused"):
+            client, run = self._clients.may_run(handle, self._clock()), self._runs.find(nonce)
+            check_answer((run.session_id, run.principal), (client.session_id, client.principal))
 
     async def run_progress(self, nonce: run_pb2.RunNonce, frames: int, output_digest: bytes) -> None:
         run = self._runs.find(nonce)

@@ -124,6 +124,9 @@ class RemoteBroker:
     async def run_started(self, nonce: run_pb2.RunNonce) -> None:
         await self._call(run_started=b.BeginRun(nonce=nonce))
 
+    async def may_answer(self, handle: bytes, nonce: run_pb2.RunNonce) -> None:
+        await self._call(may_answer=b.JudgeAnswer(client=handle, nonce=nonce))
+
     async def run_progress(self, nonce: run_pb2.RunNonce, frames: int, output_digest: bytes) -> None:
         await self._call(run_progress=b.ProgressRun(nonce=nonce, frames=frames, output_digest=output_digest))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from spin_envelope.signing import Verified
 from spin_runtime.broker.admission import Admitted
 from spin_runtime.broker.api import BrokerError, Run, RunEnd
-from spin_runtime.broker.taint import leave_of
+from spin_runtime.broker.taint import Principal, leave_of, principal_of
 from spin_runtime.broker.tickets import Ticket, TicketBook
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
@@ -29,6 +29,7 @@ NEVER_STARTED = "The runtime's server never started it."
 class OpenRun:
     nonce: run_pb2.RunNonce
     session_id: bytes
+    principal: Principal
     program_digest: bytes
     ciphertext_digest: bytes
     grant_digest: bytes
@@ -94,7 +95,8 @@ class OpenRuns:
         leave = leave_of(admitted.grant.message)
         secret, ticket = self._tickets.issue(program.nonce, list(program.connections), admitted.approved, leave)
         digests = admitted.program.digest, ciphertext_digest, admitted.grant.digest
-        run = OpenRun(program.nonce, program.session_id, *digests, secret, ticket, now_ms + valid_ms, program.limits.wall_ms)
+        whose = principal_of(admitted.grant.message)
+        run = OpenRun(program.nonce, program.session_id, whose, *digests, secret, ticket, now_ms + valid_ms, program.limits.wall_ms)
         self._runs[_key(program.nonce)] = run
         return _handed_over(admitted.program, run, socket_path)
 

@@ -3,6 +3,7 @@
 - Whoever's program was admitted to an epoch is in its kernel from then on: code that ran leaves what it likes behind, and a server that was taken
   over need not wait for a run's turn.
 - A grant names those who may use each of its connections. One of whom it does not speak is one too many, whoever signed the program.
+- What is typed at a run's prompt may be code (a debugger's, for one) and has the run's ticket: it counts from whoever's run it is alone.
 - Of a use that is judged at its time the grant names those who may make it; the rest of the run does not depend on it.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from spin_runtime.broker.refusals import Denial
-from spinapis.envelope.v1 import run_pb2
+from spinapis.envelope.v1 import attach_pb2, run_pb2
 from spinapis.errors.v1 import reasons_pb2
 
 
@@ -21,7 +22,7 @@ class Principal:
     actor_chain: tuple[str, ...] = ()
 
 
-def principal_of(said: run_pb2.RunGrant | run_pb2.Principal) -> Principal:
+def principal_of(said: run_pb2.RunGrant | run_pb2.Principal | attach_pb2.CapabilityToken) -> Principal:
     return Principal(said.user_id, tuple(said.actor_chain))
 
 
@@ -69,6 +70,18 @@ def check_principals(present: Set[Principal], allowed: Set[Principal], what: str
             "restart the kernel."
         )
         raise _tainted(text, others)
+
+
+def check_answer(run: tuple[bytes, Principal], client: tuple[bytes, Principal]) -> None:
+    """Whether the client answers for the run, each named by its session and principal. Raises Denial."""
+    if run == client:
+        return
+    user_id = run[1].user_id
+    text = (
+        "Whoever ran this cell answers what it asks, because what is typed here runs in their name and with their connections; a person's run is "
+        "not an agent's to answer, nor the other way round. Interrupt the cell, or take the session over and run the cell yourself."
+    )
+    raise Denial(reasons_pb2.ERROR_REASON_INPUT_REFUSED, text, f"the run is of {run[1]}, the answer of {client[1]}", user_id=user_id)
 
 
 def _tainted(text: str, others: Sequence[str]) -> Denial:

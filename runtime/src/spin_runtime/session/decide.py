@@ -34,6 +34,12 @@ def decide(state: m.State, event: m.Event) -> m.Decision:
     return _RULES[type(event)](state, event)
 
 
+def asking(state: m.State, request_id: str) -> Run | None:
+    """The run that waits for the answer of this id."""
+    current = state.current
+    return current.run if current is not None and current.stage is m.Stage.RUNNING and request_id and current.input_id == request_id else None
+
+
 def next_tick_ms(state: m.State) -> int:
     """When a Tick is due at the latest; 0 when none is."""
     due = []
@@ -182,7 +188,7 @@ def _input_wanted(state: m.State, event: m.InputWanted) -> m.Decision:
 
 
 def _input_given(state: m.State, event: m.InputGiven) -> m.Decision:
-    if state.current is None or not event.request_id or state.current.input_id != event.request_id:
+    if asking(state, event.request_id) is None:
         return state, (m.Refuse(reasons_pb2.ERROR_REASON_NOT_FOUND, "This input request was answered or is over."),)
     return state.with_current(input_id=""), (m.SendInput(event.value),)
 

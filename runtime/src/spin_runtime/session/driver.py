@@ -19,7 +19,7 @@ from spin_runtime.kernels.api import EgressRefused, Execute, Kernel, KernelMessa
 from spin_runtime.session import frames
 from spin_runtime.session import model as m
 from spin_runtime.session.collector import FLUSH_BYTES, Collector, Signals, Totals
-from spin_runtime.session.decide import decide, next_tick_ms
+from spin_runtime.session.decide import asking, decide, next_tick_ms
 from spin_runtime.session.journal import Journal
 from spin_runtime.session.lane import Lane
 from spin_runtime.session.tracing import RunTraces
@@ -156,6 +156,13 @@ class Session:
                 self._performing = False
         self._arm()
         return refusal
+
+    async def answer(self, request_id: str, value: str, by: Attachment) -> m.Refuse | None:
+        """Passes on what a client typed, if the run that asks is its own. Raises BrokerError."""
+        run = asking(self._state, request_id)
+        if run is not None:
+            await self._broker.may_answer(by.handle, run.nonce)
+        return self.post(m.InputGiven(request_id, value))
 
     def lose_trust(self, reason: m.Reason, message: str) -> None:
         """Nothing may run here now."""

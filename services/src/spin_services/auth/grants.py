@@ -94,6 +94,7 @@ class Grants:
             issued_at_ms=now,
             expires_at_ms=now + CAPABILITY_LIFE_MS,
             egress=await self._policies.capability_egress(request.workspace_id),
+            actor_chain=caller.actor_chain,
         )
         challenge = Challenge(
             nonce=secrets.token_bytes(32),

@@ -111,6 +111,7 @@ _BY_NAME: dict[str, tuple[grpc.StatusCode, str]] = {
     "LOG_UNPROVEN": (_PRECONDITION, "The log was not proved to continue what the runtime has seen: attach again."),
     "SECRET_REFERENCE_REFUSED": (_DENIED, "The runtime's operator does not allow this reference to a secret manager."),
     "SECRET_MANAGER_FAILED": (_PRECONDITION, "The secret manager gave no value."),
+    "INPUT_REFUSED": (_DENIED, "Whoever ran the cell answers what it asks."),
 }
 
 CATALOGUE: dict[Reason, tuple[grpc.StatusCode, str]] = {ErrorReason.Value(f"ERROR_REASON_{name}"): entry for name, entry in _BY_NAME.items()}

@@ -1,13 +1,43 @@
 import { useState } from "react";
 import type { InputRequest } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { Button } from "../../../shared/ui";
+import { usePersonName, useStanding } from "../../members";
 import { type LiveSession, runKey, useSessionPart } from "../../session";
 
-/** What the cell's code asks with input() or getpass(). */
-export function Questions({ session, cellId }: { session: LiveSession; cellId: string }) {
+interface Props {
+  session: LiveSession;
+  cellId: string;
+}
+
+/** What the cell's code asks with input() or getpass(). The runtime takes the answer from whoever ran the cell, and from nobody else. */
+export function Questions({ session, cellId }: Props) {
+  const { workspaceId } = session.identity;
+  const name = usePersonName(workspaceId);
+  const { userId } = useStanding(workspaceId);
   const stream = useSessionPart(session, (view) => view.stream);
   const open = stream?.questions.filter((question) => stream.runs[runKey(question.nonce)]?.cellId === cellId) ?? [];
-  return open.map((question) => <Question key={question.requestId} question={question} session={session} />);
+  return open.map((question) => {
+    const whose = stream?.runs[runKey(question.nonce)]?.userId ?? "";
+    return whose === userId ? (
+      <Question key={question.requestId} question={question} session={session} />
+    ) : (
+      <Waiting key={question.requestId} question={question} who={name(whose)} />
+    );
+  });
+}
+
+function Waiting({ question, who }: { question: InputRequest; who: string }) {
+  return (
+    <div className="question">
+      <div className="question__label">
+        <span>{prompted(question)}</span>
+        <span data-testid="question-whose">
+          {who} ran this cell and answers it: what is typed here runs in their name. You can interrupt it, or run the
+          cell yourself.
+        </span>
+      </div>
+    </div>
+  );
 }
 
 function Question({ question, session }: { question: InputRequest; session: LiveSession }) {
@@ -21,7 +51,7 @@ function Question({ question, session }: { question: InputRequest; session: Live
       }}
     >
       <label className="question__label">
-        <span>{question.prompt || "The cell waits for input"}</span>
+        <span>{prompted(question)}</span>
         <input
           className="input"
           autoFocus
@@ -38,4 +68,8 @@ function Question({ question, session }: { question: InputRequest; session: Live
       </Button>
     </form>
   );
+}
+
+function prompted({ prompt }: InputRequest): string {
+  return prompt || "The cell waits for input";
 }

@@ -25,25 +25,25 @@ _sym_db = _symbol_database.Default()
 from spinapis.envelope.v1 import signed_pb2 as spinapis_dot_envelope_dot_v1_dot_signed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!spinapis/envelope/v1/attach.proto\x12\x14spinapis.envelope.v1\x1a!spinapis/envelope/v1/signed.proto\"d\n\x0c\x45gressPolicy\x12.\n\x04mode\x18\x01 \x01(\x0e\x32 .spinapis.envelope.v1.EgressMode\x12\r\n\x05hosts\x18\x02 \x03(\t\x12\x15\n\rworkspace_ids\x18\x03 \x03(\x0c\"\xac\x02\n\x0f\x43\x61pabilityToken\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\x0c\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\x0c\x12\x13\n\x0bnotebook_id\x18\x05 \x01(\x0c\x12\x12\n\nruntime_id\x18\x06 \x01(\x0c\x12\x0e\n\x06origin\x18\x07 \x01(\t\x12\x0b\n\x03\x63nf\x18\x08 \x01(\x0c\x12+\n\x06scopes\x18\t \x03(\x0e\x32\x1b.spinapis.envelope.v1.Scope\x12\x14\n\x0cissued_at_ms\x18\n \x01(\x03\x12\x15\n\rexpires_at_ms\x18\x0b \x01(\x03\x12\x32\n\x06\x65gress\x18\x0c \x01(\x0b\x32\".spinapis.envelope.v1.EgressPolicy\"\x7f\n\tChallenge\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x14\n\x0cissued_at_ms\x18\x02 \x01(\x03\x12\x14\n\x0cworkspace_id\x18\x03 \x01(\x0c\x12\x12\n\nruntime_id\x18\x04 \x01(\x0c\x12\x12\n\nsession_id\x18\x05 \x01(\x0c\x12\x0f\n\x07user_id\x18\x06 \x01(\t\"\xdf\x02\n\x05Hello\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\x0c\x12\x12\n\nruntime_id\x18\x02 \x01(\x0c\x12\x0f\n\x07\x62oot_id\x18\x03 \x01(\x0c\x12\x36\n\rboot_hpke_key\x18\x04 \x01(\x0b\x32\x1f.spinapis.envelope.v1.PublicKey\x12\x18\n\x10\x63hallenge_digest\x18\x05 \x01(\x0c\x12\x0f\n\x07nonce_b\x18\x06 \x01(\x0c\x12\x0f\n\x07nonce_r\x18\x07 \x01(\x0c\x12\x0e\n\x06origin\x18\x08 \x01(\t\x12\x10\n\x08\x63lock_ms\x18\t \x01(\x03\x12\x16\n\x0e\x62undle_version\x18\n \x01(\x04\x12\x15\n\rtrust_version\x18\x0b \x01(\x04\x12\x14\n\x0croot_version\x18\x0c \x01(\x04\x12\x18\n\x10last_receipt_seq\x18\r \x01(\x04\x12\x12\n\ncheckpoint\x18\x0e \x01(\x0c\x12\x12\n\nsession_id\x18\x0f \x01(\x0c\"2\n\nClientAuth\x12\x14\n\x0chello_digest\x18\x01 \x01(\x0c\x12\x0e\n\x06origin\x18\x02 \x01(\t*=\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x0e\n\nSCOPE_VIEW\x10\x01\x12\r\n\tSCOPE_RUN\x10\x02*q\n\nEgressMode\x12\x1b\n\x17\x45GRESS_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45GRESS_MODE_NONE\x10\x01\x12\x1a\n\x16\x45GRESS_MODE_ALLOW_LIST\x10\x02\x12\x14\n\x10\x45GRESS_MODE_OPEN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!spinapis/envelope/v1/attach.proto\x12\x14spinapis.envelope.v1\x1a!spinapis/envelope/v1/signed.proto\"d\n\x0c\x45gressPolicy\x12.\n\x04mode\x18\x01 \x01(\x0e\x32 .spinapis.envelope.v1.EgressMode\x12\r\n\x05hosts\x18\x02 \x03(\t\x12\x15\n\rworkspace_ids\x18\x03 \x03(\x0c\"\xc1\x02\n\x0f\x43\x61pabilityToken\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\x0c\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\x0c\x12\x13\n\x0bnotebook_id\x18\x05 \x01(\x0c\x12\x12\n\nruntime_id\x18\x06 \x01(\x0c\x12\x0e\n\x06origin\x18\x07 \x01(\t\x12\x0b\n\x03\x63nf\x18\x08 \x01(\x0c\x12+\n\x06scopes\x18\t \x03(\x0e\x32\x1b.spinapis.envelope.v1.Scope\x12\x14\n\x0cissued_at_ms\x18\n \x01(\x03\x12\x15\n\rexpires_at_ms\x18\x0b \x01(\x03\x12\x32\n\x06\x65gress\x18\x0c \x01(\x0b\x32\".spinapis.envelope.v1.EgressPolicy\x12\x13\n\x0b\x61\x63tor_chain\x18\r \x03(\t\"\x7f\n\tChallenge\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\x14\n\x0cissued_at_ms\x18\x02 \x01(\x03\x12\x14\n\x0cworkspace_id\x18\x03 \x01(\x0c\x12\x12\n\nruntime_id\x18\x04 \x01(\x0c\x12\x12\n\nsession_id\x18\x05 \x01(\x0c\x12\x0f\n\x07user_id\x18\x06 \x01(\t\"\xdf\x02\n\x05Hello\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\x0c\x12\x12\n\nruntime_id\x18\x02 \x01(\x0c\x12\x0f\n\x07\x62oot_id\x18\x03 \x01(\x0c\x12\x36\n\rboot_hpke_key\x18\x04 \x01(\x0b\x32\x1f.spinapis.envelope.v1.PublicKey\x12\x18\n\x10\x63hallenge_digest\x18\x05 \x01(\x0c\x12\x0f\n\x07nonce_b\x18\x06 \x01(\x0c\x12\x0f\n\x07nonce_r\x18\x07 \x01(\x0c\x12\x0e\n\x06origin\x18\x08 \x01(\t\x12\x10\n\x08\x63lock_ms\x18\t \x01(\x03\x12\x16\n\x0e\x62undle_version\x18\n \x01(\x04\x12\x15\n\rtrust_version\x18\x0b \x01(\x04\x12\x14\n\x0croot_version\x18\x0c \x01(\x04\x12\x18\n\x10last_receipt_seq\x18\r \x01(\x04\x12\x12\n\ncheckpoint\x18\x0e \x01(\x0c\x12\x12\n\nsession_id\x18\x0f \x01(\x0c\"2\n\nClientAuth\x12\x14\n\x0chello_digest\x18\x01 \x01(\x0c\x12\x0e\n\x06origin\x18\x02 \x01(\t*=\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x0e\n\nSCOPE_VIEW\x10\x01\x12\r\n\tSCOPE_RUN\x10\x02*q\n\nEgressMode\x12\x1b\n\x17\x45GRESS_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45GRESS_MODE_NONE\x10\x01\x12\x1a\n\x16\x45GRESS_MODE_ALLOW_LIST\x10\x02\x12\x14\n\x10\x45GRESS_MODE_OPEN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'spinapis.envelope.v1.attach_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCOPE']._serialized_start=1034
-  _globals['_SCOPE']._serialized_end=1095
-  _globals['_EGRESSMODE']._serialized_start=1097
-  _globals['_EGRESSMODE']._serialized_end=1210
+  _globals['_SCOPE']._serialized_start=1055
+  _globals['_SCOPE']._serialized_end=1116
+  _globals['_EGRESSMODE']._serialized_start=1118
+  _globals['_EGRESSMODE']._serialized_end=1231
   _globals['_EGRESSPOLICY']._serialized_start=94
   _globals['_EGRESSPOLICY']._serialized_end=194
   _globals['_CAPABILITYTOKEN']._serialized_start=197
-  _globals['_CAPABILITYTOKEN']._serialized_end=497
-  _globals['_CHALLENGE']._serialized_start=499
-  _globals['_CHALLENGE']._serialized_end=626
-  _globals['_HELLO']._serialized_start=629
-  _globals['_HELLO']._serialized_end=980
-  _globals['_CLIENTAUTH']._serialized_start=982
-  _globals['_CLIENTAUTH']._serialized_end=1032
+  _globals['_CAPABILITYTOKEN']._serialized_end=518
+  _globals['_CHALLENGE']._serialized_start=520
+  _globals['_CHALLENGE']._serialized_end=647
+  _globals['_HELLO']._serialized_start=650
+  _globals['_HELLO']._serialized_end=1001
+  _globals['_CLIENTAUTH']._serialized_start=1003
+  _globals['_CLIENTAUTH']._serialized_end=1053
 # @@protoc_insertion_point(module_scope)

@@ -30,7 +30,7 @@ class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType
     SCOPE_VIEW: _Scope.ValueType  # 1
     """Follow the session's stream."""
     SCOPE_RUN: _Scope.ValueType  # 2
-    """Run, interrupt, restart, answer input requests, complete, inspect."""
+    """Run, interrupt, restart, answer input requests of one's own runs, complete, inspect."""
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper): ...
 
@@ -38,7 +38,7 @@ SCOPE_UNSPECIFIED: Scope.ValueType  # 0
 SCOPE_VIEW: Scope.ValueType  # 1
 """Follow the session's stream."""
 SCOPE_RUN: Scope.ValueType  # 2
-"""Run, interrupt, restart, answer input requests, complete, inspect."""
+"""Run, interrupt, restart, answer input requests of one's own runs, complete, inspect."""
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
 class _EgressMode:
@@ -117,6 +117,7 @@ class CapabilityToken(_message.Message):
     ISSUED_AT_MS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     EGRESS_FIELD_NUMBER: _builtins.int
+    ACTOR_CHAIN_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     workspace_id: _builtins.bytes
     user_id: _builtins.str
@@ -135,6 +136,10 @@ class CapabilityToken(_message.Message):
     def egress(self) -> Global___EgressPolicy:
         """What a kernel that this attachment starts gets at most: the session's workspace's policy, narrowed by all above."""
 
+    @_builtins.property
+    def actor_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who acts for the user, as in a RunGrant: only the same answers what a run asks."""
+
     def __init__(
         self,
         *,
@@ -150,10 +155,11 @@ class CapabilityToken(_message.Message):
         issued_at_ms: _builtins.int = ...,
         expires_at_ms: _builtins.int = ...,
         egress: Global___EgressPolicy | None = ...,
+        actor_chain: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["egress", b"egress"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnf", b"cnf", "egress", b"egress", "expires_at_ms", b"expires_at_ms", "id", b"id", "issued_at_ms", b"issued_at_ms", "notebook_id", b"notebook_id", "origin", b"origin", "runtime_id", b"runtime_id", "scopes", b"scopes", "session_id", b"session_id", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_chain", b"actor_chain", "cnf", b"cnf", "egress", b"egress", "expires_at_ms", b"expires_at_ms", "id", b"id", "issued_at_ms", b"issued_at_ms", "notebook_id", b"notebook_id", "origin", b"origin", "runtime_id", b"runtime_id", "scopes", b"scopes", "session_id", b"session_id", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

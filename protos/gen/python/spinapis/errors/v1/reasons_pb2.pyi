@@ -147,6 +147,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The runtime's operator does not allow this reference to a secret manager, or not for this connection's hosts. Metadata: connection."""
     ERROR_REASON_SECRET_MANAGER_FAILED: _ErrorReason.ValueType  # 125
     """The secret manager that the connection refers to gave no value. Metadata: connection."""
+    ERROR_REASON_INPUT_REFUSED: _ErrorReason.ValueType  # 126
+    """What a run asks is answered by whoever's run it is, and this is somebody else's. Metadata: user_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -273,4 +275,6 @@ ERROR_REASON_SECRET_REFERENCE_REFUSED: ErrorReason.ValueType  # 124
 """The runtime's operator does not allow this reference to a secret manager, or not for this connection's hosts. Metadata: connection."""
 ERROR_REASON_SECRET_MANAGER_FAILED: ErrorReason.ValueType  # 125
 """The secret manager that the connection refers to gave no value. Metadata: connection."""
+ERROR_REASON_INPUT_REFUSED: ErrorReason.ValueType  # 126
+"""What a run asks is answered by whoever's run it is, and this is somebody else's. Metadata: user_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

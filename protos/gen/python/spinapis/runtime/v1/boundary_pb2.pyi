@@ -51,6 +51,7 @@ class BoundaryRequest(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     DETACH_FIELD_NUMBER: _builtins.int
     WAIT_TRUST_FIELD_NUMBER: _builtins.int
+    MAY_ANSWER_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     acknowledge: _builtins.bytes
     """Signed ReceiptAck."""
@@ -88,6 +89,8 @@ class BoundaryRequest(_message.Message):
     def detach(self) -> Global___Detach: ...
     @_builtins.property
     def wait_trust(self) -> Global___WaitTrust: ...
+    @_builtins.property
+    def may_answer(self) -> Global___JudgeAnswer: ...
     def __init__(
         self,
         *,
@@ -110,12 +113,13 @@ class BoundaryRequest(_message.Message):
         cancel: _builtins.bool = ...,
         detach: Global___Detach | None = ...,
         wait_trust: Global___WaitTrust | None = ...,
+        may_answer: Global___JudgeAnswer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "detach", b"detach", "hello", b"hello", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts", "wait_trust", b"wait_trust"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "detach", b"detach", "hello", b"hello", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "may_answer", b"may_answer", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts", "wait_trust", b"wait_trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "detach", b"detach", "hello", b"hello", "id", b"id", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts", "wait_trust", b"wait_trust"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_trust", b"accept_trust", "acknowledge", b"acknowledge", "attach", b"attach", "call", b"call", "cancel", b"cancel", "detach", b"detach", "hello", b"hello", "id", b"id", "kernel_ended", b"kernel_ended", "kernel_started", b"kernel_started", "may_answer", b"may_answer", "open_sealed", b"open_sealed", "pairing_finish", b"pairing_finish", "pairing_start", b"pairing_start", "receipts_after", b"receipts_after", "run_ended", b"run_ended", "run_progress", b"run_progress", "run_started", b"run_started", "status", b"status", "wait_receipts", b"wait_receipts", "wait_trust", b"wait_trust"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["status", "pairing_start", "pairing_finish", "hello", "attach", "accept_trust", "kernel_started", "kernel_ended", "open_sealed", "run_started", "run_progress", "run_ended", "receipts_after", "wait_receipts", "acknowledge", "cancel", "detach", "wait_trust"]  # noqa: Y015
+    _WhichOneofReturnType_call: _TypeAlias = _typing.Literal["status", "pairing_start", "pairing_finish", "hello", "attach", "accept_trust", "kernel_started", "kernel_ended", "open_sealed", "run_started", "run_progress", "run_ended", "receipts_after", "wait_receipts", "acknowledge", "cancel", "detach", "wait_trust", "may_answer"]  # noqa: Y015
     _WhichOneofArgType_call: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_call) -> _WhichOneofReturnType_call | None: ...
 
@@ -842,6 +846,31 @@ class BeginRun(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BeginRun: _TypeAlias = BeginRun  # noqa: Y015
+
+@_typing.final
+class JudgeAnswer(_message.Message):
+    """Whether what this attached client types is the run's: done, or a failure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLIENT_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
+    client: _builtins.bytes
+    @_builtins.property
+    def nonce(self) -> _run_pb2.RunNonce: ...
+    def __init__(
+        self,
+        *,
+        client: _builtins.bytes = ...,
+        nonce: _run_pb2.RunNonce | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "nonce", b"nonce"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JudgeAnswer: _TypeAlias = JudgeAnswer  # noqa: Y015
 
 @_typing.final
 class ProgressRun(_message.Message):
