@@ -155,6 +155,38 @@ async def test_input_is_asked_for_and_answered(bench: Bench) -> None:
         assert text == "Ada\n"
 
 
+async def test_an_answer_that_was_lost_on_the_way_is_sent_again_over_the_next_attachment(bench: Bench) -> None:
+    async with await bench.open() as session:
+        run = await session.start(cell("await show('before ')\nawait show(await ask('name? '))"), allow_stdin=True)
+        bench.runtime.drop_next_input = True
+        text = ""
+        async for event in run:
+            if isinstance(event, InputRequest):
+                await session.reply(event, "Ada")
+                while bench.runtime.drop_next_input:
+                    await asyncio.sleep(0.01)
+                await bench.runtime.cut()
+            elif isinstance(event, Output) and event.kind is Kind.STREAM:
+                text += event.content["text"]
+        assert text == "before Ada"
+        # Nothing of it is kept for the next one.
+        assert not [frame for frame in bench.runtime.received if frame.HasField("input_reply")][2:]
+
+
+async def test_whoever_was_removed_is_told_when_the_attachment_ends_and_asks_no_more(bench: Bench) -> None:
+    async with await bench.open() as session:
+        run = await session.start(cell("await pause(60)"))
+        bench.control_plane.member_removed = True
+        asked = bench.control_plane.capabilities_asked
+        await bench.runtime.cut()
+        final = [event async for event in run][-1]
+        assert isinstance(final, RunState) and (final.status, final.reason) == (Status.LOST, "NOT_FOUND")
+        assert "may not see it" in final.message
+        with pytest.raises(SpinError, match="may not see it"):
+            await session.complete("pri", 3)
+        assert bench.control_plane.capabilities_asked == asked + 1
+
+
 async def test_interrupt_ends_the_run(bench: Bench) -> None:
     async with await bench.open() as session:
         run = await session.start(cell("await pause(60)"))

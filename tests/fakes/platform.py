@@ -79,6 +79,9 @@ class FakePlatform:
         self.compiled: list[compiler_pb2.CompileCellRequest] = []
         # Set by a test: compile errors by cell id, and the seq to use next (a replay, say).
         self.broken_cells: dict[str, dict[str, str]] = {}
+        # Of whoever asks.
+        self.member_removed = False
+        self.capabilities_asked = 0
         self.proof_unavailable = False
         self.door = Door(lambda token: token in self.access_tokens)
         self.port = 0
@@ -269,6 +272,9 @@ class Enrolment(Servicer, trust_pb2_grpc.EnrolmentServiceServicer):
 
 class Grants(Servicer, trust_pb2_grpc.GrantServiceServicer):
     async def IssueCapability(self, request: Any, context: Context) -> Any:
+        self.p.capabilities_asked += 1
+        if self.p.member_removed:
+            await refuse(context, grpc.StatusCode.NOT_FOUND, "NOT_FOUND", "there is no such workspace, or you may not see it")
         workspace, session, runtime = (bytes.fromhex(v) for v in (request.workspace_id, request.session_id, request.runtime_id))
         return trust_pb2.IssueCapabilityResponse(
             capability=self.p.signers.capability(workspace, session, runtime, request.cnf),

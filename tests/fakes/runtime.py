@@ -45,6 +45,7 @@ class FakeRuntime:
         self.waiting: asyncio.Queue[run_pb2.Program] = asyncio.Queue()
         # Faults that a test asks for.
         self.drop_next_sealed = False
+        self.drop_next_input = False
         # The note of the log that it holds.
         self.checkpoint = b""
         self.reject_next: reasons_pb2.ErrorReason.ValueType | None = None
@@ -140,7 +141,9 @@ class FakeRuntime:
                 if self.running is not None:
                     self.running.cancel()
             case "input_reply":
-                self.inputs.put_nowait(frame.input_reply.value)
+                if not self.drop_next_input:
+                    self.inputs.put_nowait(frame.input_reply.value)
+                self.drop_next_input = False
             case "receipt_ack":
                 self.acks.append(unverified(frame.receipt_ack, receipt_pb2.ReceiptAck))
             case "complete":

@@ -371,7 +371,8 @@ async def test_what_was_sealed_just_before_the_key_changed_still_opens(seat, pla
     await seat.runtime.broker.accept_trust([], plane.trust_state())
     sealed = seat.sealed()
     plane.clock.now_ms += 120_000
-    hello = await seat.runtime.hello(seat.client)
-    assert hello.boot_hpke_key != seat.hello.boot_hpke_key
-    assert hello.boot_id == seat.hello.boot_id
+    before = seat.hello
+    await seat.attach_again()
+    assert seat.hello.boot_hpke_key != before.boot_hpke_key
+    assert seat.hello.boot_id == before.boot_id
     assert isinstance(await seat.open(sealed), Run)

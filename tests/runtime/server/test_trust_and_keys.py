@@ -5,6 +5,7 @@ import gc
 from pathlib import Path
 
 import pytest
+from aiohttp import WSMsgType
 
 from spin_envelope.digests import key_id
 from spin_envelope.hpke_keys import RecipientKey
@@ -53,23 +54,60 @@ async def test_the_boot_key_is_replaced_under_a_session(tmp_path: Path, ahead: A
         ahead.added_ms += 24 * HOUR_MS
         # In the short overlap it is still opened: a program that was in flight is not lost.
         in_flight, nonce = seat.sealed("print('in flight')")
-        await seat.send(sealed=in_flight)
-        await seat.until(lambda frame: frame.run_state.nonce == nonce)
-        ahead.added_ms += 7 * MINUTE_MS
-        await seat.send(sealed=yesterday)
-        refused = (await seat.until(lambda frame: frame.error.reason == HELLO_STALE)).error
-        assert refused.ciphertext_digest and not refused.fatal
-        position = max(f.RuntimeFrame.FromString(data).position for data in seat.stream)
-        async with rig.attached(seat.person, resume=position) as again:
+        async with rig.attached(seat.person, resume=None) as next_hour:
+            await trusted(next_hour, grace_ms=72 * HOUR_MS)
+            await next_hour.send(sealed=in_flight)
+            await seat.until(lambda frame: frame.run_state.nonce == nonce)
+            ahead.added_ms += 7 * MINUTE_MS
+            await next_hour.send(sealed=yesterday)
+            refused = (await next_hour.until(lambda frame: frame.error.reason == HELLO_STALE)).error
+            assert refused.ciphertext_digest and not refused.fatal
+        async with rig.attached(seat.person, resume=positions(seat)[-1]) as again:
             assert again.hello.boot_hpke_key != old
             assert again.hello.boot_id == seat.hello.boot_id
             again.stream, again.epoch = list(seat.stream), seat.epoch
             assert (await again.ended(nonce)).status == receipt_pb2.RUN_STATUS_OK
             assert (await again.run("print('today')")).status == receipt_pb2.RUN_STATUS_OK
-            positions = [f.RuntimeFrame.FromString(data).position for data in again.stream]
-            assert positions == list(range(1, len(positions) + 1))
+            assert positions(again) == list(range(1, len(again.stream) + 1))
             assert again.text() == "".join(f"{n}\n" for n in range(40)) + "in flight\ntoday\n"
         assert slow.boot_id == nonce.boot_id
+
+
+async def test_an_attachment_ends_after_its_time_and_the_session_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell runs on and then asks for a line while nobody of this client is attached; the stream goes on where it was left."""
+    async with running(tmp_path) as rig, rig.attached() as seat:
+        await seat.start_kernel()
+        monkeypatch.setattr("spin_runtime.broker.clients.ATTACHED_MS", 1500)
+        async with rig.attached(seat.person) as short:
+            monkeypatch.undo()
+            nonce = await seat.submit(
+                "import time\nfor n in range(60):\n    print(n)\n    time.sleep(0.05)\nprint(input('more? '))", allow_stdin=True
+            )
+            while (message := await short.socket.receive(timeout=60)).type is WSMsgType.BINARY:
+                short.stream += [message.data] if f.RuntimeFrame.FromString(message.data).position else []
+            assert message.type is WSMsgType.CLOSE
+        request_id = (await seat.body("input_request")).request_id
+        async with rig.attached(seat.person, resume=positions(short)[-1]) as again:
+            again.stream = list(short.stream)
+            await again.send(input_reply=f.InputReply(request_id=request_id, value="done"))
+            assert (await again.ended(nonce)).status == receipt_pb2.RUN_STATUS_OK
+            assert positions(again) == list(range(1, len(again.stream) + 1))
+            assert again.text() == "".join(f"{n}\n" for n in range(60)) + "done\n"
+
+
+async def test_an_attachment_lasts_for_an_hour(tmp_path: Path, ahead: Ahead) -> None:
+    """What was sealed for a client opens under its next attachment, and not under one that is over."""
+    async with running(tmp_path, ControlPlane(clock=ahead)) as rig, rig.attached() as seat:  # type: ignore[arg-type]
+        await seat.start_kernel()
+        # Sealed just before, and sent just after.
+        ahead.added_ms += HOUR_MS - 1000
+        sealed, nonce = seat.sealed("1")
+        ahead.added_ms += 2000
+        await seat.send(sealed=sealed)
+        assert (await seat.until(lambda frame: frame.error.reason == HELLO_STALE)).error.ciphertext_digest
+        async with rig.attached(seat.person) as again:
+            await again.send(sealed=sealed)
+            assert (await again.ended(nonce)).status == receipt_pb2.RUN_STATUS_OK
 
 
 async def test_the_old_private_key_is_gone(tmp_path: Path, ahead: Ahead) -> None:
@@ -215,6 +253,10 @@ async def greeted(rig: Rig, trust_state: bytes) -> int:
         hello = f.ClientHello(nonce_b=bytes(32), trust=f.TrustDocuments(trust_state=trust_state))
         await socket.send_bytes(f.ClientFrame(client_hello=hello).SerializeToString())
         return f.RuntimeFrame.FromString(await socket.receive_bytes(timeout=10)).error.reason
+
+
+def positions(seat: Seat) -> list[int]:
+    return [f.RuntimeFrame.FromString(data).position for data in seat.stream]
 
 
 def states(seat: Seat) -> list[f.RunState]:

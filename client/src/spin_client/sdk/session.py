@@ -48,6 +48,8 @@ class RuntimeSession:
         self._compilation = Compilation(platform, session, self._standing, self._kernel)
         self._runs: dict[RunKey, Run] = {}
         self._started: list[RunKey] = []
+        # What was typed at questions of which the runtime has not been heard since.
+        self._answers: dict[str, frames_pb2.ClientFrame] = {}
         self._watchers: list[Watcher] = []
         self._kernel_known_at = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,8 +121,10 @@ class RuntimeSession:
         await self._send(frames_pb2.ClientFrame(cancel_queued=frames_pb2.CancelQueued(nonce=run.nonce)))
 
     async def reply(self, request: InputRequest, value: str) -> None:
-        """Answers the code's request for a line."""
-        await self._send(frames_pb2.ClientFrame(input_reply=frames_pb2.InputReply(request_id=request.request_id, value=value)))
+        """Answers the code's request for a line, of a run of one's own: the runtime takes it from nobody else."""
+        frame = frames_pb2.ClientFrame(input_reply=frames_pb2.InputReply(request_id=request.request_id, value=value))
+        self._answers[request.request_id] = frame
+        await self._send(frame)
 
     async def complete(self, code: str, cursor: int) -> frames_pb2.CompleteReply:
         return await self._requests.complete(code, cursor)
@@ -266,6 +270,9 @@ class RuntimeSession:
             await self._outputs.add(nonce, batch.outputs)
 
     async def _on_event(self, nonce: run_pb2.RunNonce | None, event: Event) -> None:
+        if nonce is not None:
+            # One run at a time: it goes on, so the answer came.
+            self._answers.clear()
         key = run_key(nonce) if nonce is not None else None
         for watcher in self._watchers:
             watcher(key, event)
@@ -285,7 +292,7 @@ class RuntimeSession:
                 await self._send_program(run)
         # Not `_send`: this is the reader itself, which alone can attach again.
         try:
-            for frame in [*self._requests.unanswered(), *self._kernel.unanswered()]:
+            for frame in [*self._requests.unanswered(), *self._kernel.unanswered(), *self._answers.values()]:
                 await self._socket.send(frame)
         except ConnectionLost:
             return

@@ -3,7 +3,7 @@
 - The server has a client's handle, and says nothing of a client that the broker would believe: who somebody is, and what they may do, was
   verified here and stays here.
 - A client has one handle, from its Hello on. While it is pending it has one attempt, within two minutes. An attached one counts until it is
-  detached, and for as long as what was sealed for its Hello can be opened; then it is told to attach again (HELLO_STALE).
+  detached, and for an hour at most; then it is told to attach again (HELLO_STALE), which asks auth whether it still may.
 - Both are bounded. Of pending clients the oldest goes; who attaches when all places are taken is told so, and nobody loses theirs.
 """
 
@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 from spin_runtime.broker.api import Attachment
 from spin_runtime.broker.attachment import Known, Pending, check_client_auth
-from spin_runtime.broker.identity import GRACE_MS, KEY_AGE_MS
 from spin_runtime.broker.refusals import Denial
 from spinapis.envelope.v1 import attach_pb2
 from spinapis.errors.v1 import reasons_pb2
 
 PENDING_MS = 2 * 60 * 1000
-ATTACHED_MS = KEY_AGE_MS + GRACE_MS
+ATTACHED_MS = 3600 * 1000
 PENDING_AT_ONCE = 512
 ATTACHED_AT_ONCE = 16_384
 OVER = "This connection's attachment is over: attach again."

@@ -51,12 +51,15 @@ class Client:
         self._requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._pace = Pace(asyncio.get_running_loop().time)
 
-    async def serve(self) -> None:
-        """Until the client is gone or breaks the protocol."""
+    async def serve(self, left_s: float) -> None:
+        """Until the client is gone, breaks the protocol, or its time is over. What it sent before that is still done."""
+        until = asyncio.get_running_loop().time() + left_s
         self._spawn(carry_receipts, self._socket, self._services.broker)
         try:
             while True:
-                await self._handle(await self._socket.receive())
+                async with asyncio.timeout_at(until):
+                    frame = await self._socket.receive()
+                await self._handle(frame)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -92,7 +95,9 @@ class Client:
             await work(*arguments)
 
     async def _post(self, event: m.Event) -> None:
-        refusal = self._session.post(event)
+        await self._told(self._session.post(event))
+
+    async def _told(self, refusal: m.Refuse | None) -> None:
         if refusal is not None:
             await self._socket.send_error(refusal.reason, refusal.message)
 
@@ -167,7 +172,13 @@ class Client:
         await self._post(m.CancelWanted(frame.cancel_queued.nonce))
 
     async def input_reply(self, frame: Frame) -> None:
-        await self._post(m.InputGiven(frame.input_reply.request_id, frame.input_reply.value))
+        said = frame.input_reply
+        try:
+            refusal = await self._session.answer(said.request_id, said.value, self._attachment)
+        except BrokerError as error:
+            await self._socket.refuse(error)
+            return
+        await self._told(refusal)
 
     # Requests that only read
 

@@ -25,6 +25,8 @@ STRANGER_S = 5.0
 PAIRING_S = 60.0
 STRANGERS_AT_ONCE = 128
 HEARTBEAT_S = 30.0
+# How long the frame that came just before an attachment's end may take.
+LAST_FRAME_S = 15.0
 log = structlog.get_logger(__name__)
 
 
@@ -124,12 +126,12 @@ class Endpoint:
         session.attached(attachment)
         session.clients += 1
         self._metrics.connections.inc()
-        left_ms = attachment.expires_at_ms - self._services.clock_ms()
+        left_s = (attachment.expires_at_ms - self._services.clock_ms()) / 1000
         try:
             # Clients attach anew by themselves when a connection is gone.
-            async with asyncio.timeout(left_ms / 1000):
+            async with asyncio.timeout(left_s + LAST_FRAME_S):
                 await socket.send(frames_pb2.RuntimeFrame(attached=await self._welcome(session)))
-                await Client(socket, attachment, session, self._services).serve()
+                await Client(socket, attachment, session, self._services).serve(left_s)
         except TimeoutError:
             raise Gone from None
         finally:

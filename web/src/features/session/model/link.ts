@@ -2,6 +2,7 @@
  * Keeps one socket attached to the runtime: dials, attaches, waits until it is lost, and dials again with growing pauses. While it is
  * held, it stays closed: the runtime keeps the stream meanwhile. A fatal failure ends it.
  */
+import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
 import type { RuntimeFrame } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { type Problem, Trouble, problemOf } from "../../../shared/api/problem";
 import { sameBytes } from "../../../shared/bytes";
@@ -20,10 +21,14 @@ interface Collaborators {
   attached(attachment: Attachment, sameBoot: boolean): void;
   frame(frame: RuntimeFrame): void;
   lost(): void;
+  /** The platform says that this person may not attach: for good, as far as this page knows. */
+  refused(problem: Problem): void;
 }
 
 const RECONNECT_MS = [200, 500, 1000, 2000, 5000, 10_000];
 const HELD_MS = 60_000;
+/** Of who was removed from the workspace, or signed out: asking again changes nothing. */
+const FINAL = new Set([ErrorReason.PERMISSION_DENIED, ErrorReason.NOT_FOUND, ErrorReason.UNAUTHENTICATED]);
 
 export class Link {
   readonly #with: Collaborators;
@@ -85,7 +90,10 @@ export class Link {
         continue;
       }
       await this.#attachOnce().catch((error: unknown) => {
-        if (!this.#stopped) this.#with.phase("waiting", problemOf(error));
+        if (this.#stopped) return;
+        const problem = problemOf(error);
+        if (FINAL.has(problem.reason)) this.#with.refused(problem);
+        else this.#with.phase("waiting", problem);
       });
       this.#socket?.close();
       this.#attachment = undefined;
@@ -110,7 +118,8 @@ export class Link {
       this.#with.frame(frame);
     });
     await socket.closed;
-    if (!this.#stopped) this.#with.phase("waiting");
+    // Attachments end after an hour: what was begun waits for the next one, and is told when that does not come about.
+    if (!this.#stopped) this.#with.phase("connecting");
   }
 
   async #waitToReconnect(): Promise<void> {

@@ -85,6 +85,9 @@ export class LiveSession {
       lost: () => {
         this.#pending.refuseAll(new Trouble("The runtime is not connected."));
       },
+      refused: (problem) => {
+        this.stop(problem);
+      },
     });
     this.kernel = new KernelCommands(
       (body) => {
@@ -164,7 +167,13 @@ export class LiveSession {
   }
 
   answer(requestId: string, value: string): void {
-    this.kernel.answer(requestId, value);
+    try {
+      this.kernel.answer(requestId, value);
+    } catch (error) {
+      // It stays open, to be answered when the runtime is there again.
+      this.#complain(error);
+      return;
+    }
     this.#store.update({ stream: answered(this.view.stream, requestId) });
   }
 
