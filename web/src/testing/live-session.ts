@@ -16,6 +16,17 @@ const IDENTITY = {
 };
 export const ORDER: CellOrder = { cellId: "a", cellType: "python", source: "1", fieldsJson: "", stopOnError: true };
 
+export const credentials: SessionCalls["credentials"] = () =>
+  Promise.resolve({
+    capability: new Uint8Array(),
+    challenge: new Uint8Array(),
+    sessionKey: new Uint8Array(),
+    trust: create(TrustDocumentsSchema),
+    verifyHello: (data) =>
+      Promise.resolve({ data, digest: data, bootId: data, bundleVersion: 0n, homeId: data, checkpoint: data }),
+    authenticate: () => Promise.resolve(new Uint8Array()),
+  });
+
 /** Not started yet; `calls` says what the control plane answers other than that all is well. */
 export function liveSession(runtime: FakeRuntime, calls: Partial<SessionCalls> = {}): LiveSession {
   let compiled = 0;
@@ -28,16 +39,7 @@ export function liveSession(runtime: FakeRuntime, calls: Partial<SessionCalls> =
     },
     pause: () => new Promise((resolve) => setTimeout(resolve, 5)),
     calls: {
-      credentials: () =>
-        Promise.resolve({
-          capability: new Uint8Array(),
-          challenge: new Uint8Array(),
-          sessionKey: new Uint8Array(),
-          trust: create(TrustDocumentsSchema),
-          verifyHello: (data) =>
-            Promise.resolve({ data, digest: data, bootId: data, bundleVersion: 0n, homeId: data, checkpoint: data }),
-          authenticate: () => Promise.resolve(new Uint8Array()),
-        }),
+      credentials,
       trustDocuments: () => Promise.resolve(create(TrustDocumentsSchema)),
       logProof: () => Promise.resolve(undefined),
       compile: () => {
