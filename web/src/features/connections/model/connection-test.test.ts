@@ -67,6 +67,13 @@ describe("a test of a connection", () => {
     expect([end.mock.calls.length, made.kernel.stop.mock.calls.length]).toEqual([0, 0]);
   });
 
+  test("runs again when its kernel was replaced before it started", async () => {
+    const made = session(sessionView(), ENDED(RunStatus.OK));
+    made.run.mockResolvedValueOnce(ENDED(RunStatus.ABORTED));
+    expect((await attempt(made).verdict).kind).toBe("works");
+    expect(made.run).toHaveBeenCalledTimes(2);
+  });
+
   test("is cancelled at once, and its run is interrupted", async () => {
     const { promise, resolve } = Promise.withResolvers<RunOutcome>();
     const made = session(sessionView(), promise);

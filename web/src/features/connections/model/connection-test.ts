@@ -73,7 +73,9 @@ async function ranIn(session: TestSession, order: CellOrder, by: Collaborators, 
     const { kernel } = session.view.stream;
     if (kernel.userIds.length > 0 && kernel.phase === KernelPhase.IDLE) session.restart();
     if (stop.aborted) return { kind: "cancelled" };
-    const outcome = await session.run(order);
+    let outcome = await session.run(order);
+    // It never started, because the kernel that it was compiled for was replaced meanwhile.
+    if (outcome.kind === "ended" && outcome.status === RunStatus.ABORTED) outcome = await session.run(order);
     return verdictOf(outcome, session.view, order.cellId);
   } finally {
     unsubscribe();
