@@ -51,6 +51,8 @@ EVALUATED = [
     "test {{m}} {{n}}",
     "test -v {{n}}",
     "[ -v {{n}} ]",
+    "test -v <<< x {{n}}",
+    "$(:)eval {{n}}",
     "unset {{n}}",
     'eval "echo {{n}}"',
     "eval 'echo {{n}}'",

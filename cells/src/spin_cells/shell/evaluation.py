@@ -21,7 +21,7 @@ _COMPARING = re.compile(r"\s-(eq|ne|lt|le|gt|ge|v|R)(\s|\Z)")
 # After -v comes the name of a variable; a value before may be that -v.
 _NAMED = {
     "printf": re.compile(rf"\sprintf[\"']*\s+[\"']*(-v|{VALUE})[\"']*\s*\S*\Z"),
-    "test": re.compile(rf"(\s[\"']*-v|{VALUE})[\"']*\s*\S*\Z"),
+    "test": re.compile(rf"\s[\"']*-v|{VALUE}[\"']*\s*\S*\Z"),
 }
 _NAMED["["] = _NAMED["test"]
 
@@ -31,7 +31,7 @@ def head(command: str) -> str:
     words = command.split()
     while words and (words[0] in _BEFORE_COMMANDS or _ASSIGNMENT.match(words[0]) or _FUNCTION.match(words[0])):
         words.pop(0)
-    return re.sub(r"[\\'\"]", "", words[0]) if words else ""
+    return re.sub(rf"[\\'\"{INNER}]", "", words[0]) if words else ""
 
 
 def in_command(before: str, substituted: bool) -> bool:
