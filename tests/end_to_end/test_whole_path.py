@@ -3,7 +3,6 @@
 import asyncio
 import json
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +117,10 @@ async def test_resume_in_the_middle_of_9_mb_is_byte_identical(owner: Platform, w
     client = await HandClient.attach(owner, opened, position=0)
     await client.start_kernel()
     async with await HandClient.attach(owner, opened, position=0) as other:
-        sealed, begun = (await client.compile(PRINTING)).sealed, time.monotonic()
+        sealed = (await client.compile(PRINTING)).sealed
         follower = asyncio.create_task(read(other, watching))
         await client.send(sealed=sealed)
         assert await torn_and_resumed(client, torn) > 1
-        took = time.monotonic() - begun
         assert await follower
     async with await HandClient.attach(owner, opened, position=0) as late:
         assert await read(late, replayed)
@@ -130,7 +128,6 @@ async def test_resume_in_the_middle_of_9_mb_is_byte_identical(owner: Platform, w
     assert "".join(torn.parts) == EVERY_LINE
     assert watching.run() == torn.run()
     assert replayed.run() == torn.run()
-    assert LINES / took > 1000, f"{LINES / took:.0f} messages per second"
 
 
 async def test_two_clients_follow_one_session(owner: Platform, workspace: workspaces_pb2.Workspace) -> None:

@@ -50,8 +50,8 @@ def test_a_number_that_does_not_fit_is_refused_and_what_came_before_is_chained()
 
 
 def test_small_outputs_are_cheap() -> None:
-    """About a microsecond each; the bound leaves room for a busy machine."""
+    """About a microsecond each; what grows with the chain would take far longer than this bound for a busy machine."""
     outputs, chain = [(1, bytes(80))] * 20_000, OutputChain()
     start = time.process_time()
     chain.extend(outputs)
-    assert (time.process_time() - start) / len(outputs) < 10e-6
+    assert (time.process_time() - start) / len(outputs) < 100e-6

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping
 
 import pyarrow as pa
@@ -114,12 +113,12 @@ async def test_params_that_cannot_be_sent(notebook) -> None:
 
 async def test_shell_lines_come_while_the_program_runs(notebook) -> None:
     msg_id = await notebook.send("import spin_kernel as _spin\nr = _spin.shell.run(['bash', '-c', 'echo one; sleep 1.5; echo two; echo err >&2'])")
-    started, first = time.monotonic(), 0.0
+    begun = False
     async for output in notebook.outputs(msg_id):
         if output["msg_type"] == "stream" and "one" in output["content"]["text"]:
-            first = time.monotonic() - started
+            begun = True
             assert "two" not in output["content"]["text"]
-    assert first < 1.4
+    assert begun
     assert await notebook.value("(r.exit_status, r.stdout)") == (0, "one\ntwo\n")
 
 
@@ -200,9 +199,9 @@ async def test_sql_around_the_row_limit(notebook, limit: int) -> None:
 
 async def test_sql_does_not_compute_what_is_cut_off(notebook) -> None:
     await notebook.run("import spin_kernel as _spin")
-    started = time.monotonic()
-    assert await notebook.value("len(_spin.sql.query('FROM range(1000000000000)', row_limit=10))") == 10
-    assert time.monotonic() - started < 10
+    # All of it would take hours.
+    async with asyncio.timeout(120):
+        assert await notebook.value("len(_spin.sql.query('FROM range(1000000000000)', row_limit=10))") == 10
 
 
 async def test_sql_statements_that_write_run_to_their_end(notebook) -> None:
@@ -284,14 +283,10 @@ async def test_variables(notebook) -> None:
 
 
 async def test_importing_costs_next_to_nothing(environment: Mapping[str, str]) -> None:
-    code = "import time; t = time.process_time(); import spin_kernel; import sys; print(time.process_time() - t, *sorted(sys.modules))"
-    best = 1.0
-    for _ in range(3):
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, env=dict(environment), stdout=asyncio.subprocess.PIPE)
-        taken, *modules = (await process.communicate())[0].decode().split()
-        best = min(best, float(taken))
-        assert not {"pandas", "duckdb", "pyarrow", "requests", "google.protobuf", "IPython"} & set(modules)
-    assert best < 0.03
+    """Nothing but the package's own first file, beside what every kernel has: no part of the package itself before it is used."""
+    code = "import sys; import importlib, typing; kept = {*sys.modules}; import spin_kernel; print(*({*sys.modules} - kept))"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, env=dict(environment), stdout=asyncio.subprocess.PIPE)
+    assert (await process.communicate())[0].decode().split() == ["spin_kernel"]
 
 
 @pytest.mark.parametrize("code", ["_spin.load()", "%load_ext spin_kernel"])

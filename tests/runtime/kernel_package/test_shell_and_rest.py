@@ -60,7 +60,7 @@ def test_the_timeout_ends_the_whole_process_group(gone: Callable[[str], bool]) -
     started = time.monotonic()
     with pytest.raises(shell.ShellFailed, match=r"took longer than 0\.4 s") as caught:
         shell.run(["bash", "-c", "echo begun; sleep 62.5 & sleep 62.5; echo"], timeout=0.4)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert caught.value.stdout == "begun\n"
     assert gone("62.5")
 
@@ -74,8 +74,8 @@ def test_a_program_that_ignores_the_request_to_end(gone: Callable[[str], bool], 
 
 def test_a_background_process_does_not_keep_the_cell(running: Callable[[str], bool]) -> None:
     started = time.monotonic()
-    assert shell.run(["bash", "-c", "sleep 3.75 & echo done"]).stdout == "done\n"
-    assert time.monotonic() - started < 2
+    assert shell.run(["bash", "-c", "sleep 33.75 & echo done"]).stdout == "done\n"
+    assert time.monotonic() - started < 30
 
 
 def test_much_output_is_shown_and_the_first_part_kept(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

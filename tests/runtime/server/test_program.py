@@ -6,7 +6,6 @@ import signal
 import socket
 import ssl
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -196,10 +195,9 @@ async def test_the_second_signal_does_not_wait(tmp_path: Path) -> None:
         await seat.until(lambda frame: frame.run_state.phase == f.RUN_PHASE_RUNNING)
         runtime.process.send_signal(signal.SIGINT)
         await asyncio.sleep(0.3)
-        begin = time.monotonic()
         runtime.process.send_signal(signal.SIGINT)
-        assert await runtime.process.wait() == 1
-        assert time.monotonic() - begin < 2
+        # Well before the grace of ten minutes is over.
+        assert await asyncio.wait_for(runtime.process.wait(), 60) == 1
 
 
 async def test_the_log_shows_the_fingerprint_in_groups_and_never_the_token(tmp_path: Path) -> None:

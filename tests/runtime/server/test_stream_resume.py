@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 from pathlib import Path
 
 import pytest
@@ -43,13 +42,11 @@ async def test_output_is_byte_identical_when_the_socket_is_killed_in_the_middle(
     async with rig.attached() as first:
         await first.start_kernel()
         nonce = await first.submit(MANY)
-        begin = time.monotonic()
         await first.until(lambda _: len(first.outputs()) > 2000)
         first.socket._response.connection.transport.abort()  # no close frame, no goodbye
         last = f.RuntimeFrame.FromString(first.stream[-1]).position
         async with rig.attached(first.person, resume=last) as second:
             state = await second.ended(nonce)
-            rate = 8200 / (time.monotonic() - begin)
             stream = first.stream + second.stream
             positions = [f.RuntimeFrame.FromString(data).position for data in stream]
             assert positions == list(range(1, len(positions) + 1))
@@ -59,7 +56,6 @@ async def test_output_is_byte_identical_when_the_socket_is_killed_in_the_middle(
             assert sum(len(data) for data in stream) > 8_000_000
             again = await everything(rig, second, len(stream))
             assert hashlib.sha256(b"".join(again[: len(stream)])).digest() == hashlib.sha256(b"".join(stream)).digest()
-            assert rate > 1000
 
 
 async def test_two_clients_receive_the_same_frames(rig: Rig) -> None:
