@@ -86,9 +86,8 @@ async def until(true: Callable[[], object]) -> None:
 @needs_engine
 async def test_each_kernel_has_the_egress_of_its_workspace(pool: LaunchedPool, tmp_path: Path, site: tuple[str, int]) -> None:
     host, port = site
-    none, some, all_of_it = await asyncio.gather(
-        *(pool.take("python3", tmp_path / str(at), policy) for at, policy in enumerate((NONE, listed(f"{host}:{port}"), OPEN)))
-    )
+    policies = enumerate((NONE, listed(f"{host}:{port}"), OPEN))
+    none, some, all_of_it = [await pool.take("python3", tmp_path / str(at), policy) for at, policy in policies]
     for closed in (none, some):
         assert await says(closed, CONNECT.format(address=site)) == "stopped\n"
         assert await says(closed, CONNECT.format(address=("169.254.169.254", 80))) == "stopped\n"

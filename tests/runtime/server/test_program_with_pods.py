@@ -59,7 +59,10 @@ async def test_cells_run_in_a_pod_and_use_the_broker(tmp_path: Path, engine: str
         }
         async with spawned(tmp_path / "home", **chosen) as runtime, runtime.attached() as seat:
             assert "restricted profile" in str(next(entry["mechanisms"] for entry in runtime.log if entry["event"] == "kernels are isolated"))
-            await seat.start_kernel()
+            await seat.send(start_kernel=f.StartKernel())
+            # A pod takes its time on a busy machine.
+            while (await seat.next(timeout=120)).kernel_state.phase != f.KERNEL_PHASE_IDLE:
+                pass
             await seat.run("from pathlib import Path\nprint(Path('/proc/self/status').read_text(), Path.cwd())")
             assert "CapEff:\t0000000000000000" in seat.text()
             assert "/work" in seat.text()
