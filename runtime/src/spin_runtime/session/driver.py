@@ -33,9 +33,6 @@ PROGRESS_S = 2.0
 UNRECORDED = "The runtime could not write the receipt of this run; its log says why."
 log = structlog.get_logger(__name__)
 
-# What the broker made of a client's bytes.
-Opened = Run | Rejected | BundleStored
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -76,7 +73,7 @@ class Session:
         self._begun: Run | None = None
         self._progressed = 0
         self._progress_waits = False
-        self._opening: set[asyncio.Task[Opened]] = set()
+        self._opening: set[asyncio.Task[Run | Rejected | BundleStored]] = set()
         self.drained = asyncio.Event()
         self.clients = 0
         self.quiet_since_ms = self._now()
@@ -111,14 +108,14 @@ class Session:
         """Nobody is attached, nothing runs and no kernel waits."""
         return self.clients == 0 and not self._opening and self._state.current is None and not self._state.kernel.coming
 
-    async def open(self, sealed: bytes, by: Attachment, traceparent: str = "") -> Opened:
+    async def open(self, sealed: bytes, by: Attachment, traceparent: str = "") -> Run | Rejected | BundleStored:
         """Hands in what a client sent. Once the broker has it, its run is the session's, whether or not the client stays. Raises BrokerError."""
         task = asyncio.create_task(self._open(sealed, by, traceparent))
         self._opening.add(task)
         task.add_done_callback(self._opened)
         return await asyncio.shield(task)
 
-    async def _open(self, sealed: bytes, by: Attachment, traceparent: str) -> Opened:
+    async def _open(self, sealed: bytes, by: Attachment, traceparent: str) -> Run | Rejected | BundleStored:
         opened = await self._broker.open_sealed(sealed, by.handle)
         if isinstance(opened, Rejected):
             self._show(frames.rejected(opened, self._now()))
@@ -127,7 +124,7 @@ class Session:
             self.post(m.Submit(opened, self._now()))
         return opened
 
-    def _opened(self, task: "asyncio.Task[Opened]") -> None:
+    def _opened(self, task: "asyncio.Task[Run | Rejected | BundleStored]") -> None:
         self._opening.discard(task)
         # A refusal that its client is not there to hear.
         if not task.cancelled():
