@@ -252,6 +252,7 @@ class KubernetesCluster(WebDouble):
         await self.stopped(name)
 
     async def deleted(self, name: str) -> None:
+        self.objects["pods", NAMESPACE, name]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         await self._delete("pods", NAMESPACE, name)
 
 

@@ -104,7 +104,8 @@ async def end_of(cluster: Cluster, name: str) -> tuple[bool, str]:
     ended = [each.state.terminated for each in pod.status.container_statuses or () if each.state.terminated is not None]
     if any(each.reason == "OOMKilled" for each in ended):
         return True, ""
-    return False, ": ".join(filter(None, (pod.status.reason, pod.status.message)))[:500]
+    said = ": ".join(filter(None, (pod.status.reason, pod.status.message)))[:500]
+    return False, said or ("its pod was deleted" if pod.metadata.deletion_timestamp is not None else "")
 
 
 async def removed(cluster: Cluster, name: str) -> None:
