@@ -221,6 +221,7 @@ async def test_nothing_runs_after_the_runtime_was_killed_and_the_next_start_remo
     program = f"""
 import asyncio, os, pickle, sys
 from pathlib import Path
+from tests.fakes.launched import LaunchedPool
 async def main():
     pool = LaunchedPool(dict(os.environ), Path({str(tmp_path)!r}) / "work", spares=0, isolation=pickle.load(sys.stdin.buffer))
     await pool.begin()
