@@ -124,7 +124,8 @@ def kernel(tmp_path_factory: pytest.TempPathFactory, environment: Mapping[str, s
 async def notebook(tmp_path: Path, broker: Broker, kernel: KernelManager) -> AsyncIterator[Notebook]:
     sockets = UseSockets(tmp_path / "run", broker.serve)
     await sockets.open(1)
-    client = AsyncKernelClient()
+    # It asks the manager whether the kernel lives: one that is only slow misses heartbeats.
+    client = AsyncKernelClient(parent=kernel)
     client.load_connection_info(kernel.get_connection_info())
     client.start_channels()
     try:

@@ -36,7 +36,7 @@ from spin_runtime.broker.socket import UseSockets
 from spin_runtime.broker.state import StateStore
 from spin_runtime.broker.taint import check_answer
 from spin_runtime.broker.tickets import Ticket, TicketBook
-from spin_runtime.broker.trust import REVOKED, Trust, check_may_run, runs_until_ms, with_documents, with_log_proof, with_state
+from spin_runtime.broker.trust import REVOKED, Trust, check_may_run, runs_until_ms, told, with_documents, with_log_proof, with_state
 from spin_runtime.broker.trust_clock import Clocks, TrustClock, boot_clock_ms, wall_clock_ms
 from spin_runtime.broker.trust_watch import TrustWatch
 from spin_runtime.broker.upkeep import Upkeep
@@ -129,19 +129,8 @@ class LocalBroker:
 
     async def status(self) -> Status:
         self._upkeep.begin()
-        trust, state = self._trust, trust_pb2.TrustState() if self._trust is None else self._trust.state
-        return Status(
-            paired=trust is not None,
-            fingerprint=fingerprint(self._identity),
-            workspace_id=self._token.workspace_id,
-            runtime_id=b"" if trust is None else trust.grant.runtime_id,
-            boot_id=self._boot.boot_id,
-            trust_expires_at_ms=state.expires_at_ms,
-            allowed_origins=() if trust is None else tuple(trust.grant.allowed_origins),
-            allowed_hosts=() if trust is None else tuple(trust.grant.allowed_hosts),
-            trust_phase=self._watch.phase,
-            runs_until_ms=0 if trust is None else runs_until_ms(trust),
-        )
+        unpaired = Status(self._trust is not None, fingerprint(self._identity), self._token.workspace_id, b"", self._boot.boot_id, 0)
+        return unpaired if self._trust is None else told(unpaired, self._trust, self._watch.phase)
 
     async def wait_trust(self, known: trust_pb2.TrustPhase.ValueType) -> Status:
         self._upkeep.begin()

@@ -14,7 +14,7 @@ from spin_envelope.keys import VerifyKey
 from spin_envelope.note import origin_of
 from spin_envelope.root import TrustedRoot
 from spin_envelope.sealing import Suite
-from spin_runtime.broker.api import LogProof
+from spin_runtime.broker.api import LogProof, Status
 from spin_runtime.broker.refusals import Denial, open_failed
 from spin_runtime.broker.witness import NOTHING_SEEN, Log, Signers, proved, shown, shown_size
 from spinapis.envelope.v1 import enrol_pb2, trust_pb2
@@ -182,6 +182,19 @@ def check_not_revoked(trust: Trust, *signers: frozenset[bytes]) -> None:
     """Raises Denial when a revoked key is among those that signed a document; each argument is who signed one."""
     if any(key_ids & set(trust.revoked) for key_ids in signers):
         raise open_failed("signed by a revoked key")
+
+
+def told(status: Status, trust: Trust, phase: trust_pb2.TrustPhase.ValueType) -> Status:
+    """What everybody may know of a paired runtime."""
+    return replace(
+        status,
+        runtime_id=trust.grant.runtime_id,
+        trust_expires_at_ms=trust.state.expires_at_ms,
+        allowed_origins=tuple(trust.grant.allowed_origins),
+        allowed_hosts=tuple(trust.grant.allowed_hosts),
+        trust_phase=phase,
+        runs_until_ms=runs_until_ms(trust),
+    )
 
 
 def clocks(runtime_ms: int, issued_ms: int) -> str:

@@ -24,6 +24,7 @@ import { KernelCommands } from "./kernel-commands";
 import { Link } from "./link";
 import { Pending } from "./pending";
 import { type Schedule, type SessionView, ViewStore } from "./session-view";
+import { sleep } from "./sleep";
 import { NEW_SESSION, answered, applyFrame, withKernel } from "./stream";
 import { type CellOrder, type RunOutcome, Submissions } from "./submissions";
 
@@ -322,10 +323,8 @@ export class LiveSession {
   /** Starts the kernel where none runs. One that does not start says why: a policy that cannot be enforced, for example. */
   async #awake(): Promise<void> {
     const { kernel: before } = this.view.stream;
-    const failed = (): boolean => {
-      const { kernel } = this.view.stream;
-      return kernel !== before && kernel.phase === KernelPhase.DEAD;
-    };
+    const failed = (): boolean =>
+      this.view.stream.kernel !== before && this.view.stream.kernel.phase === KernelPhase.DEAD;
     if (ASLEEP.has(before.phase)) this.kernel.start();
     await this.#until(() => AWAKE.has(this.view.stream.kernel.phase) || failed(), "The kernel did not start.");
     if (failed()) throw new Trouble("The kernel did not start.", this.view.stream.kernel.message);
@@ -336,8 +335,10 @@ export class LiveSession {
     for (let waited = 0; !reached(); waited += 50) {
       const { link, problem } = this.view;
       if (link === "waiting" || link === "stopped" || waited > PATIENCE_MS) {
-        const text = problem ? `${complaint} ${problem.text}` : complaint;
-        throw new Trouble(text, problem?.advice || "Wait until it is there and run the cell again.");
+        throw new Trouble(
+          problem ? `${complaint} ${problem.text}` : complaint,
+          problem?.advice || "Wait until it is there and run the cell again.",
+        );
       }
       await sleep(50);
     }
@@ -399,8 +400,4 @@ export class LiveSession {
   #complain = (error: unknown): void => {
     this.#store.update({ problem: problemOf(error) });
   };
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
