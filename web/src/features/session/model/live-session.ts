@@ -170,12 +170,11 @@ export class LiveSession {
   answer(requestId: string, value: string): void {
     try {
       this.kernel.answer(requestId, value);
+      this.#store.update({ stream: answered(this.view.stream, requestId) });
     } catch (error) {
       // It stays open, to be answered when the runtime is there again.
       this.#complain(error);
-      return;
     }
-    this.#store.update({ stream: answered(this.view.stream, requestId) });
   }
 
   async #credentials() {
@@ -397,7 +396,5 @@ export class LiveSession {
     }
   }
 
-  #complain = (error: unknown): void => {
-    this.#store.update({ problem: problemOf(error) });
-  };
+  #complain = (error: unknown): void => this.#store.update({ problem: problemOf(error) });
 }
