@@ -187,6 +187,19 @@ async def test_whoever_was_removed_is_told_when_the_attachment_ends_and_asks_no_
         assert bench.control_plane.capabilities_asked == asked + 1
 
 
+async def test_a_runtime_that_is_enrolled_elsewhere_is_refused(bench: Bench) -> None:
+    """The enrolment is auth's and the runtime is the one that was asked for; its workspace has nothing to do with this one."""
+    bench.control_plane.runtimes[bench.registered.id].workspace_id = "ab" * 16
+    notebook = bench.notebook("pass")
+    elsewhere = bench.control_plane.add_workspace()
+    request = notebooks_pb2.OpenSessionRequest(workspace_id=bench.workspace_id, notebook_id=notebook.id)
+    session = (await bench.platform.sessions.OpenSession(request)).session
+    session.workspace_id = elsewhere.id
+    with pytest.raises(SpinError, match="does not share its runtimes") as caught:
+        await RuntimeSession.of(bench.platform, session)
+    assert caught.value.reason == "TRUST_REFUSED"
+
+
 async def test_interrupt_ends_the_run(bench: Bench) -> None:
     async with await bench.open() as session:
         run = await session.start(cell("await pause(60)"))

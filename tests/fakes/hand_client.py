@@ -52,8 +52,9 @@ class HandClient:
         where = {"workspace_id": workspace_id, "runtime_id": runtime_id}
         state = (await platform.enrolment.GetTrustState(trust_pb2.GetTrustStateRequest(**where))).trust_state
         enrolled = await platform.enrolment.GetRuntimeTrust(trust_pb2.GetRuntimeTrustRequest(**where))
-        runtime = verify_runtime(await platform.trust.root(), enrolled, workspace_id, runtime_id)
-        url = runtime_url or (await platform.runtimes.GetRuntime(workspaces_pb2.GetRuntimeRequest(**where))).runtime.url
+        registered = (await platform.runtimes.GetRuntime(workspaces_pb2.GetRuntimeRequest(**where))).runtime
+        runtime = verify_runtime(await platform.trust.root(), enrolled, runtime_id, (workspace_id, registered.workspace_id))
+        url = runtime_url or registered.url
         opening = open_with(key, granted, await platform.trust.documents(), state, id_bytes(session.id))
         wire = await dial(url)
         await wire.send(opening.frame)

@@ -121,7 +121,7 @@ async def fingerprint(platform: Platform, workspace_id: str, runtime_id: str) ->
     """The enrolled runtime's fingerprint as auth signed it, and whether it is confirmed."""
     request = trust_pb2.GetRuntimeTrustRequest(workspace_id=workspace_id, runtime_id=runtime_id)
     root = await platform.trust.root()
-    runtime = verify_runtime(root, await platform.enrolment.GetRuntimeTrust(request), workspace_id, runtime_id)
+    runtime = verify_runtime(root, await platform.enrolment.GetRuntimeTrust(request), runtime_id, (workspace_id,))
     return runtime.fingerprint, runtime.confirmed
 
 

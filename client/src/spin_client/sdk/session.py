@@ -35,10 +35,10 @@ Watcher = Callable[[RunKey | None, Event], None]
 class RuntimeSession:
     """Open one with `RuntimeSession.open` or `.attach`; close it, or use it as an async context manager."""
 
-    def __init__(self, platform: Platform, session: notebooks_pb2.Session, runtime_url: str, *, from_start: bool = False) -> None:
+    def __init__(self, platform: Platform, session: notebooks_pb2.Session, runtime: workspaces_pb2.Runtime, *, from_start: bool = False) -> None:
         self.platform = platform
         self.session = session
-        address = SessionAddress(session.workspace_id, session.id, session.notebook_id, session.runtime_id, runtime_url)
+        address = SessionAddress(session.workspace_id, session.id, session.notebook_id, session.runtime_id, runtime.url, runtime.workspace_id)
         self._socket = RuntimeSocket(platform, address, from_start=from_start)
         self._receipts = ReceiptCarrier(platform, session.workspace_id, session.runtime_id, self._send)
         self._outputs = OutputCarrier(platform, session.workspace_id, session.runtime_id)
@@ -74,7 +74,7 @@ class RuntimeSession:
     async def of(cls, platform: Platform, session: notebooks_pb2.Session, *, from_start: bool = False) -> "RuntimeSession":
         request = workspaces_pb2.GetRuntimeRequest(workspace_id=session.workspace_id, runtime_id=session.runtime_id)
         runtime = (await platform.runtimes.GetRuntime(request)).runtime
-        self = cls(platform, session, runtime.url, from_start=from_start)
+        self = cls(platform, session, runtime, from_start=from_start)
         self._tasks = [asyncio.create_task(job) for job in (self._pump(), self._receipts.run(), self._outputs.run(), self._standing.keep())]
         try:
             await self._standing.attachment()

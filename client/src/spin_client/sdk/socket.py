@@ -42,6 +42,8 @@ class SessionAddress:
     notebook_id: str
     runtime_id: str
     runtime_url: str
+    # The workspace that the runtime is registered in: a parent's, for an inherited one.
+    home_id: str
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ class RuntimeSocket:
             a = self._address
             request = trust_pb2.GetRuntimeTrustRequest(workspace_id=a.workspace_id, runtime_id=a.runtime_id)
             root = await self._platform.trust.root()
-            self.runtime = verify_runtime(root, await self._platform.enrolment.GetRuntimeTrust(request), a.workspace_id, a.runtime_id)
+            self.runtime = verify_runtime(root, await self._platform.enrolment.GetRuntimeTrust(request), a.runtime_id, (a.workspace_id, a.home_id))
         return self.runtime
 
     async def fresh_trust(self) -> frames_pb2.ClientFrame:

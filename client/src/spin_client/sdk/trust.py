@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,8 +123,11 @@ def _followed(pinned: TrustedRoot | None, documents: list[bytes], digest: bytes 
     return pinned
 
 
-def verify_runtime(root: TrustedRoot, answer: trust_pb2.GetRuntimeTrustResponse, workspace_id: str, runtime_id: str) -> EnrolledRuntime:
-    """Checks auth's signatures on enrolment and confirmation; a database row convinces nobody."""
+def verify_runtime(root: TrustedRoot, answer: trust_pb2.GetRuntimeTrustResponse, runtime_id: str, homes: Collection[str]) -> EnrolledRuntime:
+    """Checks auth's signatures on enrolment and confirmation; a database row convinces nobody.
+
+    `homes` are the workspaces that the runtime may be enrolled in: its own, and for an inherited one the parent's that shares it.
+    """
     now = now_ms()
     if not answer.enrol_grant:
         raise SpinError("NOT_PAIRED", "the runtime is not paired with the workspace yet")
@@ -138,7 +142,8 @@ def verify_runtime(root: TrustedRoot, answer: trust_pb2.GetRuntimeTrustResponse,
         raise SpinError(TRUST_REFUSED, "the runtime's enrolment is not signed by this platform's auth service") from None
     if grant.runtime_id != id_bytes(runtime_id):
         raise SpinError(TRUST_REFUSED, "the platform answered with the enrolment of another runtime")
-    # A runtime that a parent workspace shares is enrolled there; auth's signed capability ties this session to it.
+    if grant.workspace_id not in map(id_bytes, homes):
+        raise SpinError(TRUST_REFUSED, "the runtime is enrolled in a workspace that does not share its runtimes with this one")
     fingerprint = hashlib.sha256(grant.identity_key).digest()
     return EnrolledRuntime(grant.workspace_id, grant.runtime_id, identity, fingerprint, grant.suite, confirmed)
 
