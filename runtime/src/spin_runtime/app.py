@@ -82,7 +82,7 @@ def build(settings: Settings, environment: Mapping[str, str], broker: Broker, la
     limits = Limits(rules, settings.output_bytes, settings.message_bytes)
     sessions = Sessions(Collaborators(pool, broker, wall_clock_ms, traces), limits, var, settings.stream_bytes, settings.session_keep_s * 1000)
     metrics.watch_sessions(lambda: len(sessions), lambda: sum(session.journal.memory_bytes for session in sessions))
-    services = Services(broker, pool, wall_clock_ms, lambda: sessions.draining)
+    services = Services(broker, pool, wall_clock_ms, lambda: sessions.draining, settings.message_bytes)
     return Runtime(
         settings,
         broker,

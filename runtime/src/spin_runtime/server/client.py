@@ -15,6 +15,7 @@ import orjson
 
 from spin_runtime.broker.api import Attachment, Broker, BrokerError, BundleStored, LogProof, Rejected
 from spin_runtime.kernels.api import Kernel, KernelPool
+from spin_runtime.server import replies
 from spin_runtime.server.feed import carry_receipts, follow
 from spin_runtime.server.pace import Pace
 from spin_runtime.server.wire import FrameSocket, Gone, violation
@@ -41,6 +42,8 @@ class Services:
     pool: KernelPool
     clock_ms: Callable[[], int]
     draining: Callable[[], bool]
+    # The most that one message of a kernel may have.
+    message_bytes: int
 
 
 class Client:
@@ -186,7 +189,7 @@ class Client:
         said = frame.complete
 
         async def ask(kernel: Kernel) -> frames_pb2.RuntimeFrame:
-            return _completion(said.request_id, await kernel.complete(said.code, said.cursor))
+            return replies.completion(said.request_id, await kernel.complete(said.code, said.cursor), self._services.message_bytes)
 
         await self._ask(said.request_id, ask)
 
@@ -195,10 +198,7 @@ class Client:
 
         async def ask(kernel: Kernel) -> frames_pb2.RuntimeFrame:
             content = await kernel.inspect(said.code, said.cursor, said.detail_level)
-            data = orjson.dumps(content.get("data", {}))
-            return frames_pb2.RuntimeFrame(
-                inspect_reply=frames_pb2.InspectReply(request_id=said.request_id, found=content.get("found") is True, data_json=data)
-            )
+            return replies.inspection(said.request_id, content, self._services.message_bytes)
 
         await self._ask(said.request_id, ask)
 
@@ -211,8 +211,7 @@ class Client:
 
         async def ask(kernel: Kernel) -> frames_pb2.RuntimeFrame:
             msg_type, content = await kernel.request(said.msg_type, said.content_json or b"{}")
-            reply = frames_pb2.KernelReply(request_id=said.request_id, msg_type=msg_type, content_json=content)
-            return frames_pb2.RuntimeFrame(kernel_reply=reply)
+            return replies.kernel_reply(said.request_id, msg_type, content, self._services.message_bytes)
 
         await self._ask(said.request_id, ask)
 
@@ -227,6 +226,9 @@ class Client:
     async def _answered(self, request_id: int, ask: Callable[[Kernel], Awaitable[frames_pb2.RuntimeFrame]], kernel: Kernel) -> None:
         try:
             await self._socket.send(await ask(kernel))
+        except replies.ReplyRefused as refused:
+            error = BrokerError(refused.reason, refused.text, **refused.metadata)
+            await self._socket.refuse(error, request_id=request_id)
         except TimeoutError:
             text = "The kernel did not answer in time: it is busy with a cell. Ask again when that is done."
             await self._socket.send_error(reasons_pb2.ERROR_REASON_UNAVAILABLE, text, request_id=request_id, service="kernel")
@@ -236,17 +238,6 @@ class Client:
             await self._socket.send_error(reasons_pb2.ERROR_REASON_KERNEL_FAILED, "The kernel ended before it answered.", request_id=request_id)
         finally:
             self._requests.release()
-
-
-def _completion(request_id: int, content: Any) -> frames_pb2.RuntimeFrame:
-    reply = frames_pb2.CompleteReply(
-        request_id=request_id,
-        matches=[str(match) for match in content.get("matches", ())],
-        cursor_start=int(content.get("cursor_start", 0)),
-        cursor_end=int(content.get("cursor_end", 0)),
-        metadata_json=orjson.dumps(content.get("metadata", {})),
-    )
-    return frames_pb2.RuntimeFrame(complete_reply=reply)
 
 
 def _is_json_object(content: bytes) -> bool:
