@@ -12,11 +12,14 @@ import pytest
 from scripts.platform.apart import RunningPlatform
 from spin_client.sdk import MemoryStore, Platform, RunState, RuntimeSession, SpinError
 from spin_client.sdk.errors import from_rpc
-from spin_client.sdk.events import Output
+from spin_client.sdk.events import InputRequest, Output
+from spin_client.sdk.run import Run
 from spin_envelope.signing import sign, unverified
 from spinapis.auth.v1 import approvals_pb2, members_pb2
 from spinapis.compiler.v1 import compiler_pb2
 from spinapis.envelope.v1 import run_pb2
+from spinapis.errors.v1 import reasons_pb2
+from spinapis.runtime.v1 import frames_pb2
 from spinapis.secrets.v1 import secrets_pb2
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
 from tests.fakes.connected_system import ConnectedSystem
@@ -192,6 +195,58 @@ async def test_a_compiler_that_leaves_principals_out(
         outcomes = [await mine.outcome(Sealer.to(mine).seal(sign(program, key))) for program in programs]
         assert outcomes[1] == "OPEN_FAILED" and outcomes[0] in ("REPLAY_REFUSED", "KERNEL_TAINTED")
         assert "pwned" not in mine.printed() and api.hits == []
+
+
+async def asking(run: Run) -> InputRequest:
+    """The run's next question."""
+    async for event in run:
+        if isinstance(event, InputRequest):
+            return event
+    raise AssertionError("the run ended without a question")
+
+
+async def test_a_prompt_of_somebody_elses_run_is_no_way_to_its_ticket(
+    running: RunningPlatform, owner: Platform, mallory: Platform, workspace: workspaces_pb2.Workspace, confidential: set[str], tmp_path: Path
+) -> None:
+    """A cell that may read a secret stops in a debugger. Who may run cells in the session but not read it, and the owner's own agent, type code."""
+    value = f"value-{secrets.token_hex(12)}"
+    confidential.add(value)
+    create = secrets_pb2.CreateConnectionRequest(
+        workspace_id=workspace.id,
+        name=f"crown_{secrets.token_hex(3)}",
+        kind="secret",
+        config_json="{}",
+        credential_json=json.dumps({"value": value}),
+        exposable=True,
+    )
+    made = (await owner.connections.CreateConnection(create)).connection
+    grants = [secrets_pb2.ConnectionGrant(level=USE, role=members_pb2.MEMBER_ROLE_OWNER)]
+    crown = await changed(owner, made, grants=grants, replace_grants=True)
+    key = members_pb2.CreateApiKeyRequest(workspace_id=workspace.id, name="agent", role=members_pb2.MEMBER_ROLE_EDITOR)
+    secret = (await owner.members.CreateApiKey(key)).secret
+    confidential.add(secret)
+    session = await new_session(owner, workspace.id)
+    theft = f"import spin_kernel.broker as b; print('stolen', len(b.secret('{crown.id}')))"
+    async with (
+        await Platform.connect(running.settings.public_url, store=MemoryStore(), pins=tmp_path / "agent") as agent,
+        await RuntimeSession.of(owner, session) as mine,
+    ):
+        await agent.sign_in_with_api_key(secret)
+        code = python(f"import pdb; pdb.set_trace()\nprint('went on', len({{{{secret:{crown.name}}}}}))")
+        run = await mine.start(code, allow_stdin=True)
+        asked = await asking(run)
+        for thief in (mallory, agent):
+            async with await HandClient.attach(thief, session) as client:
+                await client.send(input_reply=frames_pb2.InputReply(request_id=asked.request_id, value=theft))
+                refusal = (await client.next_of("error", "input_request", "outputs")).error
+                assert refusal.reason == reasons_pb2.ERROR_REASON_INPUT_REFUSED, client.printed()
+                assert "Whoever ran this cell" in refusal.message
+        # Hers to answer, and still open.
+        await mine.reply(asked, "c")
+        events = [event async for event in run]
+        assert isinstance(events[-1], RunState) and events[-1].ok
+        shown = b"".join(event.body for event in events if isinstance(event, Output)).decode(errors="replace")
+        assert f"went on {len(value)}" in shown and "stolen" not in shown
 
 
 async def approved(owner: Platform, by: Platform, session: notebooks_pb2.Session, cell: notebooks_pb2.Cell) -> None:
