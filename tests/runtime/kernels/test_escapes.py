@@ -187,6 +187,34 @@ async def test_an_interrupt_arrives(attacker: Attacker) -> None:
     assert "interrupted" in await cell.ended()
 
 
+LEFT_BEHIND = """
+import threading, time
+longest = 0.0
+def tick():
+    global longest
+    last = time.monotonic()
+    while True:
+        time.sleep(0.01)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+threading.Thread(target=tick, daemon=True).start()
+"""
+
+
+@in_modules_loop
+async def test_a_kernel_that_is_held_stands_still_and_goes_on(attacker: Attacker) -> None:
+    """With the thread that a cell left behind: it sees a gap in time."""
+    kernel = await attacker.pool.take("python3", Path(attacker.targets.private) / "work" / "held")
+    try:
+        await execute(kernel, LEFT_BEHIND)
+        await kernel.hold(True)
+        await asyncio.sleep(5)
+        await kernel.hold(False)
+        while float(printed(await execute(kernel, "print(longest)"))) < 4:
+            await asyncio.sleep(0.1)
+    finally:
+        await kernel.stop()
+
+
 @in_modules_loop
 async def test_nothing_outlives_a_sandbox(attacker: Attacker) -> None:
     marker = f"{600 + secrets.randbelow(10**9) / 10**9:.9f}"

@@ -26,6 +26,7 @@ ENGINE_GONE = "The container engine is gone, and the kernel with it."
 OUT_OF_MEMORY = "The kernel took more memory than its limit of {} MiB and was ended."
 NETWORKS = {EGRESS_NONE: "no network", EGRESS_ALLOW_LIST: "no network but the proxy's socket", EGRESS_OPEN: "own bridge network where egress is open"}
 LEAST_MEMORY = 6 << 20
+HOLDING = {signals.SIGSTOP: "pause", signals.SIGCONT: "unpause"}
 MIB = 1 << 20
 
 
@@ -119,7 +120,11 @@ class Containers(driven.Driver):
     async def signal(self, name: str, number: int) -> Answer:
         kernel = self._kernels[name]
         try:
-            await self._engine.post(f"/containers/{kernel.container}/kill", signal=str(number))
+            if number in HOLDING:
+                # All that runs in there, whatever process group it is of.
+                await self._engine.post(f"/containers/{kernel.container}/{HOLDING[number]}")
+            else:
+                await self._engine.post(f"/containers/{kernel.container}/kill", signal=str(number))
         except EngineRefused as error:
             if not error.already:
                 raise
