@@ -7,8 +7,9 @@ from pathlib import Path
 from scripts.platform.apart import RunningPlatform
 from spin_client.sdk import Platform, RuntimeSession
 from spinapis.workspace.v1 import workspaces_pb2
-from tests.end_to_end.test_attack_tainted_kernels import Api, api, connected, mallory, python, ran, used
+from tests.end_to_end.test_attack_tainted_kernels import api, connected, mallory, python, ran, used
 from tests.end_to_end.test_four_eyes import Terminal
+from tests.fakes.connected_system import ConnectedSystem
 from tests.fakes.hand_client import new_session
 
 __all__ = ["api", "mallory"]
@@ -19,7 +20,7 @@ async def test_with_spinctl_the_choice_is_offered_and_what_happened_is_told(
     owner: Platform,
     mallory: Platform,
     workspace: workspaces_pb2.Workspace,
-    api: Api,
+    api: ConnectedSystem,
     confidential: set[str],
     tmp_path: Path,
 ) -> None:
@@ -44,4 +45,4 @@ async def test_with_spinctl_the_choice_is_offered_and_what_happened_is_told(
     assert restarted.startswith("Restarted the kernel. Nobody else's code is in this kernel")
     assert connection.name in json.loads(await spinctl("show", session.id, "--json"))["connections"]
     async with await RuntimeSession.of(owner, session) as mine:
-        assert (await ran(mine, used(connection)))[0] and api.hits == ["/data"]
+        assert (await ran(mine, used(connection)))[0] and api.hits == ["GET /data"]

@@ -26,7 +26,7 @@ ENGINE_GONE = "The container engine is gone, and the kernel with it."
 OUT_OF_MEMORY = "The kernel took more memory than its limit of {} MiB and was ended."
 NETWORKS = {EGRESS_NONE: "no network", EGRESS_ALLOW_LIST: "no network but the proxy's socket", EGRESS_OPEN: "own bridge network where egress is open"}
 LEAST_MEMORY = 6 << 20
-HOLDING = {signals.SIGSTOP: "pause", signals.SIGCONT: "unpause"}
+HOLDING: dict[int, str] = {signals.SIGSTOP: "pause", signals.SIGCONT: "unpause"}
 MIB = 1 << 20
 
 
