@@ -1,7 +1,9 @@
 """The credentials of a runtime: one bundle, replaced as a whole by a higher version. docs/protocol.md, section 6.
 
 - Only a higher version is accepted; its number and digest outlive it, so that no restart and no expiry makes an old one new.
-- A bundle is used while it is unexpired and not below the least version of the trust state. An expired one is wiped, in memory and on disk.
+  A number that was signed by a key which the root does not list any more counts for nothing (see `trust`).
+- A bundle is used while it is unexpired and not below the least version of the trust state. An expired one is wiped, in memory and on disk, and
+  so is one that a revoked key signed.
 - A tombstone wins over an entry.
 """
 
@@ -9,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from spin_cells.api import Credential, SecretReference
@@ -20,7 +23,7 @@ from spin_runtime.broker.disk import EncryptedFolder, unreadable
 from spin_runtime.broker.refusals import Denial, log, open_failed
 from spin_runtime.broker.state import State, StateStore
 from spin_runtime.broker.trust import SKEW_MS, Trust
-from spinapis.envelope.v1 import run_pb2
+from spinapis.envelope.v1 import run_pb2, signed_pb2, trust_pb2
 from spinapis.errors.v1 import reasons_pb2
 
 FILE = "bundle"
@@ -45,7 +48,8 @@ class Credentials:
             self._hold(bundle, _by_id(bundle))
         except Refused:
             raise unreadable(self._folder.path / FILE) from None
-        self._states.change(bundle_version=bundle.bundle_version, bundle_digest=digest)
+        if digest != self._states.state.bundle_digest:
+            self._states.change(bundle_version=bundle.bundle_version, bundle_digest=digest, bundle_key_ids=_named_signers(data))
         self.expire(now_ms)
 
     def accept(self, data: bytes, trust: Trust, now_ms: int) -> BundleStored:
@@ -57,7 +61,7 @@ class Credentials:
         # The bundle first: with a crash in between, `load` brings the numbers up to it. Used is what the numbers speak of: an older one would
         # else be taken after one that the disk refused.
         self._folder.write(FILE, data)
-        self._states.change(bundle_version=bundle.bundle_version, bundle_digest=verified.digest)
+        self._states.change(bundle_version=bundle.bundle_version, bundle_digest=verified.digest, bundle_key_ids=tuple(sorted(verified.key_ids)))
         self._hold(bundle, by_id)
         self._renewed.set()
         self._renewed = asyncio.Event()
@@ -92,6 +96,11 @@ class Credentials:
             log.info("bundle_expired", bundle_version=self._bundle.bundle_version)
             self.wipe()
 
+    def forsake(self, trust: Trust) -> None:
+        """Wipes the bundle of a runtime that was removed, and one that rests on a revoked key."""
+        if trust.identity_revoked or set(self._states.state.bundle_key_ids) & set(trust.revoked):
+            self.wipe()
+
     def wipe(self) -> None:
         self._bundle, self._by_id = None, {}
         self._changed(())
@@ -107,11 +116,7 @@ def check_bundle(verified: Verified[run_pb2.CredentialBundle], trust: Trust, sta
     bundle = verified.message
     if (bundle.workspace_id, bundle.runtime_id) != (trust.grant.workspace_id, trust.grant.runtime_id):
         raise open_failed("a bundle for another runtime")
-    same = (bundle.bundle_version, verified.digest) == (state.bundle_version, state.bundle_digest)
-    if bundle.bundle_version <= state.bundle_version and not same:
-        raise _rollback(f"bundle {bundle.bundle_version} came where {state.bundle_version} is known")
-    if bundle.bundle_version == state.bundle_version + 1 and state.bundle_version and bundle.prev_digest != state.bundle_digest:
-        raise _rollback(f"bundle {bundle.bundle_version} does not follow the bundle {state.bundle_version} that is known")
+    _check_follows(verified, _counting(trust, state))
     if bundle.expires_at_ms - bundle.issued_at_ms > BUNDLE_VALIDITY_MS:
         raise open_failed("a bundle that is valid for more than seven days")
     if not bundle.issued_at_ms - SKEW_MS <= now_ms < bundle.expires_at_ms:
@@ -121,6 +126,26 @@ def check_bundle(verified: Verified[run_pb2.CredentialBundle], trust: Trust, sta
             runtime_clock_ms=str(now_ms),
             issued_at_ms=str(bundle.issued_at_ms),
         )
+
+
+def _check_follows(verified: Verified[run_pb2.CredentialBundle], known: State) -> None:
+    bundle = verified.message
+    same = (bundle.bundle_version, verified.digest) == (known.bundle_version, known.bundle_digest)
+    if bundle.bundle_version <= known.bundle_version and not same:
+        raise _rollback(f"bundle {bundle.bundle_version} came where {known.bundle_version} is known")
+    if bundle.bundle_version == known.bundle_version + 1 and known.bundle_version and bundle.prev_digest != known.bundle_digest:
+        raise _rollback(f"bundle {bundle.bundle_version} does not follow the bundle {known.bundle_version} that is known")
+
+
+def _counting(trust: Trust, state: State) -> State:
+    """What of the state the next bundle must not fall below."""
+    listed = {key.key_id for key in trust.root.keys(trust_pb2.ROLE_SECRETS)}
+    return state if listed & set(state.bundle_key_ids) else replace(state, bundle_version=0, bundle_digest=b"")
+
+
+def _named_signers(data: bytes) -> tuple[bytes, ...]:
+    """Whose signatures it says that it bears: what was verified before a crash kept that from the state."""
+    return tuple(signature.key_id for signature in signed_pb2.SignedMessage.FromString(data).signatures)
 
 
 def _by_id(bundle: run_pb2.CredentialBundle) -> dict[bytes, Credential]:

@@ -119,6 +119,7 @@ class LocalBroker:
         self._trust = pairing.remembered(self._token, self._states.state, self._folder.path)
         if self._trust is not None:
             self._credentials.load(self._clock())
+            self._credentials.forsake(self._trust)
             self._begin_receipts(self._trust)
 
     def _hold(self, credentials: Iterable[Credential]) -> None:
@@ -244,8 +245,7 @@ class LocalBroker:
         self._trust = trust
         if newer:
             self._trust_clock.begin_anew()
-        if trust.identity_revoked:
-            self._credentials.wipe()
+        self._credentials.forsake(trust)
         self._watch.look()
         return trust
 

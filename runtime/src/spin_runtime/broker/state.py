@@ -31,6 +31,8 @@ class State:
     # The highest bundle version seen and its digest, which outlive the bundle.
     bundle_version: int = 0
     bundle_digest: bytes = b""
+    # Who signed it.
+    bundle_key_ids: tuple[bytes, ...] = ()
     # The latest time that was seen since the trust state came, so that a clock set back prolongs nothing.
     trust_seen_ms: int = 0
 
@@ -75,5 +77,6 @@ def _decoded(data: bytes) -> State:
         log_root=base64.b64decode(fields["log_root"]),
         bundle_version=int(fields["bundle_version"]),
         bundle_digest=base64.b64decode(fields["bundle_digest"]),
+        bundle_key_ids=tuple(base64.b64decode(key_id) for key_id in fields["bundle_key_ids"]),
         trust_seen_ms=int(fields["trust_seen_ms"]),
     )

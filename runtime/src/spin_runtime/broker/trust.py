@@ -4,12 +4,15 @@
 - Nothing runs without a trust state that says CONFIRMED and is fresh, which is 24 hours at most, or in its grace, which is 72 at most. A grace
   is the newest trust state's own: a later one may take it away.
 - A revocation is final for the identity that it is about: no later trust state lifts it.
+- What counts as seen was signed by a key that the root still lists: else whoever once stole a key could shut out all that comes after it by the
+  highest version (TUF, 5.3.11, fast-forward attacks).
 - A trust state shows a checkpoint of the log; what the runtime makes of it stands in `witness`.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from spin_envelope.errors import Refused
 from spin_envelope.keys import VerifyKey
 from spin_envelope.note import origin_of
 from spin_envelope.root import TrustedRoot
@@ -123,7 +126,7 @@ def _check_target(trust: Trust, state: trust_pb2.TrustState) -> None:
 
 
 def _check_versions(trust: Trust, state: trust_pb2.TrustState) -> None:
-    known = trust.state
+    known = _counting(trust)
     if state.version <= known.version:
         raise _rollback("trust-state", f"trust state {state.version} came where {known.version} is known")
     if state.min_suite < known.min_suite or state.min_bundle_version < known.min_bundle_version:
@@ -132,6 +135,15 @@ def _check_versions(trust: Trust, state: trust_pb2.TrustState) -> None:
         raise _rollback("root-document", f"trust state {state.version} builds on root document {state.root_version}; known is {trust.root.version}")
     if state.min_suite > max(Suite):
         raise Denial(reasons_pb2.ERROR_REASON_SUITE_REFUSED, f"This runtime has no suite {state.min_suite}: update it.", suite=str(state.min_suite))
+
+
+def _counting(trust: Trust) -> trust_pb2.TrustState:
+    """What the next trust state must not fall below."""
+    try:
+        trust.root.verify(trust.state_data, trust_pb2.TrustState, 0)
+    except Refused:
+        return trust_pb2.TrustState(min_suite=trust.state.min_suite)
+    return trust.state
 
 
 def _check_validity(state: trust_pb2.TrustState, now_ms: int) -> None:
