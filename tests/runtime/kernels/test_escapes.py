@@ -181,7 +181,7 @@ async def test_a_kernel_reaches_its_own_broker(attacker: Attacker) -> None:
 
 @in_modules_loop
 async def test_an_interrupt_arrives(attacker: Attacker) -> None:
-    sleeping = "import time\nprint('begun', flush=True)\ntry:\n  time.sleep(60)\nexcept KeyboardInterrupt:\n  print('interrupted')"
+    sleeping = "import time\ntry:\n  print('begun', flush=True)\n  time.sleep(60)\nexcept KeyboardInterrupt:\n  print('interrupted')"
     cell = await Cell(attacker.kernel).begun(sleeping)
     await attacker.kernel.interrupt()
     assert "interrupted" in await cell.ended()
