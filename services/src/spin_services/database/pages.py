@@ -27,7 +27,7 @@ def encode(listing: str, *position: str | int) -> str:
     return base64.urlsafe_b64encode(_mark(listing, body) + body).rstrip(b"=").decode()
 
 
-def decode(listing: str, token: str, *kinds: type[int] | type[str]) -> Position | None:
+def decode(listing: str, token: str, kind: type[int] | type[str], *kinds: type[int] | type[str]) -> Position | None:
     """The position that was encoded, of these kinds; None for the first page."""
     if not token:
         return None
@@ -43,7 +43,7 @@ def decode(listing: str, token: str, *kinds: type[int] | type[str]) -> Position 
         position = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise ServiceError(ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID) from None
-    if not isinstance(position, list) or [type(part) for part in position] != list(kinds) or not all(map(_storable, position)):
+    if not isinstance(position, list) or [type(part) for part in position] != [kind, *kinds] or not all(map(_storable, position)):
         raise ServiceError(ErrorReason.ERROR_REASON_PAGE_TOKEN_INVALID)
     return position
 

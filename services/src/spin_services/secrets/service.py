@@ -126,7 +126,7 @@ class ConnectionService(ConnectionServiceServicer):
 
     async def ListSecretNames(self, request: pb.ListSecretNamesRequest, context: Any) -> pb.ListSecretNamesResponse:
         listing = f"secret-names:{request.workspace_id}"
-        size, position = pages.clamp(request.page_size), pages.decode(listing, request.page_token)
+        size, position = pages.clamp(request.page_size), pages.decode(listing, request.page_token, str)
         chain, people = await self._places.line(request.workspace_id), People(self._access, request.workspace_id)
         names = await readable_names((await self._store.usable(chain)).connections, chain, people.may_use)
         left = [name for name in names if not position or name > str(position[0])]
