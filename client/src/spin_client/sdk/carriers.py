@@ -8,7 +8,8 @@ travels together.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -33,6 +34,8 @@ OUTPUTS_AT_ONCE = 500
 BYTES_AT_ONCE = 1 << 20
 RUNS_AT_ONCE = 100
 BYTES_WAITING = 16 << 20
+# How long a receipt may be on its way before audit is asked.
+_ASK_AUDIT_S, _RUNS_AT_ONCE = 2.0, 500
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -60,10 +63,30 @@ class ReceiptCarrier:
         """A new connection sends all that is not acknowledged, so what waits here would go twice."""
         self._waiting.clear()
 
-    async def wait_ended(self, key: RunKey) -> None:
-        """Returns when audit has acknowledged the run's end (or its rejection)."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: key in self._ended)
+    async def wait_ended(self, session_id: str, runs: Collection[RunKey]) -> None:
+        """Returns when audit holds the ends (or rejections) of these runs of a session.
+
+        Where another client of the runtime was quicker to carry one, the runtime has forgotten it and it does not come here: audit is asked.
+        """
+        while not self._ended.issuperset(runs):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_AUDIT_S), self._changed:
+                    await self._changed.wait_for(lambda: self._ended.issuperset(runs))
+            if not self._ended.issuperset(runs):
+                self._ended |= await self._ended_at_audit(session_id)
+
+    async def _ended_at_audit(self, session_id: str) -> set[RunKey]:
+        request, ended = audit_pb2.ListRunsRequest(workspace_id=self._workspace_id, session_id=session_id, page_size=_RUNS_AT_ONCE), set[RunKey]()
+        try:
+            while True:
+                listed = await self._platform.history.ListRuns(request)
+                ended |= {run_key(run.nonce) for run in listed.runs if run.ended_at_ms or run.reject_reason}
+                if not listed.next_page_token:
+                    return ended
+                request.page_token = listed.next_page_token
+        except SpinError as error:
+            log.info("audit does not say which runs have ended: %s (%s)", error.text, error.reason)
+            return ended
 
     async def run(self) -> None:
         while True:

@@ -186,8 +186,7 @@ class RuntimeSession:
             with self._outputs.pace.hurried(), self._receipts.pace.hurried():
                 async with asyncio.timeout(timeout):
                     await self._outputs.drained()
-                    for key in ended:
-                        await self._receipts.wait_ended(key)
+                    await self._receipts.wait_ended(self.session.id, ended)
         except TimeoutError:
             return False
         self._started = [key for key in self._started if key not in ended]

@@ -1,0 +1,51 @@
+"""Receipts on their way to audit: a run's end is safe also where another client carried it."""
+
+import asyncio
+from types import SimpleNamespace
+
+from spin_client.sdk.carriers import ReceiptCarrier
+from spin_client.sdk.errors import SpinError
+from spinapis.audit.v1 import audit_pb2
+from spinapis.envelope.v1 import run_pb2
+
+SESSION = "5e" * 16
+
+
+def ended(seq: int) -> audit_pb2.Run:
+    return audit_pb2.Run(nonce=run_pb2.RunNonce(boot_id=b"b" * 16, kernel_epoch=1, seq=seq), ended_at_ms=1)
+
+
+def running(seq: int) -> audit_pb2.Run:
+    run = ended(seq)
+    run.ended_at_ms = 0
+    return run
+
+
+class Audit:
+    """Lists runs in pages; what it is told to do first comes first."""
+
+    def __init__(self, *answers: dict[str, audit_pb2.ListRunsResponse] | SpinError) -> None:
+        self.answers, self.asked = list(answers), 0
+
+    async def ListRuns(self, request: audit_pb2.ListRunsRequest) -> audit_pb2.ListRunsResponse:
+        assert request.session_id == SESSION
+        answer = self.answers[0]
+        if len(self.answers) > 1 and (isinstance(answer, SpinError) or not answer[request.page_token].next_page_token):
+            self.answers.pop(0)
+        self.asked += 1
+        if isinstance(answer, SpinError):
+            raise answer
+        return answer[request.page_token]
+
+
+def listed(*runs: audit_pb2.Run, more: str = "") -> audit_pb2.ListRunsResponse:
+    return audit_pb2.ListRunsResponse(runs=runs, next_page_token=more)
+
+
+async def test_an_end_that_another_client_carried() -> None:
+    """The runtime forgot the receipt before this client was sent it: nothing comes, and audit has it, once it answers."""
+    audit = Audit(SpinError("UNAVAILABLE", "not now"), {"": listed(running(1))}, {"": listed(ended(1), more="2"), "2": listed(ended(2))})
+    carrier = ReceiptCarrier(SimpleNamespace(history=audit), "0a" * 16, "0b" * 16, send=lambda _: asyncio.sleep(0))  # type: ignore[arg-type]
+    async with asyncio.timeout(60):
+        await carrier.wait_ended(SESSION, [(b"b" * 16, 1, 1), (b"b" * 16, 1, 2)])
+    assert audit.asked == 4
