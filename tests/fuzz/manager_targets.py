@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 from google.auth.credentials import AnonymousCredentials
 
 from spin_runtime.broker.known import KnownSecrets
-from spin_runtime.broker.managers import configuration
+from spin_runtime.broker.managers import configuration, gcp
 from spin_runtime.broker.managers.aws import AwsParameterStore, AwsSecretsManager
 from spin_runtime.broker.managers.azure import AzureKeyVault
 from spin_runtime.broker.managers.gcp import GcpSecretManager
@@ -31,6 +32,7 @@ from tests.fuzz.target import Target, text_of
 
 STATUSES = (200, 200, 200, 400, 401, 403, 404, 302)
 BOUNDS = Bounds(timeout_s=2.0)
+AWS_IDENTITY = {"AWS_ACCESS_KEY_ID": "fuzz", "AWS_SECRET_ACCESS_KEY": "fuzz", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 class Speaker:
@@ -75,7 +77,6 @@ def managers() -> Mapping[str, tuple[Any, str]]:
     auth = {"method": "token", "token_file": token}
     approle = {"method": "approle", "role_id": "r", "secret_id_file": token}
     aws = {"region": "eu-west-1", "endpoint": plain}
-    os.environ.update({"AWS_ACCESS_KEY_ID": "fuzz", "AWS_SECRET_ACCESS_KEY": "fuzz", "AWS_EC2_METADATA_DISABLED": "true"})
     made = {
         "vault_kv2": (Vault({"address": plain, "auth": auth, "kv2": ["kv"]}, BOUNDS, {}), "kv/a"),
         "vault": (Vault({"address": plain, "auth": auth}, BOUNDS, {}), "database/creds/a"),
@@ -96,10 +97,10 @@ def _at_the_border(manager: Any) -> WhenUsed:
 
 
 def _gcp(endpoint: str) -> GcpSecretManager:
+    """Connected here: the substitute for its credentials must not outlast this call, for the sake of whoever uses the module afterwards."""
     manager = GcpSecretManager({"project": "p", "endpoint": endpoint, "credentials_file": speaker().file("gcp", '{"type": "anonymous"}')}, BOUNDS, {})
-    import spin_runtime.broker.managers.gcp as module
-
-    module._credentials = lambda _: AnonymousCredentials()  # type: ignore[assignment,no-untyped-call]
+    with mock.patch.object(gcp, "_credentials", lambda _: AnonymousCredentials()):  # type: ignore[no-untyped-call]
+        manager._connected()
     return manager
 
 
@@ -125,7 +126,8 @@ def answer(name: str) -> Callable[[bytes], None]:
             texts_in(secret)
             select(secret, "k")
 
-        finished(ask())
+        with mock.patch.dict(os.environ, AWS_IDENTITY):
+            finished(ask())
 
     return check
 
