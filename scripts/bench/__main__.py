@@ -63,6 +63,8 @@ def of_a_platform(data: Path, parts: Collection[str]) -> dict[str, Figure]:
         figures["warm_start"] = alone(running.usable_after_s, "s, `make up` until the page answers", "≤ 8")
         figures["warm_start_with_sample"] = alone(time.monotonic() - begin, "s, the same until the sample notebook ran")
     try:
+        if "start" in parts:
+            figures |= asyncio.run(footprint.runtime_starts(running))
         return figures | asyncio.run(through_the_door(running, parts))
     finally:
         running.stop()
@@ -77,6 +79,7 @@ async def through_the_door(running: RunningPlatform, parts: Collection[str]) -> 
         if "memory" in parts:
             say("memory of the idle platform")
             figures |= await footprint.measure(running, platform, workspace.id)
+            figures |= await footprint.kernels_per_gib(running, platform, workspace.id)
         if "first" in parts:
             say("first cells of new sessions")
             figures |= await cells.first_cells(platform, workspace.id)

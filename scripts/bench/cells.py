@@ -17,7 +17,7 @@ from spinapis.workspace.v1 import notebooks_pb2
 ROUNDS, CLICKS, SERVED, WARM_UP = 200, 200, 60, 20
 CODE = "x=1"
 CROWD, CROWD_ROUNDS = 8, 30
-FIRST_CELLS = 5
+FIRST_CELLS = 10
 # A spare is made two seconds after the last one was taken.
 SPARE_AGAIN_S = 5.0
 MS = 1000
@@ -98,7 +98,7 @@ async def crowd(platform: Platform, workspace_id: str) -> dict[str, Figure]:
 
 async def first_cells(platform: Platform, workspace_id: str) -> dict[str, Figure]:
     """A new session's first cell after attaching: its kernel is the spare. The click includes taking it and the compilation."""
-    taken, first = [], []
+    taken, first, cold = [], [], []
     for _ in range(FIRST_CELLS):
         await asyncio.sleep(SPARE_AGAIN_S)
         async with many_sessions(platform, workspace_id, 1) as (session,):
@@ -107,9 +107,15 @@ async def first_cells(platform: Platform, workspace_id: str) -> dict[str, Figure
             taken.append(time.perf_counter() - begin)
             await click(session)
             first.append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+        async with bare_kernel() as bare:
+            await bare_round_trip(bare, CODE)
+            cold.append(time.perf_counter() - begin)
     return {
         "spare_kernel": alone(median(taken) * MS, "ms, from attached to a kernel that is ready"),
-        "first_cell": alone(median(first) * MS, "ms, from attached to the first cell's result", "≤ 30"),
+        "first_cell": beside(
+            median(first) * MS, median(cold) * MS, "ms, from attached to the first cell's result / jupyter_client from nothing", "≤ 30 ms"
+        ),
     }
 
 
