@@ -1,57 +1,95 @@
 import { create } from "@bufbuild/protobuf";
-import { screen, waitFor } from "@testing-library/react";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { expect, test } from "vitest";
+import { MemberRole, MemberService } from "../../../gen/spinapis/auth/v1/members_pb";
+import { SignInService } from "../../../gen/spinapis/auth/v1/sign_in_pb";
+import { EnrolmentService } from "../../../gen/spinapis/auth/v1/trust_pb";
+import { RuntimeStatus } from "../../../gen/spinapis/envelope/v1/trust_pb";
 import {
   type CreateRuntimeRequest,
+  type Runtime,
   RuntimeSchema,
   RuntimeService,
 } from "../../../gen/spinapis/workspace/v1/workspaces_pb";
 import { renderPage } from "../../../testing/render";
 import { memoryTransport } from "../../../testing/transport";
-import { ReplaceRuntime } from "./replace-runtime";
+import { RuntimesPage } from "./runtimes-page";
 
 const LOST = create(RuntimeSchema, {
   id: "1".repeat(32),
   name: "Production",
-  url: "https://runtime.example.org:8888",
+  // Nothing listens there.
+  url: "http://127.0.0.1:1",
   labels: { zone: "west" },
   isDefault: true,
   etag: "r3",
 });
+const IN_AN_HOUR = BigInt(Date.now() + 3_600_000);
 
-test("the successor has the name, the address, the labels and the place as the default", async () => {
-  const calls: string[] = [];
-  let asked: CreateRuntimeRequest | undefined;
-  const transport = memoryTransport((router) => {
-    router.service(RuntimeService, {
-      deleteRuntime: (request) => {
-        calls.push(`delete ${request.runtimeId} ${request.etag}`);
-        return {};
-      },
-      createRuntime: (request) => {
-        calls.push("create");
-        asked = request;
-        return { runtime: { ...LOST, id: "2".repeat(32) } };
-      },
+class Platform {
+  readonly calls: string[] = [];
+  listed: Runtime[] = [LOST];
+  asked: CreateRuntimeRequest | undefined;
+
+  constructor(readonly trusted: boolean) {}
+
+  transport() {
+    return memoryTransport((router) => {
+      router.service(MemberService, {
+        listMembers: () => ({ members: [{ userId: "me", role: MemberRole.OWNER, etag: "1" }] }),
+      });
+      router.service(SignInService, { getCurrentUser: () => ({ user: { id: "me" } }) });
+      router.service(EnrolmentService, {
+        getRuntimeTrust: () => ({ status: RuntimeStatus.REVOKED, runsUntilMs: IN_AN_HOUR }),
+        getTrustState: () => ({ trustState: Uint8Array.of(1) }),
+        listRootDocuments: () => ({ rootDocuments: [Uint8Array.of(2)] }),
+        revokeRuntime: ({ runtimeId }) => {
+          this.calls.push(`revoke ${runtimeId}`);
+          if (!this.trusted) throw new ConnectError("never paired", Code.NotFound);
+          return {};
+        },
+      });
+      router.service(RuntimeService, {
+        listRuntimes: () => ({ runtimes: this.listed }),
+        deleteRuntime: ({ runtimeId, etag }) => {
+          this.calls.push(`delete ${runtimeId} ${etag}`);
+          return {};
+        },
+        createRuntime: (request) => {
+          this.calls.push("create");
+          this.asked = request;
+          const runtime = create(RuntimeSchema, { ...LOST, id: "2".repeat(32) });
+          this.listed = [runtime];
+          return { runtime };
+        },
+      });
     });
-  });
-  let successor = "";
-  renderPage(
-    <ReplaceRuntime
-      workspaceId={"a".repeat(32)}
-      runtime={LOST}
-      onClose={() => undefined}
-      onReplaced={(made) => {
-        successor = made.id;
-      }}
-    />,
-    transport,
-  );
-  await userEvent.click(screen.getByRole("button", { name: "Replace" }));
-  await waitFor(() => {
-    expect(successor).toBe("2".repeat(32));
-  });
-  expect(calls).toEqual([`delete ${LOST.id} r3`, "create"]);
-  expect(asked).toMatchObject({ name: LOST.name, url: LOST.url, labels: LOST.labels, isDefault: true });
+  }
+}
+
+async function replace(platform: Platform): Promise<void> {
+  renderPage(<RuntimesPage workspaceId={"a".repeat(32)} />, platform.transport());
+  await userEvent.click(await screen.findByRole("button", { name: "Actions for Production" }));
+  await userEvent.click(await screen.findByRole("menuitem", { name: "Replace…" }));
+  await userEvent.click(within(screen.getByRole("dialog")).getByRole("button", { name: "Replace" }));
+}
+
+test("the one of now loses its trust, and its successor has its name, address, labels and place, and is paired next", async () => {
+  const platform = new Platform(true);
+  await replace(platform);
+  expect(await screen.findByText(/“Production” was replaced/)).toBeTruthy();
+  expect(screen.getByText(/It could not be told at http:\/\/127.0.0.1:1/)).toBeTruthy();
+  expect(screen.getByRole("dialog", { name: "Start “Production”" })).toBeTruthy();
+  expect(platform.calls).toEqual([`revoke ${LOST.id}`, `delete ${LOST.id} r3`, "create"]);
+  expect(platform.asked).toMatchObject({ name: LOST.name, url: LOST.url, labels: LOST.labels, isDefault: true });
+});
+
+test("one that was never paired has nothing to be told", async () => {
+  const platform = new Platform(false);
+  await replace(platform);
+  expect(await screen.findByText(/“Production” was replaced/)).toBeTruthy();
+  expect(screen.queryByText(/told/)).toBeNull();
+  expect(platform.calls).toEqual([`revoke ${LOST.id}`, `delete ${LOST.id} r3`, "create"]);
 });

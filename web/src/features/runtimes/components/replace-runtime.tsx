@@ -1,22 +1,22 @@
 import type { Runtime } from "../../../gen/spinapis/workspace/v1/workspaces_pb";
 import { Button, Dialog, ProblemNotice } from "../../../shared/ui";
-import { useReplaceRuntime } from "../api/replace-runtime";
+import { type Replaced, useReplaceRuntime } from "../api/replace-runtime";
 
 interface Props {
   workspaceId: string;
   runtime: Runtime;
   onClose: () => void;
-  onReplaced: (successor: Runtime) => void;
+  onReplaced: (replaced: Replaced) => void;
 }
 
 /** For a runtime that lost its data, or whose token got away. */
 export function ReplaceRuntime({ workspaceId, runtime, onClose, onReplaced }: Props) {
-  const replace = useReplaceRuntime(workspaceId);
+  const replace = useReplaceRuntime(workspaceId, onReplaced);
   return (
     <Dialog title={`Replace “${runtime.name}”?`} onClose={onClose}>
       <p>
         It gets a new token and a new identity; name, address, labels and its place as the default stay. Sessions that
-        are open there end, and what runs there now goes on until its trust ends: stop its process too.
+        are open there end. The one of now is told at once if this browser reaches it, and ends what runs there.
       </p>
       <p>
         If its data is still there, put <code>var/broker</code> in its SPIN_HOME (or its volume) aside before you start
@@ -29,7 +29,7 @@ export function ReplaceRuntime({ workspaceId, runtime, onClose, onReplaced }: Pr
           look="danger"
           busy={replace.isPending}
           onClick={() => {
-            replace.mutate(runtime, { onSuccess: onReplaced });
+            replace.mutate(runtime);
           }}
         >
           Replace

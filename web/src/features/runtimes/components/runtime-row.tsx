@@ -4,9 +4,10 @@ import type { RuntimeTrust } from "../../../shared/trust/enrolment";
 import { standing } from "../../../shared/trust/lasting";
 import { Button, Dialog, Menu, type MenuItem, ProblemNotice, Status, type Tone } from "../../../shared/ui";
 import { useNow } from "../../../shared/use-now";
-import type { Removed } from "../api/delete-runtime";
 import { useStanding } from "../../members";
 import { useRuntimeTrust } from "../api/get-runtime-trust";
+import type { Replaced } from "../api/replace-runtime";
+import type { Revoked } from "../api/revoke-runtime";
 import { useUpdateRuntime } from "../api/update-runtime";
 import { ConfirmRuntime, Fingerprint } from "./confirm-runtime";
 import { RemoveRuntime } from "./remove-runtime";
@@ -16,14 +17,15 @@ interface Props {
   workspaceId: string;
   runtime: Runtime;
   onPair: (runtime: Runtime) => void;
-  onRemoved: (removed: Removed) => void;
+  onRemoved: (revoked: Revoked) => void;
+  onReplaced: (replaced: Replaced) => void;
 }
 
 type Open = "confirm" | "replace" | "remove" | undefined;
 
 const INHERITED = "It is changed in the workspace that it comes from.";
 
-export function RuntimeRow({ workspaceId, runtime, onPair, onRemoved }: Props) {
+export function RuntimeRow({ workspaceId, runtime, onPair, onRemoved, onReplaced }: Props) {
   const trust = useRuntimeTrust(workspaceId, runtime);
   const now = useNow();
   const update = useUpdateRuntime(workspaceId);
@@ -116,17 +118,7 @@ export function RuntimeRow({ workspaceId, runtime, onPair, onRemoved }: Props) {
           <ConfirmRuntime runtime={runtime} onDone={close} />
         </Dialog>
       )}
-      {open === "replace" && (
-        <ReplaceRuntime
-          workspaceId={workspaceId}
-          runtime={runtime}
-          onClose={close}
-          onReplaced={(successor) => {
-            close();
-            onPair(successor);
-          }}
-        />
-      )}
+      {open === "replace" && <ReplaceRuntime {...{ workspaceId, runtime, onReplaced }} onClose={close} />}
       {open === "remove" && <RemoveRuntime {...{ workspaceId, runtime, onRemoved }} onClose={close} />}
     </li>
   );

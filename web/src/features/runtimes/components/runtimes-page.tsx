@@ -3,19 +3,24 @@ import type { Runtime } from "../../../gen/spinapis/workspace/v1/workspaces_pb";
 import { Button, Empty, Loading, ProblemNotice } from "../../../shared/ui";
 import { useNow } from "../../../shared/use-now";
 import { useStanding } from "../../members";
-import type { Removed } from "../api/delete-runtime";
 import { useRuntimes } from "../api/list-runtimes";
+import type { Revoked } from "../api/revoke-runtime";
 import { AddRuntime } from "./add-runtime";
 import { PairRuntime } from "./pair-runtime";
-import { RemovedNotice } from "./remove-runtime";
+import { RevokedNotice } from "./revoked-notice";
 import { RuntimeRow } from "./runtime-row";
 import "./runtimes.css";
+
+interface Ended {
+  revoked: Revoked;
+  what: "removed" | "replaced";
+}
 
 export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
   const runtimes = useRuntimes(workspaceId);
   const [adding, setAdding] = useState(false);
   const [pairing, setPairing] = useState<Runtime>();
-  const [removed, setRemoved] = useState<Removed>();
+  const [ended, setEnded] = useState<Ended>();
   const now = useNow();
   const whyNot = useStanding(workspaceId).refusal("runtime.add");
   const add = (
@@ -37,12 +42,12 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
         <h1>Runtimes</h1>
         {runtimes.data.length > 0 && add}
       </div>
-      {removed && (
-        <RemovedNotice
-          removed={removed}
+      {ended && (
+        <RevokedNotice
+          {...ended}
           now={now}
           onDismiss={() => {
-            setRemoved(undefined);
+            setEnded(undefined);
           }}
         />
       )}
@@ -59,7 +64,13 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
               workspaceId={workspaceId}
               runtime={runtime}
               onPair={setPairing}
-              onRemoved={setRemoved}
+              onRemoved={(revoked) => {
+                setEnded({ revoked, what: "removed" });
+              }}
+              onReplaced={({ successor, revoked }) => {
+                setEnded({ revoked, what: "replaced" });
+                setPairing(successor);
+              }}
             />
           ))}
         </ul>
