@@ -122,6 +122,51 @@ async def test_why_a_connection_is_not_tried_is_said_before(
     await owner.runtimes.DeleteRuntime(workspaces_pb2.DeleteRuntimeRequest(workspace_id=workspace.id, runtime_id=unpaired.id, etag=unpaired.etag))
 
 
+class Silent:
+    """A system that takes connections and says nothing: tells when it was reached, and when the other side gave up."""
+
+    def __init__(self) -> None:
+        self.reached, self.left = asyncio.Event(), asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reached.set()
+        while await reader.read(4096):
+            pass
+        self.left.set()
+        writer.close()
+
+
+async def test_a_test_that_hangs_is_cancelled_and_leaves_nothing(
+    running: RunningPlatform, owner: Platform, workspace: workspaces_pb2.Workspace
+) -> None:
+    silent = Silent()
+    async with await asyncio.start_server(silent.serve, "127.0.0.1", 0) as server, browser() as context, asyncio.timeout(100):
+        port = server.sockets[0].getsockname()[1]
+        made = await connection(owner, workspace.id, kind="rest", config_json=json.dumps({"base_url": f"http://127.0.0.1:{port}"}))
+        page, errors = await watched_page(context)
+        await open_part(page, link(running), "Sample", "Connections")
+        await page.get_by_role("button", name=f"Test {made.name}", exact=True).click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_role("button", name="Test", exact=True).click()
+        await silent.reached.wait()
+        await dialog.get_by_role("button", name="Cancel the test").click()
+        await dialog.get_by_text("The test was cancelled").wait_for()
+        await silent.left.wait()
+        # It can be tried again, and the dialog be left.
+        await dialog.get_by_role("button", name="Test again").wait_for()
+        await dialog.get_by_role("button", name="Close").last.click()
+        assert errors == []
+        while await _tests_open(owner, workspace.id):
+            await asyncio.sleep(0.5)
+
+
+async def _tests_open(owner: Platform, workspace_id: str) -> list[notebooks_pb2.Session]:
+    listed = notebooks_pb2.ListSessionsRequest(workspace_id=workspace_id, open_only=True)
+    books = notebooks_pb2.ListNotebooksRequest(workspace_id=workspace_id)
+    tests = {book.id for book in (await owner.notebooks.ListNotebooks(books)).notebooks if "test" in book.title.lower()}
+    return [one for one in (await owner.sessions.ListSessions(listed)).sessions if one.notebook_id in tests]
+
+
 async def policy_of(owner: Platform, workspace_id: str) -> policy_pb2.WorkspacePolicy:
     return (await owner.policies.GetWorkspacePolicy(policy_pb2.GetWorkspacePolicyRequest(workspace_id=workspace_id))).policy
 
