@@ -49,14 +49,17 @@ class Upkeep:
             self._managers.keep(())
             self._runs.bereave(self._clocks.elapsed())
         for run, why in self._runs.overdue(self._clocks.elapsed()):
-            self._runs.close(run.nonce, self._clocks.elapsed())
-            log.error("run_forgotten", kernel_epoch=run.nonce.kernel_epoch, seq=run.nonce.seq, why=why)
-            # Where the disk refuses, the next boot ends it.
+            # The server may have ended it while the one before was written. Where the disk refuses, the next boot ends it.
             with suppress(BrokerError):
+                self._runs.close(run.nonce, self._clocks.elapsed())
+                log.error("run_forgotten", kernel_epoch=run.nonce.kernel_epoch, seq=run.nonce.seq, why=why)
                 await self._write(run.forgotten(why))
 
     async def _go_on(self) -> None:
         while True:
-            await self.once()
+            try:
+                await self.once()
+            except Exception:  # nobody else looks at trust, keys and forgotten runs: the next round tries again
+                log.exception("upkeep_failed")
             ahead_ms = self._watch.until_next_ms()
             await asyncio.sleep(SECONDS if ahead_ms is None else min(SECONDS, ahead_ms / 1000 + 0.001))
