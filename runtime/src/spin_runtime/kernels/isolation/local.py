@@ -1,14 +1,14 @@
-"""Kernels on this machine, as processes or in containers: started by the launcher, which knows the difference."""
+"""Kernels that the launcher starts, as processes, in containers or in pods: it knows the difference."""
 
 import asyncio
 import os
 import select
 import signal
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import structlog
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
@@ -16,6 +16,8 @@ from spin_runtime.launcher.client import LauncherClient, LaunchRefused, Started
 from spin_runtime.launcher.rules import Start
 
 SHOWN_BYTES = 2000
+UNHELD = "The kernel could not be held while nothing may run here, and was ended instead."
+log = structlog.get_logger(__name__)
 
 
 def last_words(path: Path) -> str:
@@ -39,6 +41,7 @@ class LaunchedProvisioner(LocalProvisioner):
     box: Path
     egress: str
     started: Started | None = None
+    unheld: bool = False
 
     @property
     def has_process(self) -> bool:
@@ -72,6 +75,8 @@ class LaunchedProvisioner(LocalProvisioner):
 
     async def why(self) -> str:
         """Why it ended, for people; empty where nothing is known."""
+        if self.unheld:
+            return UNHELD
         if self.started is None:
             return ""
         try:
@@ -81,18 +86,36 @@ class LaunchedProvisioner(LocalProvisioner):
 
     async def wait(self) -> int | None:
         await self.ended()
-        if self.started is not None:
-            started, self.started = self.started, None
-            os.close(started.end)
-            # A launcher that has ended took its kernels along.
-            with suppress(LaunchRefused):
-                await self.launcher.release(started.kernel)
+        await self._release()
         return 0
 
+    async def _release(self) -> None:
+        if self.started is None:
+            return
+        started, self.started = self.started, None
+        os.close(started.end)
+        try:
+            await self.launcher.release(started.kernel)
+        except LaunchRefused as error:
+            # A launcher that has ended took its kernels along.
+            log.warning("a kernel could not be released", kernel=started.kernel, error=str(error))
+
     async def send_signal(self, signum: int) -> None:
-        if self.started is not None:
-            with suppress(LaunchRefused):
-                await self.launcher.signal(self.started.kernel, signum)
+        if self.started is None:
+            return
+        try:
+            await self.launcher.signal(self.started.kernel, signum)
+        except LaunchRefused as error:
+            log.warning("a kernel could not be signalled", kernel=self.started.kernel, signal=signal.Signals(signum).name, error=str(error))
+            await self._instead(signum)
+
+    async def _instead(self, refused: int) -> None:
+        """What must not go on ends: a kernel that cannot be held is killed, and one that cannot be killed is not waited for."""
+        if refused == signal.SIGSTOP:
+            self.unheld = True
+            await self.kill()
+        elif refused == signal.SIGKILL:
+            await self._release()
 
     async def kill(self, restart: bool = False) -> None:
         await self.send_signal(signal.SIGKILL)
