@@ -20,7 +20,7 @@ from spin_runtime.settings import SettingsInvalid, from_environment, readable
 from spinapis.envelope.v1 import receipt_pb2, run_pb2
 from spinapis.runtime.v1 import frames_pb2 as f
 from tests.fakes.control_plane import Client, ControlPlane, use
-from tests.fakes.runtime_rig import Process, Seat, running, spawned, variables_of
+from tests.fakes.runtime_rig import Process, Seat, running, spawned, variables_of, wall_clock_ms
 
 TOKEN = SpinToken.mint(bytes(16), bytes(16), bytes(32), bytes(32)).text
 
@@ -215,6 +215,12 @@ async def test_a_cell_does_not_find_the_token_in_the_runtimes_environment(tmp_pa
         await seat.run(f"try: print(open('/proc/{runtime.process.pid}/environ').read())\nexcept PermissionError: print('refused')")
         assert runtime.plane.token.text not in seat.text()
         assert "SPIN_HOME" in seat.text() or "refused" in seat.text()
+
+
+async def test_a_token_with_a_line_break_at_its_end_is_the_same_token(tmp_path: Path) -> None:
+    plane = ControlPlane(clock=wall_clock_ms)  # type: ignore[arg-type]
+    async with spawned(tmp_path, plane, SPIN_TOKEN=f" {plane.token.text}\n") as runtime, runtime.attached() as seat:
+        assert seat.attached.kernels
 
 
 async def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def main() -> None:
 def _run(environment: dict[str, str], server: socket.socket) -> int:
     import uvloop
 
+    from spin_envelope.pairing import TokenInvalid
     from spin_runtime.broker.disk import DiskError
     from spin_runtime.broker.known import KnownSecrets
     from spin_runtime.broker.managers.configuration import ConfigurationInvalid, load
@@ -38,10 +39,11 @@ def _run(environment: dict[str, str], server: socket.socket) -> int:
     from spin_runtime.settings import checked_before, readable
 
     settings = checked_before(environment)
+    # As it was checked: a file that it came from may end with a line break.
+    token = environment.pop("SPIN_TOKEN").strip()
     known = KnownSecrets()
-    known.hold("token", [environment["SPIN_TOKEN"]])
+    known.hold("token", [token])
     configure_logs(settings.log_format, settings.log_level, known.redacted)
-    token = environment.pop("SPIN_TOKEN")
     # For the SDKs of secret managers, which read their settings there; /proc does not show what is set after the start.
     os.environ.update(readable(environment))
     try:
@@ -50,7 +52,7 @@ def _run(environment: dict[str, str], server: socket.socket) -> int:
         known.hold("variables", [environment[name] for name in withheld if name in environment])
         cells = {name: value for name, value in readable(environment).items() if name not in withheld}
         uvloop.run(_serve(settings.home, token, server, managers, cells, known))
-    except (DiskError, ConfigurationInvalid) as error:
+    except (TokenInvalid, DiskError, ConfigurationInvalid) as error:
         sys.stderr.write(f"spin-runtime: {error}\n")
         return 2
     return 0
