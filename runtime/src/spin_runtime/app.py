@@ -37,12 +37,13 @@ class Runtime:
         self._https = tls is not None
         self._standing = Standing(broker, sessions, endpoint)
         self._following: asyncio.Task[None] | None = None
-        self._server = HttpServer(public_app(endpoint, sessions), settings.listen, settings.port, tls)
-        self._metrics_server = HttpServer(metrics_app(metrics.registry), "127.0.0.1", settings.metrics_port) if settings.metrics_port else None
+        self._server = HttpServer(public_app(endpoint, sessions), settings.listen, settings.port, "SPIN_RUNTIME_PORT or SPIN_LISTEN", tls)
+        at = "127.0.0.1", settings.metrics_port, "SPIN_RUNTIME_METRICS_PORT"
+        self._metrics_server = HttpServer(metrics_app(metrics.registry), *at) if settings.metrics_port else None
         self.port = 0
 
     async def start(self) -> None:
-        """Raises OSError when a port is taken, IsolationUnavailable when the machine cannot isolate kernels as was asked for."""
+        """Raises CannotListen, OSError for the disk, LaunchRefused, and IsolationUnavailable where kernels cannot be isolated as was asked for."""
         await self._pool.begin()
         self.sessions.start()
         self.port = await self._server.start()

@@ -27,8 +27,9 @@ def main() -> None:
 def _run(broker: socket.socket, launcher: socket.socket) -> int:
     import uvloop
 
-    from spin_runtime.launcher.client import IsolationUnavailable
+    from spin_runtime.launcher.client import IsolationUnavailable, LaunchRefused
     from spin_runtime.logs import configure_logs
+    from spin_runtime.server.http import CannotListen
     from spin_runtime.settings import checked_before
 
     settings = checked_before(os.environ)
@@ -38,9 +39,15 @@ def _run(broker: socket.socket, launcher: socket.socket) -> int:
     except IsolationUnavailable as error:
         sys.stderr.write(f"spin-runtime: SPIN_ISOLATION={settings.isolation} is not possible here: {error}\n")
         return 2
+    except LaunchRefused:
+        return NEIGHBOUR_GONE  # it has said why
+    except CannotListen as error:
+        sys.stderr.write(f"spin-runtime: {error}\n")
+        return 2
     except OSError as error:
-        reason = error.strerror or error
-        sys.stderr.write(f"spin-runtime: cannot listen on {settings.listen}:{settings.port}: {reason}. Choose another SPIN_RUNTIME_PORT.\n")
+        if error.filename is None:
+            raise
+        sys.stderr.write(f"spin-runtime: {error.filename} cannot be used: {error.strerror}. Mend or free it, or choose another SPIN_HOME\n")
         return 2
 
 

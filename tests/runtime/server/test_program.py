@@ -229,9 +229,32 @@ async def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "spin_runtime.main", env=environment, stderr=asyncio.subprocess.PIPE)
         _, said = await process.communicate()
         assert process.returncode == 2
-        assert b"SPIN_RUNTIME_PORT" in said
+        assert b"Choose another SPIN_RUNTIME_PORT" in said
         assert b"Traceback" not in said
     assert os.environ.get("SPIN_TOKEN") is None
+
+
+@pytest.mark.parametrize("folder", ["broker", "run", "work", "kernels", "streams"])
+async def test_a_folder_that_cannot_be_used_is_named_in_one_line(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / folder).write_text("a file in its place")
+    environment = variables_of(tmp_path, ControlPlane())
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "spin_runtime.main", env=environment, stderr=asyncio.subprocess.PIPE)
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 2
+    (line,) = [line for line in said.decode().splitlines() if not line.startswith("{")]
+    assert folder in line and "choose another SPIN_HOME" in line
+
+
+async def test_a_taken_port_of_metrics_names_its_own_variable(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        environment = variables_of(tmp_path, ControlPlane()) | {"SPIN_RUNTIME_METRICS_PORT": str(taken.getsockname()[1])}
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "spin_runtime.main", env=environment, stderr=asyncio.subprocess.PIPE)
+        _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 2
+    assert b"Choose another SPIN_RUNTIME_METRICS_PORT" in said
 
 
 async def test_a_secret_managers_file_that_is_wrong_ends_the_start(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +22,16 @@ NONCE = 12
 
 class DiskError(Exception):
     """The broker's files cannot be used; the text is for whoever operates the runtime."""
+
+
+@contextmanager
+def starting(home: Path) -> Iterator[None]:
+    """What the system says of the disk while a broker starts, for whoever operates the runtime. Raises DiskError."""
+    try:
+        yield
+    except OSError as error:
+        text = f"{error.filename or home} cannot be used: {error.strerror}. Mend or free it, or choose another SPIN_HOME"
+        raise DiskError(text) from error
 
 
 class Cipher:

@@ -20,7 +20,7 @@ from spin_runtime.broker import admission, attachment, pairing, receipt_forms
 from spin_runtime.broker.api import Attachment, Broker, BundleStored, LiveKernel, LogProof, Rejected, Run, RunEnd, Status, TrustStored
 from spin_runtime.broker.clients import Clients
 from spin_runtime.broker.credentials import Credentials
-from spin_runtime.broker.disk import EncryptedFolder
+from spin_runtime.broker.disk import EncryptedFolder, starting
 from spin_runtime.broker.identity import Boot, fingerprint, load_identity
 from spin_runtime.broker.journal import Journal
 from spin_runtime.broker.kernels import KernelLedger
@@ -64,18 +64,19 @@ def open_broker(
     Raises TokenInvalid and DiskError, with texts for the operator.
     """
     parsed = SpinToken.parse(token)
-    folder = EncryptedFolder(home / "var" / "broker", parsed.disk_key())
-    try:
-        clocks = Clocks(clock, elapsed)
-        known = known or KnownSecrets()
-        made = folder, parsed, home / "var" / "run", clocks, image_digest, policy or admission.Policy(), managers or SecretManagers(), known
-        broker = LocalBroker(*made)
-        broker.serve_operations(environment or {}, processors)
-        broker.remember()
-    except BaseException:
-        folder.close()
-        raise
-    return broker
+    with starting(home):
+        folder = EncryptedFolder(home / "var" / "broker", parsed.disk_key())
+        try:
+            clocks = Clocks(clock, elapsed)
+            known = known or KnownSecrets()
+            made = folder, parsed, home / "var" / "run", clocks, image_digest, policy or admission.Policy(), managers or SecretManagers(), known
+            broker = LocalBroker(*made)
+            broker.serve_operations(environment or {}, processors)
+            broker.remember()
+        except BaseException:
+            folder.close()
+            raise
+        return broker
 
 
 class LocalBroker:

@@ -24,5 +24,9 @@ if __name__ == "__main__":
         try:
             folders = Folders(rules)
         except OSError as error:
-            sys.exit(f"spin-runtime: kernels' folders below {rules.private} cannot be made: {error.strerror}")
+            reason = (
+                f"kernels' folders below {rules.private} cannot be made: {error.strerror}. Mend or free {error.filename}, or choose another SPIN_HOME"
+            )
+            sys.stderr.write(f"spin-runtime: {reason}\n")
+            sys.exit(2)
         sys.exit(0 if serve(channel, rules, folders) else 1)

@@ -14,18 +14,27 @@ SOCKET_PATH = "/spin/v1/ws"
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
+class CannotListen(Exception):
+    """An address cannot be had; the text is for whoever operates the runtime."""
+
+
 class HttpServer:
     """Listens, and stops in order."""
 
-    def __init__(self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, app: web.Application, host: str, port: int, chosen_by: str, tls: ssl.SSLContext | None = None) -> None:
+        """`chosen_by` are the settings that host and port came from."""
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=1.0)
-        self._host, self._port, self._tls = host, port, tls
+        self._host, self._port, self._chosen_by, self._tls = host, port, chosen_by, tls
 
     async def start(self) -> int:
-        """Returns the port, which the system chose when 0 was asked for. Raises OSError when it is taken."""
+        """Returns the port, which the system chose when 0 was asked for. Raises CannotListen."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls, reuse_address=True, backlog=256)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            text = f"cannot listen on {self._host}:{self._port}: {error.strerror or error}. Choose another {self._chosen_by}."
+            raise CannotListen(text) from error
         port: int = self._runner.addresses[0][1]
         return port
 
