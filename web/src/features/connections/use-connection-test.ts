@@ -25,9 +25,13 @@ export function useConnectionTest(workspaceId: string, connectionId: string) {
     const stop = new AbortController();
     running.current = stop;
     const sinceMs = Date.now();
-    setState({ step: "running", progress: `Opening a session on ${runtime.name}`, sinceMs });
+    const tell = (progress: string): void => {
+      if (!stop.signal.aborted) setState({ step: "running", progress, sinceMs });
+    };
+    tell(`Waiting until an earlier test on ${runtime.name} is over`);
     let sessionId = "";
     const open = async () => {
+      tell(`Opening a session on ${runtime.name}`);
       const notebookId = await testsNotebook(transport, workspaceId);
       const opened = await openSession(transport, { workspaceId, notebookId, runtimeId: runtime.id, kernelName: "" });
       sessionId = opened.id;
@@ -35,11 +39,12 @@ export function useConnectionTest(workspaceId: string, connectionId: string) {
     };
     const by = {
       me: userId,
+      // A lock of the browser: the test before may be of another tab, or of a dialog that was closed.
+      alone: (act: () => Promise<void>) =>
+        navigator.locks.request(`spin.connection-tests.${workspaceId}.${runtime.id}`, { signal: stop.signal }, act),
       open,
       end: () => endSession(transport, workspaceId, sessionId),
-      tell: (progress: string) => {
-        if (!stop.signal.aborted) setState({ step: "running", progress, sinceMs });
-      },
+      tell,
     };
     const verdict = await tryConnection(connectionId, by, stop.signal);
     if (running.current !== stop) return;

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
 import { OutputKind, RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
@@ -25,11 +25,17 @@ function session(view: SessionView, outcome: RunOutcome | Promise<RunOutcome>) {
   } satisfies TestSession;
 }
 
+const now = (act: () => Promise<void>) => act();
+
 function attempt(made: TestSession, stop = new AbortController()) {
   const end = vi.fn(() => Promise.resolve());
-  const by = { me: "me", open: () => Promise.resolve(made), end, tell: () => undefined };
+  const by = { me: "me", alone: now, open: () => Promise.resolve(made), end, tell: () => undefined };
   return { end, stop, verdict: tryConnection("c1", by, stop.signal) };
 }
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe("a test of a connection", () => {
   test("says what was reached, and leaves nothing behind", async () => {
@@ -90,13 +96,60 @@ describe("a test of a connection", () => {
     });
   });
 
+  test("that was cancelled lets the next one in when nothing of it is left", async () => {
+    const { promise, resolve } = Promise.withResolvers<RunOutcome>();
+    const made = session(sessionView(), promise);
+    const steps: string[] = [];
+    const said = (step: string) => () => {
+      steps.push(step);
+      return Promise.resolve();
+    };
+    made.settle.mockImplementation(said("settled"));
+    const stop = new AbortController();
+    const open = () => Promise.resolve(made);
+    const alone = (act: () => Promise<void>) => act().then(said("over"));
+    const by = { me: "me", alone, open, end: said("ended"), tell: () => undefined };
+    const verdict = tryConnection("c1", by, stop.signal);
+    stop.abort();
+    expect(await verdict).toEqual({ kind: "cancelled" });
+    expect(steps).toEqual([]);
+    resolve(ENDED(RunStatus.INTERRUPTED));
+    await vi.waitFor(() => {
+      expect(steps).toEqual(["settled", "ended", "over"]);
+    });
+  });
+
+  test("that was cancelled does not wait for ever for a run that does not end", async () => {
+    vi.useFakeTimers();
+    const made = session(sessionView(), new Promise(() => undefined));
+    const { verdict, stop, end } = attempt(made);
+    await vi.advanceTimersByTimeAsync(1);
+    stop.abort();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await verdict).toEqual({ kind: "cancelled" });
+    expect([made.kernel.stop.mock.calls.length, end.mock.calls.length]).toEqual([1, 1]);
+  });
+
+  test("whose connection is lost while the kernel is begun anew is refused, and left", async () => {
+    const made = session(sessionView({ userIds: ["me"] }), ENDED(RunStatus.OK));
+    made.restart.mockImplementation(() => {
+      throw new Trouble("The runtime is not connected.");
+    });
+    const { verdict, end } = attempt(made);
+    expect(await verdict).toMatchObject({ kind: "refused", problem: { text: "The runtime is not connected." } });
+    await vi.waitFor(() => {
+      expect(end).toHaveBeenCalledOnce();
+    });
+  });
+
   test("tells what the services refused, before and after there is a session", async () => {
     const problem = { reason: ErrorReason.CONNECTION_UNUSABLE, text: "no", advice: "", metadata: {}, violations: [] };
     expect(await attempt(session(sessionView(), { kind: "refused", problem })).verdict).toEqual({
       kind: "refused",
       problem,
     });
-    const by = { me: "me", open: () => Promise.reject(new Trouble("down")), end: vi.fn(), tell: () => undefined };
+    const open = () => Promise.reject(new Trouble("down"));
+    const by = { me: "me", alone: now, open, end: vi.fn(), tell: () => undefined };
     const verdict = await tryConnection("c1", by, new AbortController().signal);
     expect(verdict).toMatchObject({ kind: "refused", problem: { text: "down" } });
   });

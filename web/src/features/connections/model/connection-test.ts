@@ -3,6 +3,7 @@
  *
  * - A kernel in which code ran before is begun anew: what was left in it could speak for the connection.
  * - Whoever tests ends the session afterwards, unless somebody else's test is in it.
+ * - Tests of one browser share the session, and have it one after another: the end of one would be the end of the next.
  */
 import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { KernelPhase, RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
@@ -23,6 +24,8 @@ export type TestSession = Pick<LiveSession, "view" | "subscribe" | "run" | "rest
 export interface Collaborators {
   /** Who tests. */
   me: string;
+  /** Acts when no other test of this browser is in the session, and lets none in before the act is over. */
+  alone(act: () => Promise<void>): Promise<void>;
   open(): Promise<TestSession>;
   /** Closes the session at the platform. */
   end(): Promise<void>;
@@ -37,27 +40,39 @@ export function testOrder(connectionId: string): CellOrder {
 }
 
 /** Never rejects. After `stop` it is cancelled at once; what it began is ended behind it. */
-export async function tryConnection(connectionId: string, by: Collaborators, stop: AbortSignal): Promise<Verdict> {
-  const stopped = new Promise<Verdict>((resolve) => {
+export function tryConnection(connectionId: string, by: Collaborators, stop: AbortSignal): Promise<Verdict> {
+  return new Promise((resolve) => {
     stop.addEventListener("abort", () => {
       resolve({ kind: "cancelled" });
     });
+    by.alone(() => tried(connectionId, by, stop, resolve)).catch((error: unknown) => {
+      resolve(refused(error));
+    });
   });
-  return Promise.race([stopped, tried(connectionId, by, stop)]);
 }
 
-async function tried(connectionId: string, by: Collaborators, stop: AbortSignal): Promise<Verdict> {
-  let session: TestSession;
-  try {
-    session = await by.open();
-  } catch (error) {
-    return { kind: "refused", problem: problemOf(error) };
-  }
-  try {
-    return await ranIn(session, testOrder(connectionId), by, stop);
-  } finally {
-    void left(session, by);
-  }
+/** Over when nothing of it is left in the session. */
+async function tried(
+  connectionId: string,
+  by: Collaborators,
+  stop: AbortSignal,
+  judge: (verdict: Verdict) => void,
+): Promise<void> {
+  const session = await by.open();
+  const ran = ranIn(session, testOrder(connectionId), by, stop);
+  judge(await Promise.race([ran, givenUp(stop)]).catch(refused));
+  await left(session, by);
+}
+
+/** A run that does not end when it is told to is not waited for: its kernel is stopped. */
+function givenUp(stop: AbortSignal): Promise<Verdict> {
+  return new Promise((resolve) => {
+    stop.addEventListener("abort", () => setTimeout(resolve, SETTLE_MS, { kind: "cancelled" }));
+  });
+}
+
+function refused(error: unknown): Verdict {
+  return { kind: "refused", problem: problemOf(error) };
 }
 
 async function ranIn(session: TestSession, order: CellOrder, by: Collaborators, stop: AbortSignal): Promise<Verdict> {
