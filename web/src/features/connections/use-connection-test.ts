@@ -6,7 +6,7 @@ import { useApi } from "../../shared/api/context";
 import { useStanding } from "../members";
 import { beginSession, endSession, openSession } from "../session";
 import { testsNotebook } from "./api/tests-notebook";
-import { type Verdict, tryConnection } from "./model/connection-test";
+import { type Verdict, testOrder, tryConnection } from "./model/connection-test";
 
 export type TestState =
   | { step: "ready" }
@@ -46,7 +46,7 @@ export function useConnectionTest(workspaceId: string, connectionId: string) {
       end: () => endSession(transport, workspaceId, sessionId),
       tell,
     };
-    const verdict = await tryConnection(connectionId, by, stop.signal);
+    const verdict = await tryConnection(testOrder(connectionId), by, stop.signal);
     if (running.current !== stop) return;
     setState({ step: "done", verdict, tookMs: Date.now() - sinceMs, runtimeName: runtime.name });
     void queries.invalidateQueries({ queryKey: [workspaceId, "connections"] });

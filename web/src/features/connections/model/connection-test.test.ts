@@ -9,20 +9,31 @@ import { type RunOutcome, type SessionView, runKey } from "../../session";
 
 import { type TestSession, progressOf, testOrder, tryConnection } from "./connection-test";
 
-const CELL = testOrder("c1").cellId;
+const ORDER = testOrder("c1");
+const CELL = ORDER.cellId;
 const KEY = runKey(nonce(1));
 const ENDED = (status: RunStatus): RunOutcome => ({ kind: "ended", status, runKey: KEY });
 
 function session(view: SessionView, outcome: RunOutcome | Promise<RunOutcome>) {
-  return {
+  const listeners: (() => void)[] = [];
+  const made = {
     view,
-    subscribe: () => () => true,
+    subscribe: (listener: () => void) => {
+      listeners.push(listener);
+      return () => true;
+    },
+    show: (next: SessionView) => {
+      made.view = next;
+      for (const listener of listeners) listener();
+    },
     run: vi.fn(() => Promise.resolve(outcome)),
+    cancelQueued: vi.fn(),
     restart: vi.fn(),
     settle: vi.fn(() => Promise.resolve()),
     stop: vi.fn(),
     kernel: { interrupt: vi.fn(), stop: vi.fn() },
-  } satisfies TestSession;
+  } satisfies TestSession & { show: unknown };
+  return made;
 }
 
 const now = (act: () => Promise<void>) => act();
@@ -30,7 +41,7 @@ const now = (act: () => Promise<void>) => act();
 function attempt(made: TestSession, stop = new AbortController()) {
   const end = vi.fn(() => Promise.resolve());
   const by = { me: "me", alone: now, open: () => Promise.resolve(made), end, tell: () => undefined };
-  return { end, stop, verdict: tryConnection("c1", by, stop.signal) };
+  return { end, stop, verdict: tryConnection(ORDER, by, stop.signal) };
 }
 
 afterEach(() => {
@@ -80,20 +91,38 @@ describe("a test of a connection", () => {
     expect(made.run).toHaveBeenCalledTimes(2);
   });
 
-  test("is cancelled at once, and its run is interrupted", async () => {
+  test("is cancelled at once, and its own run is stopped wherever it is", async () => {
     const { promise, resolve } = Promise.withResolvers<RunOutcome>();
-    const made = session(sessionView(), promise);
-    const { verdict, stop, end } = attempt(made);
+    const other = runFrame(1, 1, "another's", RunPhase.RUNNING);
+    const made = session(sessionView({ frames: [other] }), promise);
+    const { verdict, stop } = attempt(made);
     await vi.waitFor(() => {
       expect(made.run).toHaveBeenCalledOnce();
     });
     stop.abort();
     expect(await verdict).toEqual({ kind: "cancelled" });
-    expect(made.kernel.interrupt).toHaveBeenCalledWith(true);
-    resolve(ENDED(RunStatus.INTERRUPTED));
+    // It was on its way: what runs is another's.
+    expect(made.kernel.interrupt).not.toHaveBeenCalled();
+    made.show(sessionView({ frames: [other, runFrame(2, 2, CELL, RunPhase.QUEUED)] }));
+    expect(made.cancelQueued.mock.calls).toEqual([[runKey(nonce(2))]]);
+    made.show(sessionView({ frames: [runFrame(2, 2, CELL, RunPhase.RUNNING)] }));
+    made.show(sessionView({ frames: [runFrame(2, 2, CELL, RunPhase.RUNNING)] }));
+    expect(made.kernel.interrupt.mock.calls).toEqual([[]]);
+    resolve(ENDED(RunStatus.ABORTED));
     await vi.waitFor(() => {
-      expect(end).toHaveBeenCalledOnce();
+      expect(made.stop).toHaveBeenCalledOnce();
     });
+    expect(made.run).toHaveBeenCalledOnce();
+  });
+
+  test("leaves a session open in which another browser of the same person tests", async () => {
+    const running = runFrame(1, 1, "test-c2", RunPhase.RUNNING);
+    const made = session(sessionView({ userIds: ["me"], frames: [running] }), ENDED(RunStatus.OK));
+    const { end } = attempt(made);
+    await vi.waitFor(() => {
+      expect(made.stop).toHaveBeenCalledOnce();
+    });
+    expect([end.mock.calls.length, made.kernel.stop.mock.calls.length]).toEqual([0, 0]);
   });
 
   test("that was cancelled lets the next one in when nothing of it is left", async () => {
@@ -109,7 +138,7 @@ describe("a test of a connection", () => {
     const open = () => Promise.resolve(made);
     const alone = (act: () => Promise<void>) => act().then(said("over"));
     const by = { me: "me", alone, open, end: said("ended"), tell: () => undefined };
-    const verdict = tryConnection("c1", by, stop.signal);
+    const verdict = tryConnection(ORDER, by, stop.signal);
     stop.abort();
     expect(await verdict).toEqual({ kind: "cancelled" });
     expect(steps).toEqual([]);
@@ -150,7 +179,7 @@ describe("a test of a connection", () => {
     });
     const open = () => Promise.reject(new Trouble("down"));
     const by = { me: "me", alone: now, open, end: vi.fn(), tell: () => undefined };
-    const verdict = await tryConnection("c1", by, new AbortController().signal);
+    const verdict = await tryConnection(ORDER, by, new AbortController().signal);
     expect(verdict).toMatchObject({ kind: "refused", problem: { text: "down" } });
   });
 });

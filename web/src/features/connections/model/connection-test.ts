@@ -8,8 +8,16 @@
 import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { KernelPhase, RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { type Problem, problemOf } from "../../../shared/api/problem";
+import { newCellId } from "../../../shared/bytes";
 import { type CellOutputs, plainText } from "../../outputs/model";
-import { type CellOrder, type LiveSession, type RunOutcome, type SessionView, statusText } from "../../session";
+import {
+  type CellOrder,
+  type LiveSession,
+  type RunOutcome,
+  type RunView,
+  type SessionView,
+  statusText,
+} from "../../session";
 
 export type Verdict =
   | { kind: "works"; reached: string }
@@ -17,7 +25,10 @@ export type Verdict =
   | { kind: "refused"; problem: Problem }
   | { kind: "cancelled" };
 
-export type TestSession = Pick<LiveSession, "view" | "subscribe" | "run" | "restart" | "settle" | "stop"> & {
+export type TestSession = Pick<
+  LiveSession,
+  "view" | "subscribe" | "run" | "cancelQueued" | "restart" | "settle" | "stop"
+> & {
   kernel: Pick<LiveSession["kernel"], "interrupt" | "stop">;
 };
 
@@ -34,18 +45,25 @@ export interface Collaborators {
 
 const SETTLE_MS = 10_000;
 
+/** With a cell of its own: others may test the same connection in the same session. */
 export function testOrder(connectionId: string): CellOrder {
   const fieldsJson = JSON.stringify({ connection: connectionId });
-  return { cellId: `test-${connectionId}`, cellType: "connection_test", source: "", fieldsJson, stopOnError: true };
+  return {
+    cellId: `test-${connectionId}-${newCellId()}`,
+    cellType: "connection_test",
+    source: "",
+    fieldsJson,
+    stopOnError: true,
+  };
 }
 
 /** Never rejects. After `stop` it is cancelled at once; what it began is ended behind it. */
-export function tryConnection(connectionId: string, by: Collaborators, stop: AbortSignal): Promise<Verdict> {
+export function tryConnection(order: CellOrder, by: Collaborators, stop: AbortSignal): Promise<Verdict> {
   return new Promise((resolve) => {
     stop.addEventListener("abort", () => {
       resolve({ kind: "cancelled" });
     });
-    by.alone(() => tried(connectionId, by, stop, resolve)).catch((error: unknown) => {
+    by.alone(() => tried(order, by, stop, resolve)).catch((error: unknown) => {
       resolve(refused(error));
     });
   });
@@ -53,15 +71,15 @@ export function tryConnection(connectionId: string, by: Collaborators, stop: Abo
 
 /** Over when nothing of it is left in the session. */
 async function tried(
-  connectionId: string,
+  order: CellOrder,
   by: Collaborators,
   stop: AbortSignal,
   judge: (verdict: Verdict) => void,
 ): Promise<void> {
   const session = await by.open();
-  const ran = ranIn(session, testOrder(connectionId), by, stop);
+  const ran = ranIn(session, order, by, stop);
   judge(await Promise.race([ran, givenUp(stop)]).catch(refused));
-  await left(session, by);
+  await left(session, order.cellId, by);
 }
 
 /** A run that does not end when it is told to is not waited for: its kernel is stopped. */
@@ -76,12 +94,11 @@ function refused(error: unknown): Verdict {
 }
 
 async function ranIn(session: TestSession, order: CellOrder, by: Collaborators, stop: AbortSignal): Promise<Verdict> {
-  const interrupt = (): void => {
-    if (session.view.link === "attached") session.kernel.interrupt(true);
-  };
-  stop.addEventListener("abort", interrupt);
+  const halt = halting(session, order.cellId);
+  stop.addEventListener("abort", halt);
   const unsubscribe = session.subscribe(() => {
-    by.tell(progressOf(session.view, order.cellId));
+    if (stop.aborted) halt();
+    else by.tell(progressOf(session.view, order.cellId));
   });
   try {
     await attached(session);
@@ -90,12 +107,33 @@ async function ranIn(session: TestSession, order: CellOrder, by: Collaborators, 
     if (stop.aborted) return { kind: "cancelled" };
     let outcome = await session.run(order);
     // It never started, because the kernel that it was compiled for was replaced meanwhile.
-    if (outcome.kind === "ended" && outcome.status === RunStatus.ABORTED) outcome = await session.run(order);
+    if (outcome.kind === "ended" && outcome.status === RunStatus.ABORTED && !stop.aborted)
+      outcome = await session.run(order);
     return verdictOf(outcome, session.view, order.cellId);
   } finally {
     unsubscribe();
-    stop.removeEventListener("abort", interrupt);
+    stop.removeEventListener("abort", halt);
   }
+}
+
+/** Stops the test's own run and nobody else's, once in each of its phases; to be called again whenever something has changed. */
+function halting(session: TestSession, cellId: string): () => void {
+  let told: RunPhase | undefined;
+  return () => {
+    const run = runOf(session.view, cellId);
+    if (!run || run.phase === told) return;
+    try {
+      if (run.phase === RunPhase.QUEUED) session.cancelQueued(run.key);
+      if (run.phase === RunPhase.RUNNING) session.kernel.interrupt();
+      told = run.phase;
+    } catch {
+      // The connection is lost: it is said over the next one.
+    }
+  };
+}
+
+function runOf({ stream }: SessionView, cellId: string): RunView | undefined {
+  return stream.runs[stream.latest[cellId] ?? ""];
 }
 
 /** Settles when the runtime has been reached, or has not. */
@@ -112,11 +150,10 @@ function attached(session: TestSession): Promise<void> {
   });
 }
 
-async function left(session: TestSession, by: Collaborators): Promise<void> {
-  const others = session.view.stream.kernel.userIds.some((userId) => userId !== by.me);
+async function left(session: TestSession, cellId: string, by: Collaborators): Promise<void> {
   try {
     if (session.view.link === "attached") await session.settle(SETTLE_MS);
-    if (others) return;
+    if (othersAreIn(session.view, cellId, by.me)) return;
     if (session.view.link === "attached") session.kernel.stop();
     await by.end();
   } catch {
@@ -126,12 +163,23 @@ async function left(session: TestSession, by: Collaborators): Promise<void> {
   }
 }
 
-export function progressOf({ link, stream, submissions }: SessionView, cellId: string): string {
+const UNDER_WAY = new Set([RunPhase.QUEUED, RunPhase.RUNNING]);
+
+/** The same person may test in another browser: what is under way counts whoever began it. */
+function othersAreIn({ stream }: SessionView, cellId: string, me: string): boolean {
+  const runs = Object.values(stream.runs);
+  return (
+    stream.kernel.userIds.some((userId) => userId !== me) ||
+    runs.some((run) => run.cellId !== cellId && UNDER_WAY.has(run.phase))
+  );
+}
+
+export function progressOf(view: SessionView, cellId: string): string {
+  const { link, stream, submissions } = view;
   if (link !== "attached") return "Connecting to the runtime";
   if (stream.kernel.phase === KernelPhase.STARTING) return "Starting a kernel";
-  const run = stream.runs[stream.latest[cellId] ?? ""];
   if (submissions[cellId]?.phase === "compiling") return "Compiling and sealing the test";
-  if (run?.phase === RunPhase.RUNNING) return "The runtime is trying the connection";
+  if (runOf(view, cellId)?.phase === RunPhase.RUNNING) return "The runtime is trying the connection";
   return "Waiting for the kernel";
 }
 
