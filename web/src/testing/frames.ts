@@ -59,13 +59,20 @@ export function runFrame(
   return create(RuntimeFrameSchema, { position: BigInt(position), body: { case: "runState", value } });
 }
 
-export function kernelFrame(position: number, phase: KernelPhase, epoch = 1, message = ""): RuntimeFrame {
+export function kernelFrame(
+  position: number,
+  phase: KernelPhase,
+  epoch = 1,
+  message = "",
+  userIds: string[] = [],
+): RuntimeFrame {
   const value = create(KernelStateSchema, {
     phase,
     kernelName: "python3",
     kernelEpoch: BigInt(epoch),
     language: "python",
     message,
+    userIds,
   });
   return create(RuntimeFrameSchema, { position: BigInt(position), body: { case: "kernelState", value } });
 }

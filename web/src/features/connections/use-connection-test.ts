@@ -6,7 +6,8 @@ import { useApi } from "../../shared/api/context";
 import { useStanding } from "../members";
 import { beginSession, endSession, openSession } from "../session";
 import { testsNotebook } from "./api/tests-notebook";
-import { type Verdict, testOrder, tryConnection } from "./model/connection-test";
+import { testOrder, tryConnection } from "./model/connection-test";
+import type { Verdict } from "./model/test-verdict";
 
 export type TestState =
   | { step: "ready" }

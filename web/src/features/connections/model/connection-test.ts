@@ -1,29 +1,15 @@
 /**
  * A test of a connection: one cell of the type "connection_test", run where cells run, with the credential that they would use.
  *
- * - A kernel in which code ran before is begun anew: what was left in it could speak for the connection.
+ * - A kernel into which code came before is begun anew, busy or not: what was left in it could speak for the connection.
  * - Whoever tests ends the session afterwards, unless somebody else's test is in it.
  * - Tests of one browser share the session, and have it one after another: the end of one would be the end of the next.
  */
 import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
-import { KernelPhase, RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
-import { type Problem, problemOf } from "../../../shared/api/problem";
+import { RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { newCellId } from "../../../shared/bytes";
-import { type CellOutputs, plainText } from "../../outputs/model";
-import {
-  type CellOrder,
-  type LiveSession,
-  type RunOutcome,
-  type RunView,
-  type SessionView,
-  statusText,
-} from "../../session";
-
-export type Verdict =
-  | { kind: "works"; reached: string }
-  | { kind: "fails"; text: string }
-  | { kind: "refused"; problem: Problem }
-  | { kind: "cancelled" };
+import type { CellOrder, LiveSession, SessionView } from "../../session";
+import { type Verdict, progressOf, refused, runOf, verdictOf } from "./test-verdict";
 
 export type TestSession = Pick<
   LiveSession,
@@ -89,10 +75,6 @@ function givenUp(stop: AbortSignal): Promise<Verdict> {
   });
 }
 
-function refused(error: unknown): Verdict {
-  return { kind: "refused", problem: problemOf(error) };
-}
-
 async function ranIn(session: TestSession, order: CellOrder, by: Collaborators, stop: AbortSignal): Promise<Verdict> {
   const halt = halting(session, order.cellId);
   stop.addEventListener("abort", halt);
@@ -102,8 +84,7 @@ async function ranIn(session: TestSession, order: CellOrder, by: Collaborators, 
   });
   try {
     await attached(session);
-    const { kernel } = session.view.stream;
-    if (kernel.userIds.length > 0 && kernel.phase === KernelPhase.IDLE) session.restart();
+    if (session.view.stream.kernel.userIds.length > 0) session.restart();
     if (stop.aborted) return { kind: "cancelled" };
     let outcome = await session.run(order);
     // It never started, because the kernel that it was compiled for was replaced meanwhile.
@@ -130,10 +111,6 @@ function halting(session: TestSession, cellId: string): () => void {
       // The connection is lost: it is said over the next one.
     }
   };
-}
-
-function runOf({ stream }: SessionView, cellId: string): RunView | undefined {
-  return stream.runs[stream.latest[cellId] ?? ""];
 }
 
 /** Settles when the runtime has been reached, or has not. */
@@ -172,29 +149,4 @@ function othersAreIn({ stream }: SessionView, cellId: string, me: string): boole
     stream.kernel.userIds.some((userId) => userId !== me) ||
     runs.some((run) => run.cellId !== cellId && UNDER_WAY.has(run.phase))
   );
-}
-
-export function progressOf(view: SessionView, cellId: string): string {
-  const { link, stream, submissions } = view;
-  if (link !== "attached") return "Connecting to the runtime";
-  if (stream.kernel.phase === KernelPhase.STARTING) return "Starting a kernel";
-  if (submissions[cellId]?.phase === "compiling") return "Compiling and sealing the test";
-  if (runOf(view, cellId)?.phase === RunPhase.RUNNING) return "The runtime is trying the connection";
-  return "Waiting for the kernel";
-}
-
-export function verdictOf(outcome: RunOutcome, { stream }: SessionView, cellId: string): Verdict {
-  if (outcome.kind === "refused") return { kind: "refused", problem: outcome.problem };
-  const outputs = stream.cells[cellId]?.outputs;
-  if (outcome.status === RunStatus.INTERRUPTED) return { kind: "cancelled" };
-  if (outcome.status === RunStatus.OK) return { kind: "works", reached: reachedOf(outputs) };
-  const said = outputs?.items.flatMap((item) => (item.kind === "error" ? [item.value] : [])).join(" ");
-  const run = stream.runs[outcome.runKey];
-  return { kind: "fails", text: said || run?.message || statusText(outcome.status) };
-}
-
-/** Of "ok: tickets.internal answered 200 OK (12 ms)" what is after the colon. */
-function reachedOf(outputs: CellOutputs | undefined): string {
-  const text = outputs?.items.map((item) => (item.kind === "stream" ? plainText(item.text) : "")).join("") ?? "";
-  return text.trim().replace(/^ok: /, "");
 }
