@@ -13,6 +13,11 @@ from spinapis.envelope.v1.attach_pb2 import EgressMode, EgressPolicy
 
 group = typer.Typer(help="What a workspace's owner decides for everyone in it.", no_args_is_help=True)
 HOUR_MS = 3_600_000
+# A kernel gets the policy of its session's newest attachment, and attachments end after an hour.
+COUNTS_FROM = (
+    "Sessions that attach from now on start kernels with the new egress; one attached already may start kernels with the old one for up to an hour; "
+    "what runs keeps what it was started with."
+)
 
 
 class Egress(StrEnum):
@@ -40,7 +45,7 @@ def show(context: typer.Context) -> None:
     run(context, body)
 
 
-@group.command("set")
+@group.command("set", help=f"Change the policy, as an owner. {COUNTS_FROM}")
 def set_policy(
     context: typer.Context,
     egress: Annotated[Egress | None, typer.Option(help="Where kernels may connect to; inherit gives the own choice up.")] = None,
@@ -51,8 +56,6 @@ def set_policy(
         int | None, typer.Option(metavar="HOURS", help="How long runtimes go on when nobody renews their trust: 0 to 72.", min=0, max=72)
     ] = None,
 ) -> None:
-    """Change the policy, as an owner. Egress counts for kernels that start from now on; what runs keeps what it was started with."""
-
     async def body(command: Command) -> None:
         if egress is None and not host and trust_grace is None:
             raise SpinError("INVALID_ARGUMENT", "say what to change: --egress, --host or --trust-grace")
@@ -66,7 +69,7 @@ def set_policy(
                 request.trust_grace_ms = trust_grace * HOUR_MS
             changed = (await platform.policies.UpdateWorkspacePolicy(request)).policy
             grace = changed.trust_grace_ms / HOUR_MS
-            text = f"Egress of kernels that start in {workspace.name} from now on: {_egress(changed.effective_egress)}. Trust grace: {grace:g} h."
+            text = f"Egress in {workspace.name}: {_egress(changed.effective_egress)}. {COUNTS_FROM} Trust grace: {grace:g} h."
             command.out.done(text, plain(changed))
 
     run(context, body)

@@ -78,6 +78,7 @@ test("an owner changes it with the etag of what was shown, once", async () => {
   await userEvent.type(screen.getByLabelText("Grace in hours"), "1.5");
   await userEvent.dblClick(screen.getByRole("button", { name: "Save" }));
   expect(await screen.findByText("Saved")).toBeTruthy();
+  expect(screen.getByText(/may start kernels by the old policy for up to an hour/)).toBeTruthy();
   expect(update).toHaveBeenCalledOnce();
   expect(update.mock.calls[0]?.[0]).toMatchObject({
     etag: "1",

@@ -26,7 +26,10 @@ export function SettingsPage({ workspaceId }: { workspaceId: string }) {
         {news === "overtaken" && <Overtaken policy={policy.data} />}
         {news === "saved" && (
           <Notice tone="ok" title="Saved">
-            <span>Kernels that start from now on have it; what runs keeps what it was started with.</span>
+            <span>
+              Sessions that attach from now on start kernels with it; one attached already may start kernels by the old
+              policy for up to an hour; what runs keeps what it was started with.
+            </span>
           </Notice>
         )}
         <PolicyForm key={policy.data.etag} policy={policy.data} whyNot={whyNot} onNews={setNews} />
