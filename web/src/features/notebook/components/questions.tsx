@@ -15,22 +15,23 @@ export function Questions({ session, cellId }: Props) {
   const name = usePersonName(workspaceId);
   const { userId } = useStanding(workspaceId);
   const stream = useSessionPart(session, (view) => view.stream);
-  const open = stream?.questions.filter((question) => stream.runs[runKey(question.nonce)]?.cellId === cellId) ?? [];
-  return open.map((question) => {
-    const whose = stream?.runs[runKey(question.nonce)]?.userId ?? "";
-    return whose === userId ? (
-      <Question key={question.requestId} question={question} session={session} />
-    ) : (
-      <Waiting key={question.requestId} question={question} who={name(whose)} />
-    );
+  const asked = stream?.questions.filter(({ request }) => stream.runs[runKey(request.nonce)]?.cellId === cellId) ?? [];
+  return asked.map(({ request, answer }) => {
+    const whose = stream?.runs[runKey(request.nonce)]?.userId ?? "";
+    if (whose !== userId) return <Waiting key={request.requestId} request={request} who={name(whose)} />;
+    if (answer === "theirs") return <Waiting key={request.requestId} request={request} who={AGENT} />;
+    return <Question key={request.requestId} {...{ request, session }} sent={answer === "sent"} />;
   });
 }
 
-function Waiting({ question, who }: { question: InputRequest; who: string }) {
+/** Whose a run of the person's is that is not theirs to answer: the page has no way to tell before the runtime refuses. */
+const AGENT = "An agent in your name";
+
+function Waiting({ request, who }: { request: InputRequest; who: string }) {
   return (
     <div className="question">
       <div className="question__label">
-        <span>{prompted(question)}</span>
+        <span>{prompted(request)}</span>
         <span data-testid="question-whose">
           {who} ran this cell and answers it: what is typed here runs in their name. You can interrupt it, or run the
           cell yourself.
@@ -40,22 +41,30 @@ function Waiting({ question, who }: { question: InputRequest; who: string }) {
   );
 }
 
-function Question({ question, session }: { question: InputRequest; session: LiveSession }) {
+interface QuestionProps {
+  request: InputRequest;
+  session: LiveSession;
+  /** Out of sight until the run goes on; what was typed is kept for the case that it did not come. */
+  sent: boolean;
+}
+
+function Question({ request, session, sent }: QuestionProps) {
   const [value, setValue] = useState("");
+  if (sent) return null;
   return (
     <form
       className="question"
       onSubmit={(event) => {
         event.preventDefault();
-        session.answer(question.requestId, value);
+        session.answer(request.requestId, value);
       }}
     >
       <label className="question__label">
-        <span>{prompted(question)}</span>
+        <span>{prompted(request)}</span>
         <input
           className="input"
           autoFocus
-          type={question.password ? "password" : "text"}
+          type={request.password ? "password" : "text"}
           autoComplete="off"
           value={value}
           onChange={(event) => {

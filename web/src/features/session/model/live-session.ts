@@ -25,7 +25,7 @@ import { Link } from "./link";
 import { Pending } from "./pending";
 import { type Schedule, type SessionView, ViewStore } from "./session-view";
 import { sleep } from "./sleep";
-import { NEW_SESSION, answered, applyFrame, withKernel } from "./stream";
+import { NEW_SESSION, answerRefused, answered, applyFrame, askedAgain, withKernel } from "./stream";
 import { type CellOrder, type RunOutcome, Submissions } from "./submissions";
 
 export interface LiveSessionOptions {
@@ -224,7 +224,7 @@ export class LiveSession {
         this.#carrier.takeReceipts(body.value.receipts);
         return;
       case "resumed":
-        this.#store.update({ caughtUp: true });
+        this.#store.update({ caughtUp: true, stream: askedAgain(this.view.stream) });
         void this.#resubmit();
         return;
       case "completeReply":
@@ -273,7 +273,9 @@ export class LiveSession {
       return;
     }
     if (error.reason === ErrorReason.TRUST_EXPIRED) void this.#refreshTrust(Infinity);
-    this.#complain(trouble);
+    this.#store.update({ stream: answerRefused(this.view.stream, error.reason) });
+    // The question itself says whose it is.
+    if (error.reason !== ErrorReason.INPUT_REFUSED) this.#complain(trouble);
   }
 
   async #compile(order: CellOrder, traceparent: string): Promise<CompiledRun> {

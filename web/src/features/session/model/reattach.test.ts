@@ -1,9 +1,10 @@
+import { create } from "@bufbuild/protobuf";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ErrorReason } from "../../../gen/spinapis/errors/v1/reasons_pb";
-import { RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
+import { ErrorSchema, RunPhase } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { Trouble } from "../../../shared/api/problem";
 import { FakeRuntime } from "../../../testing/fake-runtime";
-import { questionFrame, runFrame } from "../../../testing/frames";
+import { outputsFrame, printed, questionFrame, runFrame } from "../../../testing/frames";
 import { ORDER, credentials, liveSession } from "../../../testing/live-session";
 import type { SessionCalls } from "./calls";
 import type { LiveSession } from "./live-session";
@@ -48,10 +49,46 @@ describe("an attachment that is over", () => {
     });
     await caughtUp(session);
     session.answer("1.1", "Ada");
-    expect(session.view.stream.questions).toHaveLength(0);
+    expect(session.view.stream.questions).toMatchObject([{ answer: "sent" }]);
     await vi.waitFor(() => {
       expect(runtime.sent("inputReply")).toMatchObject([{ requestId: "1.1", value: "Ada" }]);
     });
+    runtime.publish(outputsFrame(3, 1, "a", [printed("Hello Ada")]));
+    expect(session.view.stream.questions).toHaveLength(0);
+  });
+
+  test("an answer that was on its way when the socket was lost is asked for again", async () => {
+    const runtime = new FakeRuntime();
+    runtime.stream = [runFrame(1, 1, "a", RunPhase.RUNNING), questionFrame(2, 1, "1.1", "name? ")];
+    const session = start(runtime);
+    await caughtUp(session);
+    session.answer("1.1", "Ada");
+    runtime.socket.close();
+    await vi.waitFor(() => {
+      expect(runtime.sockets).toHaveLength(2);
+      expect(session.view).toMatchObject({ caughtUp: true, stream: { questions: [{ answer: "open" }] } });
+    });
+  });
+
+  test.each([
+    [ErrorReason.INPUT_REFUSED, "theirs", undefined],
+    [ErrorReason.SCOPE_MISSING, "open", "no"],
+    [ErrorReason.NOT_FOUND, "sent", "no"],
+  ])("an answer that is refused (reason %i) leaves the question %s", async (reason, answer, text) => {
+    const runtime = new FakeRuntime();
+    runtime.stream = [runFrame(1, 1, "a", RunPhase.RUNNING), questionFrame(2, 1, "1.1", "name? ")];
+    runtime.onFrame = (body) => {
+      if (body.case === "inputReply")
+        runtime.socket.answer({ case: "error", value: create(ErrorSchema, { reason, message: "no" }) });
+    };
+    const session = start(runtime);
+    await caughtUp(session);
+    session.answer("1.1", "Ada");
+    await vi.waitFor(() => {
+      expect(runtime.sent("inputReply")).toHaveLength(1);
+    });
+    expect(session.view.stream.questions).toMatchObject([{ answer }]);
+    expect(session.view.problem?.text).toBe(text);
   });
 
   test("what is begun between two attachments waits for the next one", async () => {

@@ -3,7 +3,7 @@ import { RunStatus } from "../../../gen/spinapis/envelope/v1/receipt_pb";
 import { KernelPhase, OutputKind, RunPhase, type RuntimeFrame } from "../../../gen/spinapis/runtime/v1/frames_pb";
 import { kernelFrame, output, outputsFrame, printed, questionFrame, runFrame } from "../../../testing/frames";
 import { plainText } from "../../outputs/model";
-import { NEW_SESSION, type SessionState, applyFrame } from "./stream";
+import { NEW_SESSION, type SessionState, answered, applyFrame } from "./stream";
 
 const after = (...frames: RuntimeFrame[]): SessionState => frames.reduce(applyFrame, NEW_SESSION);
 const textOf = (state: SessionState, cellId: string): string[] =>
@@ -64,10 +64,12 @@ describe("a session's stream", () => {
     expect(state.cells.a?.outputs.items).toMatchObject([{ data: { "text/plain": "9 %" } }]);
   });
 
-  test("a question is open until its run writes on", () => {
+  test("a question stays until its run goes on", () => {
     const asked = after(...RUN, questionFrame(4, 1, "q1", "Name? "));
     expect(asked.questions).toHaveLength(1);
     expect(applyFrame(asked, outputsFrame(5, 1, "a", [printed("thanks", 2)])).questions).toEqual([]);
     expect(applyFrame(asked, runFrame(5, 1, "a", RunPhase.ENDED)).questions).toEqual([]);
+    const next = applyFrame(answered(asked, "q1"), questionFrame(5, 1, "q2", "Age? "));
+    expect(next.questions).toMatchObject([{ request: { requestId: "q2" }, answer: "open" }]);
   });
 });

@@ -3,7 +3,7 @@
  *
  * - Positions count 1, 2, 3, …: a frame that was applied before is ignored, so that a replay repeats nothing.
  * - A cell shows the outputs of its newest run; they are replaced when a run starts, not when it is queued.
- * - A question of the kernel is open until it is answered, until its run writes something else, or until its run ends.
+ * - A question of the kernel stays until its run goes on: writes something, asks the next one, or ends. Nothing else says that an answer came.
  */
 import {
   type InputRequest,
@@ -60,6 +60,12 @@ export interface KernelView {
   readonly userIds: readonly string[];
 }
 
+export interface Question {
+  readonly request: InputRequest;
+  /** "sent": it is on its way. "theirs": the runtime takes it from somebody else alone. */
+  readonly answer: "open" | "sent" | "theirs";
+}
+
 export interface SessionState {
   readonly position: bigint;
   readonly kernel: KernelView;
@@ -67,7 +73,7 @@ export interface SessionState {
   readonly cells: Readonly<Record<string, CellView>>;
   /** The newest run of each cell, queued ones included. */
   readonly latest: Readonly<Record<string, string>>;
-  readonly questions: readonly InputRequest[];
+  readonly questions: readonly Question[];
 }
 
 const NO_KERNEL: KernelView = {
@@ -100,7 +106,7 @@ export function applyFrame(state: SessionState, frame: RuntimeFrame): SessionSta
     case "kernelState":
       return withKernel(moved, frame.body.value);
     case "inputRequest":
-      return { ...moved, questions: [...moved.questions, frame.body.value] };
+      return withQuestion(moved, frame.body.value);
     case "enrolRequest":
     case "paired":
     case "hello":
@@ -135,8 +141,36 @@ export function withKernel(state: SessionState, kernel: KernelState): SessionSta
   return { ...state, kernel: view };
 }
 
+function withQuestion(state: SessionState, request: InputRequest): SessionState {
+  const { questions } = withoutQuestions(state, runKey(request.nonce));
+  return { ...state, questions: [...questions, { request, answer: "open" }] };
+}
+
 export function answered(state: SessionState, requestId: string): SessionState {
-  return { ...state, questions: state.questions.filter((question) => question.requestId !== requestId) };
+  return withAnswers(state, (question) => (question.request.requestId === requestId ? "sent" : question.answer));
+}
+
+/** What was on its way over a connection that is lost may not have come: it is asked again. */
+export function askedAgain(state: SessionState): SessionState {
+  return withAnswers(state, ({ answer }) => (answer === "sent" ? "open" : answer));
+}
+
+/** An error that names nothing else may speak of the answer that is on its way: one run asks at a time. */
+export function answerRefused(state: SessionState, reason: ErrorReason): SessionState {
+  switch (reason) {
+    case ErrorReason.INPUT_REFUSED:
+      return withAnswers(state, ({ answer }) => (answer === "sent" ? "theirs" : answer));
+    case ErrorReason.NOT_FOUND:
+      // It was answered by then, or is over: its run goes on.
+      return state;
+    default:
+      return askedAgain(state);
+  }
+}
+
+function withAnswers(state: SessionState, answerOf: (question: Question) => Question["answer"]): SessionState {
+  if (state.questions.every((question) => answerOf(question) === question.answer)) return state;
+  return { ...state, questions: state.questions.map((question) => ({ ...question, answer: answerOf(question) })) };
 }
 
 export function runKey(nonce: RunNonce | undefined): string {
@@ -237,6 +271,6 @@ function isNewer(a: string, b: string): boolean {
 }
 
 function withoutQuestions(state: SessionState, key: string): SessionState {
-  if (!state.questions.some((question) => runKey(question.nonce) === key)) return state;
-  return { ...state, questions: state.questions.filter((question) => runKey(question.nonce) !== key) };
+  const others = state.questions.filter(({ request }) => runKey(request.nonce) !== key);
+  return others.length === state.questions.length ? state : { ...state, questions: others };
 }
