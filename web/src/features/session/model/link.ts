@@ -21,7 +21,7 @@ interface Collaborators {
   attached(attachment: Attachment, sameBoot: boolean): void;
   frame(frame: RuntimeFrame): void;
   lost(): void;
-  /** The platform says that this person may not attach: for good, as far as this page knows. */
+  /** The platform says that this person may not attach: for good, as far as this page knows. Whoever hears it stops the link. */
   refused(problem: Problem): void;
 }
 
@@ -90,10 +90,7 @@ export class Link {
         continue;
       }
       await this.#attachOnce().catch((error: unknown) => {
-        if (this.#stopped) return;
-        const problem = problemOf(error);
-        if (FINAL.has(problem.reason)) this.#with.refused(problem);
-        else this.#with.phase("waiting", problem);
+        if (!this.#stopped) this.#with.phase("waiting", problemOf(error));
       });
       this.#socket?.close();
       this.#attachment = undefined;
@@ -104,7 +101,7 @@ export class Link {
 
   async #attachOnce(): Promise<void> {
     this.#with.phase("connecting");
-    const credentials = await this.#with.credentials();
+    const credentials = await this.#credentials();
     const socket = new FrameSocket(this.#with.dial, this.#with.url);
     this.#socket = socket;
     const attachment = await attach(socket, credentials);
@@ -120,6 +117,17 @@ export class Link {
     await socket.closed;
     // Attachments end after an hour: what was begun waits for the next one, and is told when that does not come about.
     if (!this.#stopped) this.#with.phase("connecting");
+  }
+
+  /** What the platform says may be final; what the socket says may be anybody's, before its Hello is verified. */
+  async #credentials(): Promise<Credentials> {
+    try {
+      return await this.#with.credentials();
+    } catch (error) {
+      const problem = problemOf(error);
+      if (FINAL.has(problem.reason)) this.#with.refused(problem);
+      throw error;
+    }
   }
 
   async #waitToReconnect(): Promise<void> {

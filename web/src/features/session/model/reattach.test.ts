@@ -105,6 +105,23 @@ describe("an attachment that is over", () => {
     expect(await session.run(ORDER)).toMatchObject({ kind: "ended" });
   });
 
+  test("whoever answers at the runtime's address ends nothing before it is verified", async () => {
+    const runtime = new FakeRuntime();
+    const value = create(ErrorSchema, { reason: ErrorReason.NOT_FOUND, message: "Nothing here." });
+    vi.spyOn(runtime, "take").mockImplementationOnce((_body, socket) => {
+      socket.answer({ case: "error", value });
+    });
+    const session = start(runtime);
+    const waited = new Promise((resolve) => {
+      session.subscribe(() => {
+        if (session.view.link === "waiting") resolve(session.view.problem?.text);
+      });
+    });
+    expect(await waited).toBe("Nothing here.");
+    await caughtUp(session);
+    expect(runtime.sockets).toHaveLength(2);
+  });
+
   test.each([ErrorReason.NOT_FOUND, ErrorReason.PERMISSION_DENIED, ErrorReason.UNAUTHENTICATED])(
     "who may not attach any more (reason %i) is told so once, and the page asks no more",
     async (reason) => {
