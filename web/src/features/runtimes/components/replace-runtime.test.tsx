@@ -32,6 +32,8 @@ class Platform {
   readonly calls: string[] = [];
   listed: Runtime[] = [LOST];
   asked: CreateRuntimeRequest | undefined;
+  /** Whether it answers no more when the record is gone. */
+  down = false;
 
   constructor(readonly trusted: boolean) {}
 
@@ -52,14 +54,19 @@ class Platform {
         },
       });
       router.service(RuntimeService, {
-        listRuntimes: () => ({ runtimes: this.listed }),
+        listRuntimes: () => {
+          if (this.down && this.listed.length === 0) throw new ConnectError("down", Code.Unavailable);
+          return { runtimes: this.listed };
+        },
         deleteRuntime: ({ runtimeId, etag }) => {
           this.calls.push(`delete ${runtimeId} ${etag}`);
+          this.listed = [];
           return {};
         },
         createRuntime: (request) => {
-          this.calls.push("create");
+          this.calls.push(`create ${request.idempotencyKey === this.asked?.idempotencyKey ? "again" : "anew"}`);
           this.asked = request;
+          if (this.down) throw new ConnectError("down", Code.Unavailable);
           const runtime = create(RuntimeSchema, { ...LOST, id: "2".repeat(32) });
           this.listed = [runtime];
           return { runtime };
@@ -82,7 +89,7 @@ test("the one of now loses its trust, and its successor has its name, address, l
   expect(await screen.findByText(/“Production” was replaced/)).toBeTruthy();
   expect(screen.getByText(/It could not be told at http:\/\/127.0.0.1:1/)).toBeTruthy();
   expect(screen.getByRole("dialog", { name: "Start “Production”" })).toBeTruthy();
-  expect(platform.calls).toEqual([`revoke ${LOST.id}`, `delete ${LOST.id} r3`, "create"]);
+  expect(platform.calls).toEqual([`revoke ${LOST.id}`, `delete ${LOST.id} r3`, "create anew"]);
   expect(platform.asked).toMatchObject({ name: LOST.name, url: LOST.url, labels: LOST.labels, isDefault: true });
 });
 
@@ -91,5 +98,23 @@ test("one that was never paired has nothing to be told", async () => {
   await replace(platform);
   expect(await screen.findByText(/“Production” was replaced/)).toBeTruthy();
   expect(screen.queryByText(/told/)).toBeNull();
-  expect(platform.calls).toEqual([`revoke ${LOST.id}`, `delete ${LOST.id} r3`, "create"]);
+  expect(platform.calls).toEqual([`revoke ${LOST.id}`, `delete ${LOST.id} r3`, "create anew"]);
+});
+
+test("whose successor could not be made is told of by the page, which makes it again from what it was", async () => {
+  const platform = new Platform(true);
+  platform.down = true;
+  await replace(platform);
+  const again = () => screen.findByRole("button", { name: "Make the record again" });
+  expect(await screen.findByText("“Production” was removed, and its new record was not made")).toBeTruthy();
+  expect(screen.getAllByText(/SPIN does not answer\./)).not.toHaveLength(0);
+  expect(screen.getByText(/Production, http:\/\/127.0.0.1:1, zone: west/)).toBeTruthy();
+  await userEvent.click(await again());
+  platform.down = false;
+  await userEvent.click(await again());
+  expect(await screen.findByText(/“Production” was replaced/)).toBeTruthy();
+  expect(screen.getByRole("dialog", { name: "Start “Production”" })).toBeTruthy();
+  expect(screen.queryByText(/its new record was not made/)).toBeNull();
+  expect(platform.calls.slice(2)).toEqual(["create anew", "create again", "create again"]);
+  expect(platform.asked).toMatchObject({ name: LOST.name, url: LOST.url, labels: LOST.labels, isDefault: true });
 });

@@ -1,12 +1,12 @@
 import type { Runtime } from "../../../gen/spinapis/workspace/v1/workspaces_pb";
 import { Button, Dialog, ProblemNotice } from "../../../shared/ui";
-import { type Replaced, useReplaceRuntime } from "../api/replace-runtime";
+import { type Replacement, useReplaceRuntime } from "../api/replace-runtime";
 
 interface Props {
   workspaceId: string;
   runtime: Runtime;
   onClose: () => void;
-  onReplaced: (replaced: Replaced) => void;
+  onReplaced: (replacement: Replacement) => void;
 }
 
 /** For a runtime that lost its data, or whose token got away. */

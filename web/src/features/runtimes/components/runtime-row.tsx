@@ -6,7 +6,7 @@ import { Button, Dialog, Menu, type MenuItem, ProblemNotice, Status, type Tone }
 import { useNow } from "../../../shared/use-now";
 import { useStanding } from "../../members";
 import { useRuntimeTrust } from "../api/get-runtime-trust";
-import type { Replaced } from "../api/replace-runtime";
+import type { Replacement } from "../api/replace-runtime";
 import type { Revoked } from "../api/revoke-runtime";
 import { useUpdateRuntime } from "../api/update-runtime";
 import { ConfirmRuntime, Fingerprint } from "./confirm-runtime";
@@ -18,7 +18,7 @@ interface Props {
   runtime: Runtime;
   onPair: (runtime: Runtime) => void;
   onRemoved: (revoked: Revoked) => void;
-  onReplaced: (replaced: Replaced) => void;
+  onReplaced: (replacement: Replacement) => void;
 }
 
 type Open = "confirm" | "replace" | "remove" | undefined;

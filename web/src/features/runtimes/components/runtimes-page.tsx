@@ -4,8 +4,10 @@ import { Button, Empty, Loading, ProblemNotice } from "../../../shared/ui";
 import { useNow } from "../../../shared/use-now";
 import { useStanding } from "../../members";
 import { useRuntimes } from "../api/list-runtimes";
+import type { HalfReplaced, Replacement } from "../api/replace-runtime";
 import type { Revoked } from "../api/revoke-runtime";
 import { AddRuntime } from "./add-runtime";
+import { HalfReplacedNotice } from "./half-replaced-notice";
 import { PairRuntime } from "./pair-runtime";
 import { RevokedNotice } from "./revoked-notice";
 import { RuntimeRow } from "./runtime-row";
@@ -21,7 +23,17 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
   const [adding, setAdding] = useState(false);
   const [pairing, setPairing] = useState<Runtime>();
   const [ended, setEnded] = useState<Ended>();
+  const [half, setHalf] = useState<HalfReplaced>();
   const now = useNow();
+  const onReplaced = (replacement: Replacement): void => {
+    if (replacement.kind === "half") {
+      setHalf(replacement);
+      return;
+    }
+    setHalf(undefined);
+    setEnded({ revoked: replacement.revoked, what: "replaced" });
+    setPairing(replacement.successor);
+  };
   const whyNot = useStanding(workspaceId).refusal("runtime.add");
   const add = (
     <Button
@@ -34,14 +46,9 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
       Add a runtime
     </Button>
   );
-  if (runtimes.isPending) return <Loading what="runtimes" />;
-  if (runtimes.isError) return <ProblemNotice error={runtimes.error} onRetry={() => void runtimes.refetch()} />;
-  return (
-    <div className="stack">
-      <div className="page-head">
-        <h1>Runtimes</h1>
-        {runtimes.data.length > 0 && add}
-      </div>
+  const news = (
+    <>
+      {half && <HalfReplacedNotice {...{ workspaceId, half, onReplaced }} />}
       {ended && (
         <RevokedNotice
           {...ended}
@@ -51,6 +58,24 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
           }}
         />
       )}
+    </>
+  );
+  if (runtimes.isPending) return <Loading what="runtimes" />;
+  if (runtimes.isError) {
+    return (
+      <div className="stack">
+        {news}
+        <ProblemNotice error={runtimes.error} onRetry={() => void runtimes.refetch()} />
+      </div>
+    );
+  }
+  return (
+    <div className="stack">
+      <div className="page-head">
+        <h1>Runtimes</h1>
+        {runtimes.data.length > 0 && add}
+      </div>
+      {news}
       {runtimes.data.length === 0 ? (
         <Empty title="No runtime yet" actions={add}>
           Cells run on a runtime: a program that you start in your own network. SPIN never connects to it; your browser
@@ -67,10 +92,7 @@ export function RuntimesPage({ workspaceId }: { workspaceId: string }) {
               onRemoved={(revoked) => {
                 setEnded({ revoked, what: "removed" });
               }}
-              onReplaced={({ successor, revoked }) => {
-                setEnded({ revoked, what: "replaced" });
-                setPairing(successor);
-              }}
+              onReplaced={onReplaced}
             />
           ))}
         </ul>
