@@ -3,6 +3,7 @@ import { Link, useLocation } from "wouter";
 import { useCurrentUser, useSignOut } from "../features/sign-in";
 import { type Theme, chooseTheme, chosenTheme, onThemeChange } from "../shared/theme";
 import { Menu } from "../shared/ui";
+import { Boundary } from "./boundary";
 import "./shell.css";
 
 interface Props {
@@ -12,6 +13,7 @@ interface Props {
 }
 
 export function Shell({ navigation, children }: Props) {
+  const [path] = useLocation();
   return (
     <div className="shell">
       <a className="shell__skip" href="#content">
@@ -26,7 +28,7 @@ export function Shell({ navigation, children }: Props) {
         <AccountMenu />
       </header>
       <main className="shell__content" id="content" tabIndex={-1}>
-        {children}
+        <Boundary key={path}>{children}</Boundary>
       </main>
     </div>
   );

@@ -46,14 +46,23 @@ export function formOf({ egress, trustGraceMs }: WorkspacePolicy): PolicyForm {
   };
 }
 
-export function changeOf({ mode, hosts, graceHours }: PolicyForm): PolicyChange {
-  const listed = mode === EgressMode.ALLOW_LIST ? hosts.split(/[\s,]+/).filter(Boolean) : [];
-  return { mode, hosts: listed, trustGraceMs: BigInt(Math.round(Number(graceHours) * HOUR_MS)) };
+/** Of a form whose hours have no fault. */
+export function changeOf(form: PolicyForm): PolicyChange {
+  return {
+    mode: form.mode,
+    hosts: listedIn(form),
+    trustGraceMs: BigInt(Math.round(Number(form.graceHours) * HOUR_MS)),
+  };
 }
 
+/** Of whatever is typed. */
 export function sameForm(a: PolicyForm, b: PolicyForm): boolean {
-  const [one, other] = [changeOf(a), changeOf(b)];
-  return one.mode === other.mode && one.hosts.join() === other.hosts.join() && one.trustGraceMs === other.trustGraceMs;
+  const hours = Number(a.graceHours) === Number(b.graceHours);
+  return hours && a.mode === b.mode && listedIn(a).join() === listedIn(b).join();
+}
+
+function listedIn({ mode, hosts }: PolicyForm): string[] {
+  return mode === EgressMode.ALLOW_LIST ? hosts.split(/[\s,]+/).filter(Boolean) : [];
 }
 
 /** What the page itself finds wrong with the hours; undefined when nothing is. */
