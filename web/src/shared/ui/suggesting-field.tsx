@@ -74,27 +74,41 @@ export function SuggestingField({ label, hint, error, value, suggest, onChange }
               show(suggest(target.value, target.selectionStart ?? target.value.length));
             }}
           />
-          <ul className="suggesting__list" role="listbox" id={listId} aria-label={label} hidden={offers.length === 0}>
-            {offers.map((offer, i) => (
-              <li
-                key={offer.label}
-                id={`${listId}-${i}`}
-                role="option"
-                className="suggesting__offer"
-                aria-selected={i === active}
-                // The field keeps the focus.
-                onPointerDown={(event) => {
-                  event.preventDefault();
-                  take(offer);
-                }}
-              >
-                <span>{offer.label}</span>
-                <span className="suggesting__detail">{offer.detail}</span>
-              </li>
-            ))}
-          </ul>
+          <Offers {...{ listId, label, offers, active }} onTake={take} />
         </div>
       )}
     </Field>
+  );
+}
+
+interface OffersProps {
+  listId: string;
+  label: string;
+  offers: readonly Suggestion[];
+  active: number;
+  onTake: (offer: Suggestion) => void;
+}
+
+function Offers({ listId, label, offers, active, onTake }: OffersProps) {
+  return (
+    <ul className="suggesting__list" role="listbox" id={listId} aria-label={label} hidden={offers.length === 0}>
+      {offers.map((offer, i) => (
+        <li
+          key={offer.label}
+          id={`${listId}-${i}`}
+          role="option"
+          className="suggesting__offer"
+          aria-selected={i === active}
+          // The field keeps the focus.
+          onPointerDown={(event) => {
+            event.preventDefault();
+            onTake(offer);
+          }}
+        >
+          <span>{offer.label}</span>
+          <span className="suggesting__detail">{offer.detail}</span>
+        </li>
+      ))}
+    </ul>
   );
 }
