@@ -256,8 +256,9 @@ export class LiveSession {
     const trouble = troubleOf(error);
     if (error.requestId > 0n && this.#pending.refuse(error.requestId, trouble)) return;
     if (error.ciphertextDigest.length > 0 && this.#submissions.refuse(toHex(error.ciphertextDigest), trouble)) return;
-    if (error.reason === ErrorReason.HELLO_STALE) {
-      // Credentials were sealed to a key that the runtime has replaced; they come with the next attachment.
+    if (error.reason === ErrorReason.HELLO_STALE || ofTheLog(error)) {
+      // Credentials that were sealed to a key that the runtime has replaced come with the next attachment. It also tells a proof that
+      // another page's overtook from a log that was rewritten.
       this.#link.reattach();
       return;
     }
@@ -265,11 +266,6 @@ export class LiveSession {
       // What this page has seen is no longer kept there: begin again with all that is.
       this.#store.update({ stream: { ...NEW_SESSION, kernel: this.view.stream.kernel }, caughtUp: false });
       this.#link.send({ case: "resume", value: create(ResumeSchema, { position: 0n }) });
-      return;
-    }
-    if (ofTheLog(error)) {
-      // Another page's proof may have come first; attaching again tells that from a log that was rewritten.
-      this.#link.reattach();
       return;
     }
     if (error.reason === ErrorReason.TRUST_EXPIRED) void this.#refreshTrust(Infinity);
