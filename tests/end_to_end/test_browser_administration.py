@@ -264,6 +264,9 @@ async def test_templates_are_completed_with_what_they_may_name(
         said = await offered.inner_text()
         assert "{{region}}" in said and "{{runtime_env:" in said and "{{secret_var:" in said and "hidden_" not in said
         await page.keyboard.type("reg")
+        await page.locator(".cm-tooltip-autocomplete:not(.cm-tooltip-autocomplete-disabled) [aria-selected]", has_text="{{region}}").wait_for()
+        # The editor takes no key for a list that it has only just shown.
+        await page.wait_for_timeout(100)
         await page.keyboard.press("Enter")
         await page.keyboard.type("; echo {{secret:")
         await offered.get_by_text(f"{{{{secret:{name}}}}}").click()

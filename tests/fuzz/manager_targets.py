@@ -135,8 +135,10 @@ def answer(name: str) -> Callable[[bytes], None]:
 def managers_file(data: bytes) -> None:
     faults = list(configuration._read(data, {}))
     if not faults:
-        made = [configuration._manager(name, value) for name, value in json.loads(data)["managers"].items()]
-        assert made is not None
+        for name, value in json.loads(data)["managers"].items():
+            made = configuration._manager(name, value)
+            assert (made.name, made.kind) == (name, value["kind"])
+            assert len(made.rules) == len(value["allow"])
 
 
 def value(data: bytes) -> None:

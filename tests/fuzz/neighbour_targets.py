@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from spin_envelope.chain import OutputChain
 from spin_runtime.broker.api import Run
 from spin_runtime.egress import packets
 from spin_runtime.egress.head import HeadInvalid, HeadReader
@@ -17,12 +18,16 @@ from spin_runtime.launcher import wire
 from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
 from spin_runtime.launcher.containers.running import created, started
 from spin_runtime.launcher.rules import Unable
-from spin_runtime.session.collector import Collector
+from spin_runtime.session.collector import ALWAYS, TRUNCATED, Collector, Totals
+from spin_runtime.session.encoding import with_position
 from spinapis.envelope.v1 import run_pb2
+from spinapis.runtime.v1 import frames_pb2
 from tests.fuzz.runtime_targets import finished, loop
 from tests.fuzz.target import Target
 
 KINDS = ("stream", "display_data", "execute_result", "error", "status", "execute_reply", "input_request", "comm_open", "clear_output", "made_up")
+
+SHOWN_BYTES = 4000
 
 
 def proxy_head(data: bytes) -> None:
@@ -69,7 +74,7 @@ def kernel_outputs(data: bytes) -> None:
     nonce = run_pb2.RunNonce(boot_id=bytes(16), kernel_epoch=1, seq=1)
     digests = {"ciphertext_digest": b"", "program_digest": b"", "grant_digest": b""}
     flags: dict[str, Any] = {"silent": False, "store_history": True, "allow_stdin": True, "stop_on_error": True, "user_expressions": {}}
-    limits = run_pb2.Limits(output_bytes=4000)
+    limits = run_pb2.Limits(output_bytes=SHOWN_BYTES)
     run = Run(nonce, bytes(16), bytes(16), "c", "u", "", limits, **digests, **flags, ticket=b"", socket_path="")  # type: ignore[arg-type]
     collector = Collector(1 << 20, 1 << 16)
     collector.begin(run, "m")
@@ -77,8 +82,22 @@ def kernel_outputs(data: bytes) -> None:
     messages = [KernelMessage(KINDS[line[0] % len(KINDS)], "m" if line[0] < 128 else "other", line[1:], line[1:9]) for line in lines]
     for message in messages:
         collector.take([message])
-    collector.flush()
-    collector.finish()
+    frames = [frames_pb2.RuntimeFrame.FromString(with_position(1, pieces)) for pieces in collector.flush()]
+    # What belongs to no run is shown as nobody's, beside the chain.
+    assert all(output.index == 0 for frame in frames if not frame.outputs.HasField("nonce") for output in frame.outputs.outputs)
+    _check_chained([frame.outputs for frame in frames if frame.outputs.HasField("nonce")], nonce, collector.finish())
+
+
+def _check_chained(batches: list[frames_pb2.OutputBatch], nonce: run_pb2.RunNonce, totals: Totals) -> None:
+    outputs, chain = [output for batch in batches for output in batch.outputs], OutputChain()
+    for output in outputs:
+        chain.append(output.kind, output.body)
+    assert [output.index for output in outputs] == list(range(1, totals.frames + 1))
+    assert (chain.frames, chain.digest) == (totals.frames, totals.digest)
+    assert all(batch.nonce == nonce and batch.cell_id == "c" for batch in batches)
+    shown = [output for output in outputs if output.kind not in (*ALWAYS, TRUNCATED)]
+    assert sum(len(output.body) for output in shown) <= SHOWN_BYTES
+    assert totals.truncated == any(output.kind == TRUNCATED for output in outputs)
 
 
 class EngineDouble:
