@@ -17,6 +17,7 @@ from aiohttp import web
 from tests.fakes.container_engine import ContainerEngine
 from tests.fakes.kubernetes_cluster import filters, status
 from tests.fakes.kubernetes_cluster.node import ImageAbsent, Node
+from tests.fakes.kubernetes_cluster.pod_security import check_restricted
 from tests.fakes.kubernetes_cluster.status import Refused
 from tests.fakes.local_certificate import local_certificate
 from tests.fakes.web_double import WebDouble
@@ -170,7 +171,7 @@ class KubernetesCluster(WebDouble):
         if (resource, namespace, name) in self.objects:
             raise Refused(409, f'{resource} "{name}" already exists')
         if resource == "pods":
-            status.restricted(body["spec"])
+            check_restricted(body["spec"])
         made: dict[str, Any] = body | {"metadata": body["metadata"] | {"namespace": namespace, "uid": str(uuid.uuid4())}}
         self.objects[resource, namespace, name] = made
         if resource == "pods":

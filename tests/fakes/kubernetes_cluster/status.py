@@ -1,4 +1,4 @@
-"""What the API refuses, as `Status` objects: the schema of a real version, the restricted profile of Pod Security, and names."""
+"""What the API refuses, as `Status` objects: the schema of a real version, and what is beyond a schema."""
 
 from typing import Any
 
@@ -53,27 +53,3 @@ def _check_mounts(body: dict[str, Any]) -> None:
 
 def quantity(text: str) -> float:
     return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
-
-
-def restricted(spec: dict[str, Any]) -> None:
-    """The profile's rules on what is used here. Raises Refused."""
-    pod, faults = spec.get("securityContext", {}), []
-    for container in spec["containers"]:
-        own = container.get("securityContext", {})
-        if own.get("allowPrivilegeEscalation") is not False:
-            faults.append("allowPrivilegeEscalation != false")
-        if own.get("privileged") or own.get("capabilities", {}).get("drop") != ["ALL"] or own.get("capabilities", {}).get("add"):
-            faults.append("unrestricted capabilities")
-        if (own.get("runAsNonRoot") or pod.get("runAsNonRoot")) is not True or pod.get("runAsUser") == 0:
-            faults.append("runAsNonRoot != true")
-        if (own.get("seccompProfile") or pod.get("seccompProfile") or {}).get("type") not in ("RuntimeDefault", "Localhost"):
-            faults.append("seccompProfile")
-        faults += ["hostPort" for port in container.get("ports", ()) if port.get("hostPort")]
-    faults += [name for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
-    faults += [
-        f"restricted volume type of {each['name']}"
-        for each in spec.get("volumes", ())
-        if not set(each) <= {"name", "emptyDir", "secret", "configMap", "persistentVolumeClaim", "projected"}
-    ]
-    if faults:
-        raise Refused(403, f'pods is forbidden: violates PodSecurity "restricted:latest": {", ".join(faults)}')
