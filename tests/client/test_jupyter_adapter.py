@@ -80,6 +80,21 @@ async def test_input_is_asked_for_on_stdin(manager: SpinKernelManager) -> None:
     assert [m["content"]["text"] for m in published if m["msg_type"] == "stream"] == ["Ada\n"]
 
 
+async def test_an_answer_that_the_runtime_refuses_is_said_where_the_cell_writes(manager: SpinKernelManager, bench: Bench) -> None:
+    await manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    msg_id = client.execute("await ask('name? ')", allow_stdin=True)
+    await client.get_stdin_msg(timeout=10)
+    bench.runtime.refuse_next_input = True
+    client.input("Ada")
+    said = await client.get_iopub_msg(timeout=10)
+    while said["msg_type"] != "stream":
+        said = await client.get_iopub_msg(timeout=10)
+    assert said["parent_header"]["msg_id"] == msg_id and said["content"]["name"] == "stderr"
+    assert "Whoever ran this cell" in said["content"]["text"] and "spinctl session take" in said["content"]["text"]
+
+
 def notebook(*sources: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
 

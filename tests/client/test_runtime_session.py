@@ -1,10 +1,13 @@
 """Running cells through the whole handshake, against a runtime that misbehaves on request."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from spin_client.sdk import InputRequest, Kind, NotebookOutputs, Output, RunState, RuntimeSession, SpinError, Status
+from spin_client.sdk.run import Run
+from spinapis.envelope.v1 import run_pb2
 from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2
 from spinapis.workspace.v1 import notebooks_pb2
@@ -155,22 +158,109 @@ async def test_input_is_asked_for_and_answered(bench: Bench) -> None:
         assert text == "Ada\n"
 
 
-async def test_an_answer_that_was_lost_on_the_way_is_sent_again_over_the_next_attachment(bench: Bench) -> None:
-    async with await bench.open() as session:
-        run = await session.start(cell("await show('before ')\nawait show(await ask('name? '))"), allow_stdin=True)
+def missed_nothing(_: Run) -> list[frames_pb2.RuntimeFrame]:
+    return []
+
+
+def missed_an_output(run: Run) -> list[frames_pb2.RuntimeFrame]:
+    """As a thread of the same run writes one, which says nothing of the answer."""
+    body = frames_pb2.OutputBody(content=b'{"name": "stderr", "text": ""}', metadata=b"{}").SerializeToString()
+    output = frames_pb2.Output(kind=frames_pb2.OUTPUT_KIND_STREAM, body=body)
+    return [frames_pb2.RuntimeFrame(outputs=frames_pb2.OutputBatch(nonce=run.nonce, cell_id=run.cell_id, outputs=[output]))]
+
+
+def missed_another_run(run: Run) -> list[frames_pb2.RuntimeFrame]:
+    nonce = run_pb2.RunNonce(boot_id=run.nonce.boot_id, kernel_epoch=run.nonce.kernel_epoch, seq=run.nonce.seq + 1)
+    return [frames_pb2.RuntimeFrame(run_state=frames_pb2.RunState(nonce=nonce, cell_id="theirs", phase=frames_pb2.RUN_PHASE_QUEUED))]
+
+
+Missed = Callable[[Run], list[frames_pb2.RuntimeFrame]]
+
+
+def answers_of(bench: Bench) -> list[str]:
+    return [frame.input_reply.value for frame in bench.runtime.received if frame.HasField("input_reply")]
+
+
+@pytest.mark.parametrize("missed", [missed_nothing, missed_an_output, missed_another_run])
+async def test_an_answer_that_was_lost_on_the_way_is_sent_again_over_the_next_attachment(bench: Bench, missed: Missed) -> None:
+    async with await bench.open() as session, asyncio.TaskGroup() as replies:
+        run = await session.start(cell("await show('before ')\nawait show(await ask('name? '))\nawait pause(60)"), allow_stdin=True)
         bench.runtime.drop_next_input = True
         text = ""
         async for event in run:
             if isinstance(event, InputRequest):
-                await session.reply(event, "Ada")
+                replies.create_task(session.reply(event, "Ada"))
                 while bench.runtime.drop_next_input:
                     await asyncio.sleep(0.01)
                 await bench.runtime.cut()
+                for frame in missed(run):
+                    await bench.runtime.emit(frame)
             elif isinstance(event, Output) and event.kind is Kind.STREAM:
                 text += event.content["text"]
+                if text == "before Ada":
+                    # The run went on: nothing of the answer is kept for yet another attachment.
+                    await bench.runtime.cut()
+                    await session.interrupt()
+        await session.complete("pri", 3)
         assert text == "before Ada"
-        # Nothing of it is kept for the next one.
-        assert not [frame for frame in bench.runtime.received if frame.HasField("input_reply")][2:]
+        assert len([frame for frame in bench.runtime.received if frame.HasField("resume")]) == 3
+        assert answers_of(bench) == ["Ada", "Ada"]
+
+
+async def test_a_run_that_ends_takes_its_answer_along(bench: Bench) -> None:
+    async with await bench.open() as session, asyncio.TaskGroup() as replies:
+        run = await session.start(cell("await ask('word? ')"), allow_stdin=True)
+        bench.runtime.drop_next_input = True
+        async for event in run:
+            if isinstance(event, InputRequest):
+                replies.create_task(session.reply(event, "secret"))
+                while bench.runtime.drop_next_input:
+                    await asyncio.sleep(0.01)
+                await session.interrupt()
+        await bench.runtime.cut()
+        await session.complete("pri", 3)
+        assert answers_of(bench) == ["secret"]
+
+
+async def test_an_answer_does_not_outlive_the_boot_that_asked(bench: Bench) -> None:
+    async with await bench.open() as session, asyncio.TaskGroup() as replies:
+        run = await session.start(cell("await ask('word? ')"), allow_stdin=True)
+        bench.runtime.drop_next_input = True
+        async for event in run:
+            if isinstance(event, InputRequest):
+                replies.create_task(session.reply(event, "secret"))
+                while bench.runtime.drop_next_input:
+                    await asyncio.sleep(0.01)
+                bench.runtime.boot()
+                await bench.runtime.cut()
+        await session.start_kernel()
+        await session.complete("pri", 3)
+        assert answers_of(bench) == ["secret"]
+
+
+async def test_a_refused_answer_is_told_to_whoever_gave_it_and_not_sent_again(bench: Bench) -> None:
+    async with await bench.open() as session:
+        run = await session.start(cell("await show(await ask('word? '))"), allow_stdin=True)
+        bench.runtime.refuse_next_input = True
+        async for event in run:
+            if isinstance(event, InputRequest):
+                with pytest.raises(SpinError, match="Whoever ran this cell") as caught:
+                    await session.reply(event, "secret")
+                assert caught.value.reason == "INPUT_REFUSED" and "spinctl session take" in caught.value.hint
+                await bench.runtime.cut()
+                await session.complete("pri", 3)
+                await session.interrupt()
+        assert answers_of(bench) == ["secret"]
+
+
+async def test_an_answer_of_which_nothing_is_heard_does_not_hold_its_giver_for_ever(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spin_client.sdk.answers.REFUSED_WITHIN_S", 0.05)
+    async with await bench.open() as session:
+        run = await session.start(cell("await ask('word? ')\nawait pause(60)"), allow_stdin=True)
+        async for event in run:
+            if isinstance(event, InputRequest):
+                await session.reply(event, "quiet")
+                await session.interrupt()
 
 
 async def test_whoever_was_removed_is_told_when_the_attachment_ends_and_asks_no_more(bench: Bench) -> None:

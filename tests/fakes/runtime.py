@@ -46,6 +46,7 @@ class FakeRuntime:
         # Faults that a test asks for.
         self.drop_next_sealed = False
         self.drop_next_input = False
+        self.refuse_next_input = False
         # The note of the log that it holds.
         self.checkpoint = b""
         self.reject_next: reasons_pb2.ErrorReason.ValueType | None = None
@@ -141,9 +142,7 @@ class FakeRuntime:
                 if self.running is not None:
                     self.running.cancel()
             case "input_reply":
-                if not self.drop_next_input:
-                    self.inputs.put_nowait(frame.input_reply.value)
-                self.drop_next_input = False
+                await self._input(socket, frame.input_reply.value)
             case "receipt_ack":
                 self.acks.append(unverified(frame.receipt_ack, receipt_pb2.ReceiptAck))
             case "complete":
@@ -162,6 +161,14 @@ class FakeRuntime:
                 ).encode()
                 answer = f.KernelReply(request_id=request.request_id, msg_type=request.msg_type.replace("request", "reply"), content_json=content)
                 await self._send(socket, f.RuntimeFrame(kernel_reply=answer))
+
+    async def _input(self, socket: web.WebSocketResponse, value: str) -> None:
+        if self.refuse_next_input:
+            error = f.Error(reason=reasons_pb2.ERROR_REASON_INPUT_REFUSED, message="Whoever ran this cell answers what it asks.")
+            await self._send(socket, f.RuntimeFrame(error=error))
+        elif not self.drop_next_input:
+            self.inputs.put_nowait(value)
+        self.drop_next_input = self.refuse_next_input = False
 
     async def _send(self, socket: web.WebSocketResponse, frame: f.RuntimeFrame) -> None:
         with contextlib.suppress(ConnectionError):

@@ -132,8 +132,14 @@ class KernelHost:
 
     async def _input_reply(self, message: Message) -> None:
         asking, self._asking = self._asking, None
-        if asking is not None:
+        if asking is None:
+            return
+        try:
             await self.session.reply(asking, str(message["content"].get("value", "")))
+        except SpinError as error:
+            # Jupyter has no reply to an answer: it is said where the cell writes.
+            said = {"name": "stderr", "text": f"{error.text}\n{error.hint}\n"}
+            self.iopub.put(self._say.message("stream", said, self._parents.get(asking.run)))
 
     async def _execute_in_order(self) -> None:
         while True:

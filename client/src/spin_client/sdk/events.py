@@ -118,6 +118,7 @@ class InputRequest:
     prompt: str
     password: bool
     request_id: str
+    run: RunKey
 
 
 Event = Output | RunState | InputRequest

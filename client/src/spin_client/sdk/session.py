@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Unpack
 
+from spin_client.sdk.answers import Answers
 from spin_client.sdk.carriers import OutputCarrier, ReceiptCarrier
 from spin_client.sdk.compilation import Compilation, RunFlags
 from spin_client.sdk.errors import SpinError, from_frame
@@ -43,13 +44,12 @@ class RuntimeSession:
         self._receipts = ReceiptCarrier(platform, session.workspace_id, session.runtime_id, self._send)
         self._outputs = OutputCarrier(platform, session.workspace_id, session.runtime_id)
         self._requests = Requests(self._send)
+        self._answers = Answers(self._send)
         self._kernel = KernelWatch()
         self._standing = Standing(platform, session, self._socket, self._send)
         self._compilation = Compilation(platform, session, self._standing, self._kernel)
         self._runs: dict[RunKey, Run] = {}
         self._started: list[RunKey] = []
-        # What was typed at questions of which the runtime has not been heard since.
-        self._answers: dict[str, frames_pb2.ClientFrame] = {}
         self._watchers: list[Watcher] = []
         self._kernel_known_at = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -121,10 +121,11 @@ class RuntimeSession:
         await self._send(frames_pb2.ClientFrame(cancel_queued=frames_pb2.CancelQueued(nonce=run.nonce)))
 
     async def reply(self, request: InputRequest, value: str) -> None:
-        """Answers the code's request for a line, of a run of one's own: the runtime takes it from nobody else."""
-        frame = frames_pb2.ClientFrame(input_reply=frames_pb2.InputReply(request_id=request.request_id, value=value))
-        self._answers[request.request_id] = frame
-        await self._send(frame)
+        """Answers the code's request for a line, of a run of one's own: the runtime takes it from nobody else (INPUT_REFUSED).
+
+        One that is lost on the way is sent again over the next attachment.
+        """
+        await self._answers.give(request, value)
 
     async def complete(self, code: str, cursor: int) -> frames_pb2.CompleteReply:
         return await self._requests.complete(code, cursor)
@@ -225,6 +226,7 @@ class RuntimeSession:
     def _on_attached(self, event: Reattached) -> None:
         self._boot_changed = event.new_boot
         self._receipts.restart()
+        self._answers.attached(event.attachment.boot_id)
         # Positions up to here only replay how the kernel came to the state that the runtime reports now.
         self._kernel_known_at = event.attached.last_position
         self._kernel.changed(event.attached.kernel)
@@ -240,7 +242,7 @@ class RuntimeSession:
                 await self._on_event(frame.run_state.nonce, state_of(frame.run_state))
             case "input_request":
                 request = frame.input_request
-                await self._on_event(request.nonce, InputRequest(request.prompt, request.password, request.request_id))
+                await self._on_event(request.nonce, InputRequest(request.prompt, request.password, request.request_id, run_key(request.nonce)))
             case "kernel_state":
                 if frame.position > self._kernel_known_at:
                     self._kernel.changed(frame.kernel_state)
@@ -269,10 +271,9 @@ class RuntimeSession:
             await self._outputs.add(nonce, batch.outputs)
 
     async def _on_event(self, nonce: run_pb2.RunNonce | None, event: Event) -> None:
-        if nonce is not None:
-            # One run at a time: it goes on, so the answer came.
-            self._answers.clear()
         key = run_key(nonce) if nonce is not None else None
+        if key is not None:
+            self._answers.went_on(key, ended=isinstance(event, RunState) and event.final)
         for watcher in self._watchers:
             watcher(key, event)
         run = self._runs.get(key) if key is not None else None
@@ -291,8 +292,9 @@ class RuntimeSession:
                 await self._send_program(run)
         # Not `_send`: this is the reader itself, which alone can attach again.
         try:
-            for frame in [*self._requests.unanswered(), *self._kernel.unanswered(), *self._answers.values()]:
+            for frame in [*self._requests.unanswered(), *self._kernel.unanswered(), *self._answers.unanswered()]:
                 await self._socket.send(frame)
+            self._answers.resent()
         except ConnectionLost:
             return
 
@@ -306,12 +308,13 @@ class RuntimeSession:
             if not refused and error.reason == "HELLO_STALE":
                 # Credentials were sealed to a key that the runtime has replaced; they come with the next attachment.
                 await self._socket.reattach()
-        elif not self._requests.refused(frame) and not self._kernel.failed(error):
+        elif not self._requests.refused(frame) and not self._kernel.failed(error) and not self._answers.refused(error):
             log.warning("the runtime reports: %s (%s)", error.text, error.reason)
 
     async def _fail(self, error: SpinError) -> None:
         """The stream is over for good: whoever waits learns why."""
         self._standing.failed(error)
+        self._answers.failed(error)
         for run in list(self._runs.values()):
             await self._lose(run, RunState(Phase.ENDED, Status.LOST, run.cell_id, reason=error.reason, message=error.text))
         self._kernel.ended(error)
