@@ -144,6 +144,20 @@ async def test_a_wrong_fingerprint_confirms_nothing(signed_in: Spinctl, bench: B
     assert (await signed_in("runtime", "confirm", "here", "--yes-fingerprint", fingerprint)).status == 0
 
 
+async def test_an_inherited_runtime_is_shown_with_its_fingerprint(signed_in: Spinctl, bench: Bench) -> None:
+    """Its enrolment names the workspace that shares it, not the child that asks."""
+    child = bench.control_plane.add_workspace("Child")
+    shown = await signed_in("runtime", "show", "here", "--workspace", child.id, "--json")
+    assert shown.status == 0 and shown.json()["fingerprint"] == bench.runtime.fingerprint.hex()
+
+
+async def test_a_runtime_that_is_enrolled_elsewhere_is_not_shown_as_trusted(signed_in: Spinctl, bench: Bench) -> None:
+    bench.control_plane.runtimes[bench.registered.id].workspace_id = "ab" * 16
+    child = bench.control_plane.add_workspace("Child")
+    shown = await signed_in("runtime", "show", "here", "--workspace", child.id)
+    assert shown.status == 4 and "does not share its runtimes" in shown.err
+
+
 def test_the_options_of_every_command_may_stand_anywhere() -> None:
     line = ["notebook", "list", "--json", "--url", "http://x", "--workspace=w", "--", "--json"]
     assert hoisted(line) == ["--json", "--url", "http://x", "--workspace=w", "notebook", "list", "--", "--json"]

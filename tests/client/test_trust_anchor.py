@@ -46,7 +46,7 @@ async def test_a_grant_that_auth_did_not_sign_is_refused(bench: Bench) -> None:
     forged = Signers()
     bench.control_plane.confirmations[bench.registered.id] = forged.confirmation(bench.control_plane.grants[bench.registered.id], "mallory")
     with pytest.raises(SpinError, match="not signed by this platform"):
-        await pairing.fingerprint(bench.platform, bench.workspace_id, bench.registered.id)
+        await pairing.fingerprint(bench.platform, bench.workspace_id, bench.registered.id, (bench.workspace_id,))
 
 
 async def test_a_pairing_token_names_the_pinned_root_and_works_once(bench: Bench) -> None:

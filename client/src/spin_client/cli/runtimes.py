@@ -104,7 +104,7 @@ def show(context: typer.Context, name: Name) -> None:
             runtime = await command.runtime(platform, workspace.id, name)
             fields = {**plain(runtime), **await _trust(platform, workspace.id, runtime)}
             if fields["status"] != "not paired":
-                fingerprint, _ = await pairing.fingerprint(platform, workspace.id, runtime.id)
+                fingerprint, _ = await pairing.fingerprint(platform, workspace.id, runtime.id, (workspace.id, runtime.workspace_id))
                 fields["fingerprint"] = fingerprint.hex() if command.out.as_json else fingerprint_text(fingerprint)
             command.out.item(fields)
 
@@ -119,7 +119,7 @@ def confirm(context: typer.Context, name: Name, yes_fingerprint: Fingerprint = "
         async with command.platform() as platform:
             workspace = await command.workspace(platform)
             runtime = await command.runtime(platform, workspace.id, name)
-            fingerprint, confirmed = await pairing.fingerprint(platform, runtime.workspace_id, runtime.id)
+            fingerprint, confirmed = await pairing.fingerprint(platform, runtime.workspace_id, runtime.id, (runtime.workspace_id,))
             if not confirmed:
                 await _confirm(command, platform, runtime, fingerprint, yes_fingerprint)
             fields = {"id": runtime.id, "status": "confirmed", "fingerprint": fingerprint.hex()}

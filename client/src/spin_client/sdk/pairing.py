@@ -6,7 +6,7 @@ The token stays in this process and in what its owner copies; the platform never
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -117,11 +117,11 @@ async def _answer(wire: Wire, field_name: str) -> frames_pb2.RuntimeFrame:
     return frame
 
 
-async def fingerprint(platform: Platform, workspace_id: str, runtime_id: str) -> tuple[bytes, bool]:
-    """The enrolled runtime's fingerprint as auth signed it, and whether it is confirmed."""
+async def fingerprint(platform: Platform, workspace_id: str, runtime_id: str, homes: Collection[str]) -> tuple[bytes, bool]:
+    """The enrolled runtime's fingerprint as auth signed it, and whether it is confirmed. `homes`: see `verify_runtime`."""
     request = trust_pb2.GetRuntimeTrustRequest(workspace_id=workspace_id, runtime_id=runtime_id)
     root = await platform.trust.root()
-    runtime = verify_runtime(root, await platform.enrolment.GetRuntimeTrust(request), runtime_id, (workspace_id,))
+    runtime = verify_runtime(root, await platform.enrolment.GetRuntimeTrust(request), runtime_id, homes)
     return runtime.fingerprint, runtime.confirmed
 
 
