@@ -3,6 +3,8 @@
 import asyncio
 from types import SimpleNamespace
 
+import pytest
+
 from spin_client.sdk.carriers import ReceiptCarrier
 from spin_client.sdk.errors import SpinError
 from spinapis.audit.v1 import audit_pb2
@@ -49,3 +51,32 @@ async def test_an_end_that_another_client_carried() -> None:
     async with asyncio.timeout(60):
         await carrier.wait_ended(SESSION, [(b"b" * 16, 1, 1), (b"b" * 16, 1, 2)])
     assert audit.asked == 4
+
+
+def carrier(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> ReceiptCarrier:
+    monkeypatch.setattr("spin_client.sdk.carriers._ASK_AUDIT_S", 0.01)
+    return ReceiptCarrier(SimpleNamespace(history=audit), "0a" * 16, "0b" * 16, send=lambda _: asyncio.sleep(0))  # type: ignore[arg-type]
+
+
+async def test_audit_is_asked_for_no_page_beyond_the_ends_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = Audit({"": listed(ended(1), more="2"), "2": listed(ended(2), more="3")})
+    async with asyncio.timeout(60):
+        await carrier(audit, monkeypatch).wait_ended(SESSION, [(b"b" * 16, 1, 2)])
+    assert audit.asked == 2
+
+
+async def test_audit_is_not_asked_again_for_pages_that_cannot_tell_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = {"": listed(ended(1), more="2"), "2": listed(running(2), more="3"), "3": listed(running(3))}
+    again = {"2": listed(running(2), more="3"), "3": listed(ended(3), more="4"), "4": listed(running(5))}
+    last = {"2": listed(ended(2), more="3")}
+    audit = Audit(first, again, last)
+    async with asyncio.timeout(60):
+        await carrier(audit, monkeypatch).wait_ended(SESSION, [(b"b" * 16, 1, 2), (b"b" * 16, 1, 3)])
+    assert audit.asked == 3 + 3 + 1
+
+
+async def test_a_run_that_is_not_listed_yet_is_looked_for_from_the_last_page_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = Audit({"": listed(ended(1), more="2"), "2": listed(ended(2))}, {"2": listed(ended(2), ended(3))})
+    async with asyncio.timeout(60):
+        await carrier(audit, monkeypatch).wait_ended(SESSION, [(b"b" * 16, 1, 3)])
+    assert audit.asked == 3

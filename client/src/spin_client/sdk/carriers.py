@@ -68,25 +68,33 @@ class ReceiptCarrier:
 
         Where another client of the runtime was quicker to carry one, the runtime has forgotten it and it does not come here: audit is asked.
         """
+        page = ""
         while not self._ended.issuperset(runs):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_ASK_AUDIT_S), self._changed:
                     await self._changed.wait_for(lambda: self._ended.issuperset(runs))
-            if not self._ended.issuperset(runs):
-                self._ended |= await self._ended_at_audit(session_id)
+            if missing := set(runs) - self._ended:
+                page = await self._ask_audit(session_id, missing, page)
 
-    async def _ended_at_audit(self, session_id: str) -> set[RunKey]:
-        request, ended = audit_pb2.ListRunsRequest(workspace_id=self._workspace_id, session_id=session_id, page_size=_RUNS_AT_ONCE), set[RunKey]()
+    async def _ask_audit(self, session_id: str, missing: Collection[RunKey], page: str) -> str:
+        """Looks for the ends of these runs, from a page on. Returns the page to begin with next time.
+
+        A session lists its runs from the oldest on, so pages before the first that has one of them going on will not tell more.
+        """
+        request = audit_pb2.ListRunsRequest(workspace_id=self._workspace_id, session_id=session_id, page_size=_RUNS_AT_ONCE, page_token=page)
+        going_on: list[str] = []
         try:
             while True:
                 listed = await self._platform.history.ListRuns(request)
-                ended |= {run_key(run.nonce) for run in listed.runs if run.ended_at_ms or run.reject_reason}
-                if not listed.next_page_token:
-                    return ended
+                found = {run_key(run.nonce): bool(run.ended_at_ms or run.reject_reason) for run in listed.runs if run_key(run.nonce) in missing}
+                self._ended |= {key for key, ended in found.items() if ended}
+                going_on += [] if all(found.values()) else [request.page_token]
+                if not listed.next_page_token or self._ended.issuperset(missing):
+                    return [*going_on, request.page_token][0]
                 request.page_token = listed.next_page_token
         except SpinError as error:
             log.info("audit does not say which runs have ended: %s (%s)", error.text, error.reason)
-            return ended
+            return ""
 
     async def run(self) -> None:
         while True:
