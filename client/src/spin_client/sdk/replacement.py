@@ -3,6 +3,7 @@ labels and place as the default.
 """
 
 import secrets
+import shlex
 
 from spin_client.sdk.errors import SpinError
 from spin_client.sdk.platform import Platform
@@ -27,6 +28,11 @@ async def replace_record(platform: Platform, runtime: workspaces_pb2.Runtime, ur
     try:
         return (await platform.runtimes.CreateRuntime(request)).runtime
     except SpinError as error:
-        labels = "".join(f" --label {name}={value}" for name, value in runtime.labels.items())
-        again = f"spinctl runtime add {runtime.name!r} {request.url}{' --default' if runtime.is_default else ''}{labels}"
+        again = _by_hand(request)
         raise SpinError(error.reason, f"{error.text} The old record is gone already: go on with `{again}`", error.metadata) from None
+
+
+def _by_hand(request: workspaces_pb2.CreateRuntimeRequest) -> str:
+    """People paste it into a shell, and somebody else chose the names: each is one word, and none of them an option."""
+    labels = [f"--label={name}={value}" for name, value in request.labels.items()]
+    return shlex.join(["spinctl", "runtime", "add", *(["--default"] if request.is_default else []), *labels, "--", request.name, request.url])
