@@ -171,6 +171,7 @@ def readable(environment: Mapping[str, str]) -> dict[str, str]:
 def _settings(read: _Reader) -> Settings:
     home = Path(read.text("SPIN_HOME", "/opt/spin"))
     cert, key = _tls_files(read, home)
+    kernel_uids = read.range("SPIN_KERNEL_UIDS", KERNEL_UIDS, LAST_UID)
     return Settings(
         home=home,
         listen=read.text("SPIN_LISTEN", "0.0.0.0"),  # noqa: S104 (browsers reach the runtime from elsewhere; the protocol authenticates them)
@@ -192,10 +193,10 @@ def _settings(read: _Reader) -> Settings:
         kernel_memory_bytes=read.number("SPIN_KERNEL_MEMORY_BYTES", 0),
         kernel_scratch_bytes=read.number("SPIN_KERNEL_SCRATCH_BYTES", 1 << 30, 1 << 20),
         kernel_processes=read.number("SPIN_KERNEL_PROCESSES", 4096, 64, 1 << 22),
-        kernel_uids=read.range("SPIN_KERNEL_UIDS", KERNEL_UIDS, LAST_UID),
+        kernel_uids=kernel_uids,
         kernel_readable=tuple(path for path in read.text("SPIN_KERNEL_READABLE").split(":") if path),
         engine=_engine(read) if read.text("SPIN_ISOLATION") == CONTAINER else None,
-        pods=_pods(read) if read.text("SPIN_ISOLATION") == KUBERNETES else None,
+        pods=_pods(read, kernel_uids) if read.text("SPIN_ISOLATION") == KUBERNETES else None,
         idle_cull_s=read.number("SPIN_IDLE_CULL_S", 8 * 3600),
         session_keep_s=read.number("SPIN_SESSION_KEEP_S", 3600),
         run_wall_s=read.number("SPIN_RUN_WALL_S", 0),
@@ -226,7 +227,7 @@ def _image(read: _Reader) -> str:
     return image
 
 
-def _pods(read: _Reader) -> PodRules:
+def _pods(read: _Reader, uids: tuple[int, int]) -> PodRules:
     kubeconfig, host, port = read.text("KUBECONFIG"), read.text("KUBERNETES_SERVICE_HOST"), read.text("KUBERNETES_SERVICE_PORT", "443")
     if not kubeconfig and not host:
         read.faults.append("SPIN_ISOLATION=kubernetes needs a cluster: run the runtime in a pod, or name a kubeconfig with KUBECONFIG")
@@ -247,7 +248,7 @@ def _pods(read: _Reader) -> PodRules:
         claim=read.resource("SPIN_KERNEL_CLAIM"),
         work_bytes=read.number("SPIN_KERNEL_WORK_BYTES", 8 << 30, 1 << 20),
         deadline_s=read.number("SPIN_KERNEL_DEADLINE_S", 0),
-        uids=read.range("SPIN_KERNEL_UIDS", KERNEL_UIDS, LAST_UID),
+        uids=uids,
     )
 
 

@@ -56,6 +56,12 @@ def test_egress_that_nothing_enforces_is_a_fault(tmp_path: Path) -> None:
     assert "must be one of" in faults(tmp_path, SPIN_ISOLATION="chroot")[0]
 
 
+def test_a_wrong_range_of_users_is_said_once_where_kernels_are_pods(tmp_path: Path) -> None:
+    pods = {"SPIN_ISOLATION": "kubernetes", "SPIN_UIDS": "shared", "KUBERNETES_SERVICE_HOST": "10.0.0.1", "SPIN_KERNEL_IMAGE": "kernels:1"}
+    (fault,) = faults(tmp_path, SPIN_KERNEL_UIDS="0-5", **pods)
+    assert "SPIN_KERNEL_UIDS must be two numbers" in fault
+
+
 async def test_cells_run_in_a_sandbox_and_use_the_broker(tmp_path: Path) -> None:
     async with spawned(tmp_path, SPIN_ISOLATION="sandbox", SPIN_EGRESS="none", SPIN_SPARE_KERNELS="1") as runtime, runtime.attached() as seat:
         assert "Landlock" in str(next(entry["mechanisms"] for entry in runtime.log if entry["event"] == "kernels are isolated"))
