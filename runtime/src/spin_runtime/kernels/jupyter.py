@@ -16,6 +16,7 @@ import orjson
 from spin_runtime.kernels.api import Execute, KernelMessage, KernelStartFailed, Sink
 from spin_runtime.kernels.channel import Channel, Parts
 from spin_runtime.kernels.launch import IPYKERNEL_WAITS, Launched, spec_of
+from spin_runtime.kernels.unstarted import not_up
 from spin_runtime.kernels.wire import DELIMITER, EMPTY, Wire, content_of
 from spinapis.envelope.v1.attach_pb2 import EgressPolicy
 
@@ -89,7 +90,7 @@ class JupyterKernel:
                 if self._launched.ipykernel:
                     await self.run_quietly(IPYKERNEL_WAITS)
         except TimeoutError:
-            raise KernelStartFailed(f"the kernel {self._name} did not answer within {READY_TIMEOUT_S:.0f} s") from None
+            raise KernelStartFailed(not_up(self._name, f"did not answer within {READY_TIMEOUT_S:.0f} s")) from None
 
     async def _first_answers(self) -> None:
         exited = asyncio.create_task(self._exited.wait())
@@ -101,7 +102,7 @@ class JupyterKernel:
                 done, _ = await asyncio.wait(waits, timeout=ASK_AGAIN_S if info.done() else None, return_when=asyncio.FIRST_COMPLETED)
                 heard.cancel()
                 if self._exited.is_set():
-                    raise KernelStartFailed(f"the kernel {self._name} ended while it started")
+                    raise KernelStartFailed(not_up(self._name, "ended while it started"))
                 if not done:
                     info = self._ask(self._shell, "kernel_info_request", EMPTY)
         finally:

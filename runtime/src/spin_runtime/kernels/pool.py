@@ -22,6 +22,7 @@ from spin_runtime.egress.policy import Cap, mode_of
 from spin_runtime.kernels.api import KernelStartFailed, SpecInfo
 from spin_runtime.kernels.jupyter import JupyterKernel
 from spin_runtime.kernels.launch import Launcher
+from spin_runtime.kernels.unstarted import not_started
 from spin_runtime.launcher.client import LauncherClient
 from spin_runtime.launcher.folders import SPARE
 from spin_runtime.launcher.rules import EGRESS_OPEN
@@ -98,7 +99,7 @@ class JupyterPool:
             launched = await self._launcher.launch(name, workdir, egress)
         except (OSError, RuntimeError) as error:
             log.warning("a kernel's process could not be started", kernel=name, error=str(error))
-            raise KernelStartFailed(f"the kernel {name} could not be started: {type(error).__name__}") from error
+            raise KernelStartFailed(not_started(name, str(error))) from error
         kernel = JupyterKernel(name, launched)
         try:
             await kernel.ready()

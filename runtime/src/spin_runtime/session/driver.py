@@ -15,7 +15,7 @@ import structlog
 
 from spin_runtime.broker.api import Attachment, Broker, BrokerError, BundleStored, Rejected, Run, RunEnd
 from spin_runtime.egress.policy import told
-from spin_runtime.kernels.api import EgressRefused, Execute, Kernel, KernelMessage, KernelPool, KernelStartFailed
+from spin_runtime.kernels.api import Execute, Kernel, KernelMessage, KernelPool, KernelStartFailed
 from spin_runtime.session import frames
 from spin_runtime.session import model as m
 from spin_runtime.session.collector import FLUSH_BYTES, Collector, Signals, Totals
@@ -270,11 +270,8 @@ class Session:
         except LookupError:
             self.post(m.KernelFailed(start, f"No kernel named {name} is installed on this runtime."))
             return
-        except EgressRefused as error:
-            self.post(m.KernelFailed(start, str(error)))
-            return
         except KernelStartFailed as error:
-            self.post(m.KernelFailed(start, f"{error}. The runtime's log has the kernel's own words; try again."))
+            self.post(m.KernelFailed(start, str(error)))
             return
         try:
             live = await self._broker.kernel_started(by.handle, kernel.name)
