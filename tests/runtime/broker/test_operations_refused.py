@@ -360,23 +360,6 @@ async def test_an_expired_bundle_is_wiped_though_nobody_asks(seat, take_seat, pl
     assert not (seat.runtime.home / "var" / "broker" / "bundle").exists()
 
 
-async def test_a_disk_that_keeps_an_expired_bundle_does_not_end_the_upkeep(
-    seat, take_seat, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await seat.runtime.restart()
-    monkeypatch.setattr("spin_runtime.broker.upkeep.SECONDS", 0.01)
-    await take_seat(seat.runtime)
-    waiting = asyncio.create_task(seat.runtime.broker.wait_trust(trust_pb2.TRUST_PHASE_FRESH))
-    await asyncio.sleep(0)
-    file = seat.runtime.home / "var" / "broker" / "bundle"
-    file.unlink()
-    # What cannot be unlinked.
-    file.mkdir()
-    plane.clock.now_ms += 7 * 24 * HOUR_MS
-    assert (await asyncio.wait_for(waiting, 5)).trust_phase == trust_pb2.TRUST_PHASE_EXPIRED
-    await seat.runtime.broker.close()
-
-
 async def test_a_revoked_connection_on_a_stale_runtime(seat, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     """The platform raised the least bundle version; a client withholds the bundle that says so."""
     monkeypatch.setattr("spin_runtime.broker.operations.BUNDLE_PATIENCE_S", 0.01)

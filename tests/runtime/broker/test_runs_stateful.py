@@ -226,13 +226,3 @@ async def test_an_honest_server_that_ends_a_run_after_its_kernel_is_believed(run
     await runtime.broker.run_ended(RunEnd(run.nonce, receipt_pb2.RUN_STATUS_INTERRUPTED, 3, b"d" * 32, False))
     end = (await runtime.receipts())[-1]
     assert (end.status, end.frames, end.output_digest) == (receipt_pb2.RUN_STATUS_INTERRUPTED, 3, b"d" * 32)
-
-
-async def test_a_server_that_ends_a_run_while_another_is_found_forgotten_is_believed(runtime, seat) -> None:
-    first, second = await seat.run(), await seat.run()
-    await runtime.broker.kernel_ended(seat.kernel.kernel_epoch, "stopped")
-    runtime.plane.clock.pass_ms(GRACE_MS)
-    end = RunEnd(second.nonce, receipt_pb2.RUN_STATUS_INTERRUPTED, 0, bytes(32), False)
-    await asyncio.gather(runtime.broker._upkeep.once(), runtime.broker.run_ended(end))
-    ends = [receipt for receipt in await runtime.receipts() if receipt.type == receipt_pb2.RECEIPT_TYPE_END]
-    assert [(end.nonce, end.status) for end in ends] == [(first.nonce, LOST), (second.nonce, receipt_pb2.RUN_STATUS_INTERRUPTED)]
