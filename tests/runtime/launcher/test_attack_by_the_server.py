@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 
 from spin_runtime.broker.socket import _name
 from spin_runtime.launcher import sockets, wire
-from spin_runtime.launcher.rules import Rules
+from spin_runtime.launcher.rules import EngineRules, Rules
 from tests.fakes.launched import Launched
 
 # Every user may run it, whoever owns this checkout.
@@ -88,6 +89,12 @@ class Taken:
 
 @pytest.fixture
 def taken() -> Iterator[Taken]:
+    with taken_over() as taken:
+        yield taken
+
+
+@contextmanager
+def taken_over(kind: str = "process", readable: Sequence[str] = (), engine: EngineRules | None = None) -> Iterator[Taken]:
     home = Path(tempfile.mkdtemp(prefix="spin-a-"))
     home.chmod(0o711)
     var = home / "var"
@@ -96,7 +103,7 @@ def taken() -> Iterator[Taken]:
     if ROOT:
         os.chown(var / "run", BROKER, BROKER)
     users = (KERNELS, SERVER, SERVER, BROKER) if ROOT else (None, own, os.getegid(), own)
-    launched = Launched(Rules("process", "open", (), str(var), 1 << 20, 100, 0, *users))
+    launched = Launched(Rules(kind, "open", readable, str(var), 1 << 20, 100, 0, *users, engine))
     with (home / "stderr").open("wb") as stderr:
         taken = Taken(launched, var, stderr.fileno())
         assert "boxes" in taken.asks("describe")

@@ -46,9 +46,13 @@ class Folders:
     def folder(self, name: str) -> None:
         """A session's, made where it is not there: the server's until a kernel starts in it."""
         with suppress(FileExistsError):
-            os.mkdir(name, OWN, dir_fd=self._work)
-            with _opened(name, self._work, _FOLDER) as folder:
-                give(folder, self._rules.server, self._rules)
+            self.new(name)
+
+    def new(self, name: str) -> None:
+        """Raises FileExistsError for one that somebody may have put something into."""
+        os.mkdir(name, OWN, dir_fd=self._work)
+        with _opened(name, self._work, _FOLDER) as folder:
+            give(folder, self._rules.server, self._rules)
 
     def rename(self, spare: str, name: str) -> None:
         """Raises OSError where the session's folder holds something."""

@@ -6,6 +6,7 @@ missing and the mend, and then the runtime does not start.
 
 import json
 import os
+import secrets
 import select
 import shutil
 import socket
@@ -94,7 +95,8 @@ def _tried(rules: Rules, folders: Folders, machine: Machine) -> list[str]:
     """What a confined probe could do that it must not. Raises StartFailed, Unable."""
     program = system_call_filter(rules, machine)
     with _canaries(rules) as targets, probes_folders(rules, folders) as (work, box), tempfile.TemporaryFile() as stderr:
-        argv = [sys.executable, "-m", "spin_runtime.launcher.probe", json.dumps(targets)]
+        # Nothing that lies in the folder is the probe.
+        argv = [sys.executable, "-P", "-m", "spin_runtime.launcher.probe", json.dumps(targets)]
         # Of an allow-list it is tried that nothing is reached beside it.
         wanted = Start(argv, dict(os.environ), str(work), str(box), EGRESS_OPEN if rules.egress == EGRESS_OPEN else EGRESS_NONE)
         uid = folders.give_all(wanted, taken=())
@@ -107,9 +109,9 @@ def _tried(rules: Rules, folders: Folders, machine: Machine) -> list[str]:
 
 @contextmanager
 def probes_folders(rules: Rules, folders: Folders) -> Iterator[tuple[Path, Path]]:
-    """A work folder and a box as kernels have them."""
-    work, box = f"{SPARE}probe", Path(folders.box())
-    folders.folder(work)
+    """A work folder and a box as kernels have them; the server, which may write to a work folder, does not know its name beforehand."""
+    work, box = f"{SPARE}{secrets.token_hex(8)}", Path(folders.box())
+    folders.new(work)
     (box / CONNECTION).touch(mode=0o600)
     os.chown(box / CONNECTION, rules.server, -1)
     try:

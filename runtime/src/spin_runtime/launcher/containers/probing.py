@@ -103,4 +103,4 @@ def _start(rules: Rules, work: Path, box: Path, targets: dict[str, object]) -> S
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(spin_runtime.__path__[0], file), copy)
     targets |= {"broker": f"{box}/{BROKER_SOCKET}", "bind": f"{box}/bound"}
-    return Start(["python3", "-m", INSIDE, json.dumps(targets)], {"PYTHONPATH": f"{box}/probe"}, str(work), str(box), str(targets["egress"]))
+    return Start(["python3", "-P", "-m", INSIDE, json.dumps(targets)], {"PYTHONPATH": f"{box}/probe"}, str(work), str(box), str(targets["egress"]))

@@ -45,7 +45,7 @@ async def _tried(cluster: Cluster, rules: Rules, folders: Folders, given: spec.G
         broker.bind(f"{box}/broker")
         broker.listen()
         targets = {"host": address, "port": spec.PORT, "seconds": ENFORCED_WITHIN_S, "broker": f"{box}/{BROKER_SOCKET}"}
-        kernel = _doing(closed, ["python3", "-m", INSIDE, json.dumps(targets)])
+        kernel = _doing(closed, ["python3", "-P", "-m", INSIDE, json.dumps(targets)])
         found = await started(cluster, rules, given, kernel, seccomp, stderr)
         try:
             async with asyncio.timeout(SECONDS):
