@@ -11,8 +11,8 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from spin_runtime.launcher import confine
@@ -22,17 +22,19 @@ from spin_runtime.launcher.confine import Confinement
 SECONDS = 10.0
 CREDENTIALS = struct.Struct("3i")
 PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
-# A copy that is a kernel's user can be stopped by that kernel.
-PATIENCE_S = 5.0
+# For a copy that is a kernel's user: that kernel can stop it, and everybody waits meanwhile.
+PATIENCE_S = 0.25
 
 
-@dataclass(frozen=True)
+@dataclass
 class Child:
     # pidfds: a number may be another's by now. Of the first process of its namespace, or of the program itself; and of the program.
     outer: int
     own: int
     pid: int
     confinement: Confinement
+    # Something that runs as its user stopped a copy: there is no other for it.
+    stops_copies: bool = False
 
     def signal(self, number: int) -> None:
         """To its process group, for as long as the program that leads it is there."""
@@ -42,7 +44,7 @@ class Child:
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
-                # Before Linux 6.9: its number cannot be another's while it has not been collected.
+                # Before Linux 6.9. It may end and its number become another group's between the two: nothing there closes that gap.
                 signal.pidfd_send_signal(self.own, 0)
                 os.killpg(self.pid, number)
 
@@ -61,12 +63,15 @@ class Child:
         if uid is None:
             with suppress(ProcessLookupError):
                 resource.prlimit(self.pid, resource.RLIMIT_DATA, (soft, hard))
-        else:
-            _as_user(uid, lambda: resource.prlimit(self.pid, resource.RLIMIT_DATA, (soft, hard)))
+        elif self.stops_copies or not _as_user(uid, lambda: resource.prlimit(self.pid, resource.RLIMIT_DATA, (soft, hard))):
+            self.stops_copies = True
+            raise OSError("the kernel's limit cannot be changed: what it runs stops the process that was to change it. Restart the kernel")
 
 
-def _as_user(uid: int, act: Callable[[], object]) -> None:
-    """In a copy of this process that is that user: containers' root often may not change another user's limits. Raises OSError."""
+def _as_user(uid: int, act: Callable[[], object]) -> bool:
+    """In a copy of this process that is that user: containers' root often may not change another user's limits. False where the copy was stopped.
+    Raises OSError.
+    """
     reading, writing = os.pipe()
     copy = os.fork()
     if not copy:
@@ -78,18 +83,27 @@ def _as_user(uid: int, act: Callable[[], object]) -> None:
             os.write(writing, b"done")
         os._exit(0)
     os.close(writing)
+    with open(reading, "rb", buffering=0) as said, _held(copy) as kill:  # noqa: PTH123 - a descriptor
+        if not select.select([said], [], [], PATIENCE_S)[0]:
+            kill()
+            return False
+        if said.read(4) != b"done":
+            raise OSError("the kernel's limit could not be changed")
+    return True
+
+
+@contextmanager
+def _held(copy: int) -> Iterator[Callable[[], None]]:
+    """What ends it: Linux collects this process's children by itself, and then the number is free for another."""
     try:
-        said = os.read(reading, 4) if select.select([reading], [], [], PATIENCE_S)[0] else _ended(copy)
+        held = os.pidfd_open(copy)
+    except ProcessLookupError:
+        yield lambda: None
+        return
+    try:
+        yield lambda: signal.pidfd_send_signal(held, signal.SIGKILL)
     finally:
-        os.close(reading)
-    if said != b"done":
-        raise OSError("the kernel's limit could not be changed")
-
-
-def _ended(copy: int) -> bytes:
-    """One that has not ended by itself: its number is still its own."""
-    os.kill(copy, signal.SIGKILL)
-    return b""
+        os.close(held)
 
 
 class StartFailed(Exception):

@@ -1,4 +1,5 @@
-"""The launcher's loop: one request after the other. A start takes a few milliseconds; nothing here waits for a kernel.
+"""The launcher's loop: one request after the other. A start takes a few milliseconds; nothing here waits for a kernel, but
+once for a quarter of a second for one that stops who changes its limit.
 
 It holds no secrets, because its children begin as copies of it. What it holds kernels to it was told by the supervisor, before the server was there
 to ask for anything.
