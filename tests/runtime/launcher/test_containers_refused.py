@@ -80,6 +80,22 @@ async def test_an_engine_that_is_too_old_or_weak_is_not_used(private: Path) -> N
     assert "the engine has no seccomp; the engine cannot limit memory" in said
 
 
+@pytest.mark.parametrize(
+    ("info", "why"),
+    [
+        ([], "the container engine: its answer is none of Docker's Engine API: DOCKER_HOST leads to something else"),
+        ({"SecurityOptions": [1]}, "the launcher failed: AttributeError; the runtime's log says more"),
+    ],
+    ids=["no object", "odd parts"],
+)
+async def test_what_an_engine_does_not_answer_is_told_and_nobody_waits(
+    private: Path, capfd: pytest.CaptureFixture[str], info: object, why: str
+) -> None:
+    async with _double(private, {"/version": {"ApiVersion": "1.44"}, "/v1.44/info": info}) as rules, asyncio.timeout(30):
+        assert await refused(private, rules) == why
+    assert ("Traceback" in capfd.readouterr().err) == ("log says more" in why)
+
+
 @asynccontextmanager
 async def _double(private: Path, answers: dict[str, object]) -> AsyncIterator[EngineRules]:
     """What an engine answers, on a socket."""

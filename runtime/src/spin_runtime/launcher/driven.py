@@ -1,27 +1,63 @@
 """The launcher's loop where kernels are another system's: a driver asks it, and requests do not wait for one another."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from spin_runtime.launcher import requests, wire
 from spin_runtime.launcher.folders import Folders
-from spin_runtime.launcher.rules import Unable
+from spin_runtime.launcher.rules import Rules, Start, Unable
 
 Answer = dict[str, Any]
+MIB = 1 << 20
+NOT_WATCHED = "The kernel is not watched any more, which counts as its end; the runtime's log says more."
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Kernel:
+    """What is the same of all; drivers add theirs."""
+
+    start: Start
+    uid: int
+    # Our end of what the server watches; None when the kernel has ended.
+    end: int | None
+    why: str = ""
+
+    def ended(self, why: str) -> None:
+        if self.end is not None:
+            os.close(self.end)
+            self.end, self.why = None, why
+
+
+K = TypeVar("K", bound=Kernel)
+
+
+def out_of_memory(limit: int) -> str:
+    return f"The kernel took more memory than its limit{f' of {limit // MIB} MiB' if limit else ''} and was ended."
+
+
+async def watch(kernel: K, end_of: Callable[[K], Awaitable[str]]) -> None:
+    """Tells its end with the reason that is awaited. What goes wrong with that is told as its end too: whoever waits for it has nothing else."""
+    try:
+        kernel.ended(await end_of(kernel))
+    except Exception:
+        log.exception("a kernel is not watched any more")
+        kernel.ended(NOT_WATCHED)
 
 
 class Driver(ABC):
     """What is the same for all is here; the other requests are methods by their own names."""
 
-    def __init__(self, folders: Folders) -> None:
-        self._folders = folders
+    def __init__(self, rules: Rules, folders: Folders) -> None:
+        self._rules, self._folders = rules, folders
 
     @abstractmethod
     async def configure(self) -> None:
@@ -66,10 +102,14 @@ class Refusals:
 
     @property
     def all(self) -> tuple[type[Exception], ...]:
-        return (*self.its, *self.ours, Unable, OSError, ValueError, TypeError)
+        return (*self.its, *self.ours, Unable, OSError, ValueError)
 
     def reason(self, error: Exception) -> str:
-        return f"{self.system}: {error}" if isinstance(error, self.its) else str(error)
+        """Whatever it is: who asked waits for an answer."""
+        if isinstance(error, self.all):
+            return f"{self.system}: {error}" if isinstance(error, self.its) else str(error)
+        log.error("the launcher failed", exc_info=error)
+        return f"the launcher failed: {type(error).__name__}; the runtime's log says more"
 
 
 def serve(channel: socket.socket, driver: Callable[[], Driver], refusals: Refusals) -> bool:
@@ -111,10 +151,9 @@ async def _serve(channel: socket.socket, make: Callable[[], Driver], refusals: R
 
 async def _unable(driver: Driver, refusals: Refusals) -> str:
     """Why kernels cannot be isolated as was asked for; empty when they can."""
-    expected: tuple[type[Exception], ...] = (*refusals.all, KeyError)
     try:
         await driver.configure()
-    except expected as error:
+    except Exception as error:
         return refusals.reason(error)
     return ""
 
@@ -128,7 +167,7 @@ async def _answer(channel: socket.socket, driver: Driver, refusals: Refusals, pa
         wire.send(channel, {"id": packet.body["id"]} | answer, given)
     except KeyError as error:
         _refuse(channel, packet, f"there is no {error}")
-    except refusals.all as error:
+    except Exception as error:
         _refuse(channel, packet, refusals.reason(error))
     finally:
         for descriptor in (*given, *packet.descriptors):

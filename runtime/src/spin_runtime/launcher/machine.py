@@ -65,11 +65,16 @@ def examined(rules: Rules, folders: Folders) -> Machine:
 
 def system_call_filter(rules: Rules, machine: Machine) -> bytes:
     """Raises Unable."""
+    return seccomp_program(internet=rules.egress == EGRESS_OPEN or machine.namespaces)
+
+
+def seccomp_program(*, internet: bool) -> bytes:
+    """Raises Unable."""
     try:
         from spin_runtime.launcher import seccomp
     except (RuntimeError, OSError) as error:
         raise Unable(f"libseccomp is missing: install the package libseccomp2, {CHOOSE} ({error})") from error
-    return seccomp.program(internet=rules.egress == EGRESS_OPEN or machine.namespaces)
+    return seccomp.program(internet=internet)
 
 
 def mechanisms(rules: Rules, machine: Machine) -> list[str]:

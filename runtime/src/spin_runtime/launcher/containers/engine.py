@@ -13,6 +13,7 @@ UNIX = "unix://"
 # Docker 20.10 speaks 1.41. What is used here has not changed up to NEWEST.
 OLDEST, NEWEST = (1, 41), (1, 51)
 SECONDS = 60.0
+ODD = "its answer is none of Docker's Engine API: DOCKER_HOST leads to something else"
 
 
 class EngineGone(Exception):
@@ -98,8 +99,15 @@ class Engine:
 def object_of(said: Any) -> Mapping[str, Any]:
     """Raises EngineRefused for what is none."""
     if not isinstance(said, dict):
-        raise EngineRefused(0, "its answer is none of Docker's Engine API: DOCKER_HOST leads to something else")
+        raise EngineRefused(0, ODD)
     return said
+
+
+def objects_of(said: Any) -> list[Mapping[str, Any]]:
+    """Raises EngineRefused for what is no list of them."""
+    if not isinstance(said, list):
+        raise EngineRefused(0, ODD)
+    return [object_of(each) for each in said]
 
 
 def _version(text: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spin_runtime.launcher.containers import leftovers, spec
-from spin_runtime.launcher.containers.engine import UNIX, Engine, EngineGone, EngineRefused
+from spin_runtime.launcher.containers.engine import UNIX, Engine, EngineGone, EngineRefused, object_of
 from spin_runtime.launcher.rules import EGRESS_OPEN, EngineRules, Rules, Unable
 
 # Its programs have a kernel of their own, in which they may do that; and it keeps the engine's no-new-privileges where prctl does not show it.
@@ -70,7 +70,7 @@ def _mend(path: Path, said: str) -> str:
 async def given(engine: Engine, rules: Rules, label: str) -> spec.Given:
     """Raises Unable, EngineGone, EngineRefused."""
     assert rules.engine is not None
-    said = await engine.get("/info")
+    said = object_of(await engine.get("/info"))
     if faults := list(_lacking(said, rules)):
         raise Unable("; ".join(faults))
     image = await _image(engine, rules.engine.image)
@@ -83,7 +83,7 @@ async def given(engine: Engine, rules: Rules, label: str) -> spec.Given:
 
 def _lacking(said: Mapping[str, Any], rules: Rules) -> list[str]:
     assert rules.engine is not None
-    runtimes, wanted = sorted(said.get("Runtimes") or {}), rules.engine.runtime
+    runtimes, wanted = sorted(object_of(said.get("Runtimes") or {})), rules.engine.runtime
     faults = {
         f"SPIN_KERNEL_RUNTIME is {wanted}, which the engine does not know (it has {', '.join(runtimes)}): name it under runtimes in the "
         "engine's daemon.json and restart the engine, or unset SPIN_KERNEL_RUNTIME": bool(wanted) and wanted not in runtimes,
@@ -99,12 +99,12 @@ def _lacking(said: Mapping[str, Any], rules: Rules) -> list[str]:
 
 async def _image(engine: Engine, name: str) -> spec.Image:
     try:
-        said = await engine.get(f"/images/{name}/json")
+        said = object_of(await engine.get(f"/images/{name}/json"))
     except EngineRefused as error:
         if not error.absent:
             raise
         raise Unable(f"the engine has no image {name} (SPIN_KERNEL_IMAGE): pull or build it there first, the runtime fetches none") from error
-    return spec.Image(said["Id"], sorted((said.get("Config") or {}).get("Volumes") or ()))
+    return spec.Image(str(said.get("Id")), sorted(object_of(object_of(said.get("Config") or {}).get("Volumes") or {})))
 
 
 def read(rules: Rules, box: Path) -> Proved:
@@ -115,7 +115,7 @@ def read(rules: Rules, box: Path) -> Proved:
         said = json.loads(output.strip().splitlines()[-1])
         faults = list(_faults(said, rules, box))
         missing, kernels, python = list(said["missing"]), dict(said["kernels"]), str(said["python"])
-    except (ValueError, IndexError, KeyError, TypeError):
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError):
         words = " ".join(output.strip().splitlines()[-2:])[-500:]
         raise Unable(f"a probe in a container of {image} failed (the image needs /bin/sh and python3): {words}") from None
     if missing:

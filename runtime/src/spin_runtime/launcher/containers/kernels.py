@@ -16,40 +16,28 @@ from typing import Any
 
 from spin_runtime.launcher import driven, sockets
 from spin_runtime.launcher.containers import examine, leftovers, probing, spec
-from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
+from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused, object_of
 from spin_runtime.launcher.containers.running import created, started, user_of
+from spin_runtime.launcher.driven import MIB, Answer
 from spin_runtime.launcher.folders import Folders
-from spin_runtime.launcher.rules import EGRESS, EGRESS_ALLOW_LIST, EGRESS_NONE, EGRESS_OPEN, Rules, Start, Unable
+from spin_runtime.launcher.rules import EGRESS, EGRESS_ALLOW_LIST, EGRESS_NONE, EGRESS_OPEN, Rules, Unable
 
-Answer = dict[str, Any]
 ENGINE_GONE = "The container engine is gone, and the kernel with it."
-OUT_OF_MEMORY = "The kernel took more memory than its limit of {} MiB and was ended."
 NETWORKS = {EGRESS_NONE: "no network", EGRESS_ALLOW_LIST: "no network but the proxy's socket", EGRESS_OPEN: "own bridge network where egress is open"}
 LEAST_MEMORY = 6 << 20
 HOLDING: dict[int, str] = {signals.SIGSTOP: "pause", signals.SIGCONT: "unpause"}
-MIB = 1 << 20
 
 
-@dataclass
-class Kernel:
+@dataclass(kw_only=True)
+class Kernel(driven.Kernel):
     container: str
-    start: Start
-    uid: int
     limit: int
-    # Our end of what the server watches; None when the kernel has ended.
-    end: int | None
-    why: str = ""
-
-    def ended(self, why: str) -> None:
-        if self.end is not None:
-            os.close(self.end)
-            self.end, self.why = None, why
 
 
 class Containers(driven.Driver):
     def __init__(self, rules: Rules, folders: Folders, engine: Engine) -> None:
-        super().__init__(folders)
-        self._rules, self._engine = rules, engine
+        super().__init__(rules, folders)
+        self._engine = engine
         self._label = leftovers.label_of(rules.private)
         self._kernels: dict[str, Kernel] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -102,20 +90,21 @@ class Containers(driven.Driver):
             await self._removed(container)
             raise
         reading, writing = os.pipe()
-        kernel = Kernel(container, start, user[0], self._rules.memory_bytes, writing)
+        kernel = Kernel(container=container, start=start, uid=user[0], limit=self._rules.memory_bytes, end=writing)
         self._kernels[container] = kernel
-        self._watches[container] = asyncio.create_task(self._watch(kernel))
+        self._watches[container] = asyncio.create_task(driven.watch(kernel, self._end_of))
         return {"kernel": container, "pid": pid}, reading
 
-    async def _watch(self, kernel: Kernel) -> None:
+    async def _end_of(self, kernel: Kernel) -> str:
         try:
             await self._engine.wait(kernel.container)
-            state = (await self._engine.get(f"/containers/{kernel.container}/json"))["State"]
-            kernel.ended(OUT_OF_MEMORY.format(kernel.limit // MIB) if state.get("OOMKilled") else "")
+            said = object_of(await self._engine.get(f"/containers/{kernel.container}/json"))
+            for_memory = object_of(said.get("State")).get("OOMKilled")
         except EngineRefused:
-            kernel.ended("")  # it has been removed
+            return ""  # it has been removed
         except EngineGone:
-            kernel.ended(ENGINE_GONE)
+            return ENGINE_GONE
+        return driven.out_of_memory(kernel.limit) if for_memory else ""
 
     async def signal(self, name: str, number: int) -> Answer:
         kernel = self._kernels[name]
@@ -147,10 +136,10 @@ class Containers(driven.Driver):
 
     async def _held(self, kernel: Kernel) -> int:
         """Where the engine can tell: lowering the limit below it would end the kernel."""
-        said = await self._engine.get(f"/containers/{kernel.container}/stats", stream="false", **{"one-shot": "true"})
-        memory = said.get("memory_stats") or {}
+        said = object_of(await self._engine.get(f"/containers/{kernel.container}/stats", stream="false", **{"one-shot": "true"}))
+        memory = object_of(said.get("memory_stats") or {})
         # What files have in memory is given back.
-        kept = memory.get("stats") or {}
+        kept = object_of(memory.get("stats") or {})
         return int(memory.get("usage", 0)) - int(kept.get("inactive_file", kept.get("total_inactive_file", 0)))
 
     async def admit(self, name: str, path: str) -> Answer:

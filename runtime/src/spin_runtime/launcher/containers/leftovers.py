@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 
-from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
+from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused, objects_of
 from spin_runtime.launcher.containers.spec import LABEL
 
 REMOVED_WITHIN_S = 20.0
@@ -18,12 +18,12 @@ def label_of(private: str) -> str:
 async def clear(engine: Engine, label: str) -> None:
     """Raises EngineGone, EngineRefused."""
     wanted = json.dumps({"label": [f"{LABEL}={label}"]})
-    left = await engine.get("/containers/json", all="1", filters=wanted)
-    await asyncio.gather(*(engine.remove(each["Id"]) for each in left))
+    left = objects_of(await engine.get("/containers/json", all="1", filters=wanted))
+    await asyncio.gather(*(engine.remove(str(each.get("Id"))) for each in left))
     await _removed(engine, wanted)
-    for network in await engine.get("/networks", filters=wanted):
+    for network in objects_of(await engine.get("/networks", filters=wanted)):
         try:
-            await engine.delete(f"/networks/{network['Id']}")
+            await engine.delete(f"/networks/{network.get('Id')}")
         except EngineRefused as error:
             if not error.already:
                 raise

@@ -10,46 +10,34 @@ import json
 import os
 import secrets
 import signal as signals
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spin_runtime.launcher import driven, sockets
+from spin_runtime.launcher.driven import MIB, Answer
 from spin_runtime.launcher.folders import BROKER_SOCKET, CONNECTION, Folders
+from spin_runtime.launcher.machine import seccomp_program
 from spin_runtime.launcher.pods import examine, line, probing, running, spec
 from spin_runtime.launcher.pods.cluster import Cluster, ClusterGone, ClusterRefused, configuration
 from spin_runtime.launcher.rules import EGRESS, EGRESS_ALLOW_LIST, EGRESS_SOCKET, Rules, Start, Unable
 
-Answer = dict[str, Any]
-OUT_OF_MEMORY = "The kernel took more memory than its limit{} and was ended."
 POD_ENDED = "The kernel's pod ended: {}."
 POD_GONE = "The kernel's pod is not reached any more."
-MIB = 1 << 20
 KILLED_WITHIN_S = 5.0
 
 
-@dataclass
-class Kernel:
+@dataclass(kw_only=True)
+class Kernel(driven.Kernel):
     name: str
-    start: Start
-    uid: int
     line: line.Line
-    # Our end of what the server watches; None when the kernel has ended.
-    end: int | None
-    why: str = ""
-
-    def ended(self, why: str) -> None:
-        if self.end is not None:
-            os.close(self.end)
-            self.end, self.why = None, why
 
 
 class Pods(driven.Driver):
     def __init__(self, rules: Rules, folders: Folders) -> None:
-        super().__init__(folders)
-        self._rules = rules
+        super().__init__(rules, folders)
         self._kernels: dict[str, Kernel] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._cluster: Cluster | None = None
@@ -60,7 +48,8 @@ class Pods(driven.Driver):
     async def configure(self) -> None:
         """Finds out what the cluster gives. Raises Unable, ClusterRefused."""
         rules = spec.pods(self._rules)
-        self._seccomp = _filter()
+        # The sandbox's own, whatever the node's RuntimeDefault lets through.
+        self._seccomp = seccomp_program(internet=True)
         self._cluster = cluster = Cluster(await configuration(rules), examine.namespace_of(rules))
         try:
             self._given = await examine.given(cluster, self._rules)
@@ -85,29 +74,26 @@ class Pods(driven.Driver):
         await self.enforce(start.egress)
         assert self._cluster is not None and self._given is not None
         connection = self._folders.read(start, CONNECTION)
+        ip, ports = _listens(connection)
         user = running.user_of(self._rules, self._folders, start, [kernel.uid for kernel in self._kernels.values()])
         wanted_pod = spec.Kernel(spec.name_of(self._given), start, user, spec.reach_of(start.egress), connection)
         found = await running.started(self._cluster, self._rules, self._given, wanted_pod, self._seccomp, stderr)
         try:
-            await _opened(found, start, json.loads(connection))
+            await _opened(found, start, ip, ports)
         except BaseException:
             await found.close()
             await running.removed(self._cluster, wanted_pod.name)
             raise
         reading, writing = os.pipe()
-        kernel, name = Kernel(wanted_pod.name, start, user[0], found, writing), secrets.token_hex(8)
+        kernel, name = Kernel(name=wanted_pod.name, start=start, uid=user[0], line=found, end=writing), secrets.token_hex(8)
         self._kernels[name] = kernel
-        self._watches[name] = asyncio.create_task(self._watch(kernel))
+        self._watches[name] = asyncio.create_task(driven.watch(kernel, self._end_of))
         return {"kernel": name, "pid": found.pid}, reading
 
-    async def _watch(self, kernel: Kernel) -> None:
-        await kernel.line.ended.wait()
-        kernel.ended(await self._why(kernel))
-
-    async def _why(self, kernel: Kernel) -> str:
+    async def _end_of(self, kernel: Kernel) -> str:
         assert self._cluster is not None
-        word, memory = kernel.line.last_word, self._rules.memory_bytes
-        over = OUT_OF_MEMORY.format(f" of {memory // MIB} MiB" if memory else "")
+        await kernel.line.ended.wait()
+        word, over = kernel.line.last_word, driven.out_of_memory(self._rules.memory_bytes)
         if word:
             return over if word.get("oom") is True and word.get("ended") == -9 else ""
         for_memory, said = await running.end_of(self._cluster, kernel.name)
@@ -171,22 +157,23 @@ class Pods(driven.Driver):
         return {kernel.start.box for kernel in self._kernels.values()}
 
 
-async def _opened(found: line.Line, start: Start, connection: Mapping[str, Any]) -> None:
-    """The kernel's channels, where jupyter_client looks for them; and the way to the egress proxy."""
-    for port in {int(value) for name, value in connection.items() if name.endswith("_port")}:
+def _listens(connection: str) -> tuple[str, set[int]]:
+    """Where jupyter_client looks for the kernel's channels. Raises ValueError."""
+    said = json.loads(connection)
+    ports = [value for name, value in said.items() if name.endswith("_port")] if isinstance(said, dict) else []
+    if not ports or not isinstance(said.get("ip"), str) or not all(type(port) is int for port in ports):
+        raise ValueError(f"{CONNECTION} is none of jupyter_client's: it names no ip with ports")
+    return said["ip"], set(ports)
+
+
+async def _opened(found: line.Line, start: Start, ip: str, ports: Collection[int]) -> None:
+    """The kernel's channels, and the way to the egress proxy."""
+    for port in ports:
         # In its box, wherever that file says.
-        name = f"{Path(connection['ip']).name}-{port}"
+        name = f"{Path(ip).name}-{port}"
         await found.listen(f"{start.box}/{name}", name)
     if start.egress == EGRESS_ALLOW_LIST:
         found.lead(EGRESS_SOCKET, f"{start.box}/{EGRESS_SOCKET}")
-
-
-def _filter() -> bytes:
-    """The sandbox's own, whatever the node's RuntimeDefault lets through."""
-    # Brings libseccomp, which nothing else here needs.
-    from spin_runtime.launcher import seccomp
-
-    return seccomp.program(internet=True)
 
 
 def _mechanisms(rules: Rules, given: spec.Given, cluster: Cluster) -> list[str]:
