@@ -139,13 +139,8 @@ class Folders:
 
     def _free(self, taken: Collection[int | None]) -> int:
         assert self._rules.uids is not None
-        first, last = self._rules.uids
         held = {os.stat(name, dir_fd=self._work, follow_symlinks=False).st_uid for name in _names(self._work)}.union(taken)
-        if sum(uid is not None and first <= uid <= last for uid in held) > last - first:
-            raise ValueError("every user of SPIN_KERNEL_UIDS has a session's folder: give it more, or remove folders of sessions that are over")
-        while (uid := first + secrets.randbelow(last - first + 1)) in held:
-            pass
-        return uid
+        return free_user(self._rules.uids, held)
 
     def _owner(self, work: int) -> int:
         owner = os.fstat(work).st_uid
@@ -157,6 +152,18 @@ class Folders:
         found = os.fstat(descriptor)
         if found.st_uid != uid or not (stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)):
             raise ValueError(f"{what} is not what it was made as")
+
+
+def free_user(uids: tuple[int, int], held: Collection[int | None]) -> int:
+    """Raises ValueError."""
+    first, last = uids
+    if sum(uid is not None and first <= uid <= last for uid in set(held)) > last - first:
+        raise ValueError(
+            "every user of SPIN_KERNEL_UIDS has a kernel or a session's folder: give it more, or end kernels and remove folders of old sessions"
+        )
+    while (uid := first + secrets.randbelow(last - first + 1)) in held:
+        pass
+    return uid
 
 
 def give(folder: int, uid: int, rules: Rules) -> None:

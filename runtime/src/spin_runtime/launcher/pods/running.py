@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-import secrets
 from collections.abc import Collection
 from typing import Any
 
 from spin_runtime.launcher.containers import running as containers
-from spin_runtime.launcher.folders import Folders
+from spin_runtime.launcher.folders import Folders, free_user
 from spin_runtime.launcher.pods import certificates, line, spec
 from spin_runtime.launcher.pods.cluster import Cluster, ClusterGone, ClusterRefused
 from spin_runtime.launcher.rules import Rules, Start
@@ -32,9 +31,7 @@ def user_of(rules: Rules, folders: Folders, start: Start, taken: Collection[int]
     """A user of its own where its files end with it; on a claim, whose the session's files are."""
     if spec.pods(rules).claim:
         return containers.user_of(folders, start, taken)
-    first, last = spec.pods(rules).uids
-    while (uid := first + secrets.randbelow(last - first + 1)) in taken:
-        pass
+    uid = free_user(spec.pods(rules).uids, taken)
     return uid, uid
 
 
