@@ -38,8 +38,9 @@ def user_of(rules: Rules, folders: Folders, start: Start, taken: Collection[int]
 async def started(cluster: Cluster, rules: Rules, given: spec.Given, kernel: spec.Kernel, seccomp: bytes, stderr: int) -> line.Line:
     """Its line, when its program has started. Raises ClusterGone, ClusterRefused, NotStarted, line.LineFailed; no pod is left then."""
     sides = certificates.made()
-    uid = await cluster.make_pod(spec.pod(rules, given, kernel))
     try:
+        # Without an answer it may have been made all the same.
+        uid = await cluster.make_pod(spec.pod(rules, given, kernel))
         # The pod's own from its beginning, so that it never stays without it. Kubernetes waits for it with the pod's start.
         await cluster.make_secret(spec.secret(rules, given, kernel, sides, seccomp, uid))
         agent, runtime = sides
