@@ -341,21 +341,6 @@ def test_the_server_cannot_swap_what_was_checked(taken: Taken, apart: bool) -> N
     assert said.stdout == ""
 
 
-def test_a_box_that_is_nested_too_deep_ends_no_launcher(taken: Taken) -> None:
-    box = taken.box()
-    here = os.open(box, os.O_RDONLY)
-    for _ in range(1500):
-        os.mkdir("d", dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
-    assert "error" not in taken.asks("discard", box.name)
-    assert "path" in taken.asks("box")
-    # Python's own removal does not get there either.
-    subprocess.run(["/bin/rm", "-rf", str(box)], check=True)
-
-
 @as_root
 def test_users_that_are_used_up_are_said(taken: Taken, apart: bool) -> None:
     for uid in range(KERNELS[0], KERNELS[1] + 1):

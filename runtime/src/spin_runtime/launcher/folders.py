@@ -1,14 +1,13 @@
 """The folders that kernels work in. The launcher alone makes, renames, gives away and removes them.
 
 - The server says names, never paths. What lies above is the launcher's, so that a name that was checked goes on meaning the same folder.
-- Everything is done on descriptors. No link is followed, nothing is given away that has another name, and nothing recursively.
+- Everything is done on descriptors. No link is followed, nothing is given away that has another name, and nothing recursively; removal.py removes.
 - Every work folder has a user of its own where the launcher may give it one (SPIN_KERNEL_UIDS), for as long as it exists. Its owner is its record: a
   kernel that starts where an earlier one worked is the same user. The server's group may enter, and the group is kept below.
 """
 
 import os
 import secrets
-import shutil
 import stat
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -16,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from spin_runtime.launcher.removal import GONE, Removals
 from spin_runtime.launcher.rules import Rules, Start
 
 SHARED, OWN, PASSED = 0o2770, 0o700, 0o711
@@ -41,6 +41,7 @@ class Folders:
         self._temporary = len(str(boxes)) > LONGEST_FOLDER
         self.boxes = Path(os.path.realpath(tempfile.mkdtemp(prefix="spin-k-"))) if self._temporary else boxes
         self._work, self._boxes = (_parent(folder) for folder in (self.work, self.boxes))
+        self._removals = Removals()
         self._emptied()
 
     def folder(self, name: str) -> None:
@@ -81,7 +82,7 @@ class Folders:
             return os.read(file, LONGEST_FILE).decode()
 
     def discard(self, name: str) -> None:
-        _removed(name, self._boxes)
+        self._removals.begin(name, self.boxes, self._boxes)
 
     def give_all(self, start: Start, taken: Collection[int | None], files: Collection[str] = (CONNECTION,)) -> int | None:
         """The user whose a kernel's folders are from now on; None for the launcher's own. Raises OSError, ValueError for what it did not make so."""
@@ -116,10 +117,11 @@ class Folders:
         """What a kernel that has ended leaves: its box, and the folder of a spare that nobody took."""
         self.discard(Path(box).name)
         if Path(work).name.startswith(SPARE):
-            _removed(Path(work).name, self._work)
+            self._removals.begin(Path(work).name, self.work, self._work)
 
     def close(self) -> None:
         self._emptied()
+        self._removals.finish()
         os.close(self._work)
         os.close(self._boxes)
         if self._temporary:
@@ -130,8 +132,8 @@ class Folders:
         for name in _names(self._boxes):
             self.discard(name)
         for name in _names(self._work):
-            if name.startswith(SPARE):
-                _removed(name, self._work)
+            if name.startswith((SPARE, GONE)):
+                self._removals.begin(name, self.work, self._work)
 
     def _is_kernels(self, uid: int) -> bool:
         first, last = self._rules.uids or (0, -1)
@@ -178,12 +180,6 @@ def _parent(folder: Path) -> int:
     # Kernels' own users pass through it, to folders that are theirs.
     os.fchmod(descriptor, PASSED)
     return descriptor
-
-
-def _removed(name: str, folder: int) -> None:
-    """What a kernel nested too deep for that stays."""
-    with suppress(RecursionError):
-        shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
 
 
 def _names(folder: int) -> list[str]:
