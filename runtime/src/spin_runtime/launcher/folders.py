@@ -22,6 +22,8 @@ SHARED, OWN, PASSED = 0o2770, 0o700, 0o711
 READ_BY_GROUP = 0o640
 OF_BOX = ("home", "tmp")
 CONNECTION = "connection.json"
+# Of a kernel out of an image.
+STDERR = "stderr"
 BROKER_SOCKET = "broker.sock"
 # Work folders of kernels that wait for a session.
 SPARE = "spare-"
@@ -104,6 +106,11 @@ class Folders:
             for folder in (work, box):
                 give(folder, uid, self._rules)
             return uid
+
+    def user_of(self, start: Start, taken: Collection[int]) -> tuple[int, int]:
+        """Of a kernel out of an image: a user of its own where the launcher may give it one, and never root."""
+        uid = self.give_all(start, taken, (CONNECTION, STDERR))
+        return (os.geteuid(), os.getegid()) if uid is None else (uid, uid)
 
     def link(self, start: Start, socket: int, uid: int | None) -> str:
         """Gives the broker's socket, of which this is a descriptor, a second name in the kernel's box, and the kernel's user as its owner."""

@@ -23,7 +23,7 @@ def could(attempt: Callable[[], object]) -> bool:
     return True
 
 
-def _call(name: str, *arguments: int) -> None:
+def call(name: str, *arguments: int) -> None:
     if getattr(_libc, name)(*arguments) < 0:
         raise OSError
 
@@ -43,7 +43,7 @@ def _is_outside(pid: int) -> bool:
     return pid not in (os.getpid(), os.getppid())
 
 
-def _capabilities() -> int:
+def capabilities() -> int:
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
     return int(status["CapEff"], 16)
 
@@ -52,14 +52,14 @@ def found(targets: Mapping[str, Any]) -> dict[str, bool]:
     pid, port = targets["pid"], targets["port"]
     return {
         # First: whoever makes a namespace for users has them all in there.
-        "capabilities": _capabilities() != 0,
+        "capabilities": capabilities() != 0,
         "read": could(lambda: Path(targets["secret"]).read_text()),
         "signal": _signal(pid),
         "processes": could(lambda: Path(f"/proc/{pid}/environ").read_bytes()) and _is_outside(pid),
         "abstract": could(lambda: connect(socket.AF_UNIX, f"\0{targets['abstract']}")),
         "network": port is not None and could(lambda: connect(socket.AF_INET, ("127.0.0.1", port))),
-        "trace": could(lambda: _call("ptrace", PTRACE_TRACEME, 0, 0, 0)),
-        "namespaces": could(lambda: _call("unshare", CLONE_NEWUSER)),
+        "trace": could(lambda: call("ptrace", PTRACE_TRACEME, 0, 0, 0)),
+        "namespaces": could(lambda: call("unshare", CLONE_NEWUSER)),
         "privileges": _libc.prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1,
     }
 

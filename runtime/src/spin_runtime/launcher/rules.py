@@ -99,6 +99,12 @@ def rules_of(wanted: Mapping[str, Any]) -> Rules:
     return Rules(**{**wanted, "uids": uids and tuple(uids), **own})
 
 
+def check_egress(rules: Rules, egress: str) -> None:
+    """Raises Unable."""
+    if EGRESS.index(egress) > EGRESS.index(rules.egress):
+        raise Unable(f"this launcher gives kernels the egress {rules.egress} at most")
+
+
 @dataclass(frozen=True)
 class Start:
     argv: Sequence[str]

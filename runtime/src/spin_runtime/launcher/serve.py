@@ -20,7 +20,7 @@ from spin_runtime.launcher.children import Child, StartFailed, start
 from spin_runtime.launcher.confine import Confinement
 from spin_runtime.launcher.folders import Folders
 from spin_runtime.launcher.machine import examined, mechanisms, system_call_filter
-from spin_runtime.launcher.rules import EGRESS, EGRESS_ALLOW_LIST, EGRESS_OPEN, SANDBOX, Machine, Rules, Start, Unable
+from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_OPEN, SANDBOX, Machine, Rules, Start, Unable, check_egress
 
 Answer = tuple[dict[str, Any], Sequence[int]]
 NOTHING: Answer = {}, ()
@@ -45,8 +45,7 @@ class Launcher:
     def _enforcing(self, egress: str) -> tuple[Machine, bytes]:
         """Raises Unable."""
         if egress not in self._found:
-            if EGRESS.index(egress) > EGRESS.index(self._rules.egress):
-                raise Unable(f"this launcher gives kernels the egress {self._rules.egress} at most")
+            check_egress(self._rules, egress)
             self._found[egress] = _examined(replace(self._rules, egress=egress), self._folders)
         return self._found[egress]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from spin_runtime.launcher.containers import leftovers, spec
 from spin_runtime.launcher.containers.engine import UNIX, Engine, EngineGone, EngineRefused, object_of
+from spin_runtime.launcher.folders import STDERR
 from spin_runtime.launcher.rules import EGRESS_OPEN, EngineRules, Rules, Unable
 
 # Its programs have a kernel of their own, in which they may do that; and it keeps the engine's no-new-privileges where prctl does not show it.
@@ -110,7 +111,7 @@ async def _image(engine: Engine, name: str) -> spec.Image:
 def read(rules: Rules, box: Path) -> Proved:
     """What the probe said. Raises Unable."""
     assert rules.engine is not None
-    image, output = rules.engine.image, (box / spec.STDERR).read_text(errors="replace")
+    image, output = rules.engine.image, (box / STDERR).read_text(errors="replace")
     try:
         said = json.loads(output.strip().splitlines()[-1])
         faults = list(_faults(said, rules, box))

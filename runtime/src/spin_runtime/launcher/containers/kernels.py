@@ -17,10 +17,10 @@ from typing import Any
 from spin_runtime.launcher import driven, sockets
 from spin_runtime.launcher.containers import examine, leftovers, probing, spec
 from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused, object_of
-from spin_runtime.launcher.containers.running import created, started, user_of
+from spin_runtime.launcher.containers.running import created, started
 from spin_runtime.launcher.driven import MIB, Answer
 from spin_runtime.launcher.folders import Folders
-from spin_runtime.launcher.rules import EGRESS, EGRESS_ALLOW_LIST, EGRESS_NONE, EGRESS_OPEN, Rules, Unable
+from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_NONE, EGRESS_OPEN, Rules, check_egress
 
 ENGINE_GONE = "The container engine is gone, and the kernel with it."
 NETWORKS = {EGRESS_NONE: "no network", EGRESS_ALLOW_LIST: "no network but the proxy's socket", EGRESS_OPEN: "own bridge network where egress is open"}
@@ -68,8 +68,7 @@ class Containers(driven.Driver):
 
     async def _enforcing(self, egress: str) -> examine.Proved:
         """Raises Unable."""
-        if EGRESS.index(egress) > EGRESS.index(self._rules.egress):
-            raise Unable(f"this launcher gives kernels the egress {self._rules.egress} at most")
+        check_egress(self._rules, egress)
         assert self._given is not None
         # Who asks while it is being tried waits for that.
         async with self._proving:
@@ -81,7 +80,7 @@ class Containers(driven.Driver):
         """What it writes there it has in its box."""
         start = self._folders.start_of(wanted)
         await self._enforcing(start.egress)
-        user = user_of(self._folders, start, [kernel.uid for kernel in self._kernels.values()])
+        user = self._folders.user_of(start, [kernel.uid for kernel in self._kernels.values()])
         assert self._given is not None
         container = await created(self._engine, spec.container(self._rules, self._given, start, user, self._label))
         try:

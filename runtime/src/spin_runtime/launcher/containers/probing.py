@@ -14,8 +14,8 @@ from typing import Any
 import spin_runtime
 from spin_runtime.launcher.containers import examine, inside, spec
 from spin_runtime.launcher.containers.engine import Engine, EngineGone, EngineRefused
-from spin_runtime.launcher.containers.running import created, started, user_of
-from spin_runtime.launcher.folders import BROKER_SOCKET, Folders
+from spin_runtime.launcher.containers.running import created, started
+from spin_runtime.launcher.folders import BROKER_SOCKET, STDERR, Folders
 from spin_runtime.launcher.machine import probes_folders
 from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_SOCKET, Rules, Start, Unable
 
@@ -30,7 +30,7 @@ FILES = (
 async def probed(engine: Engine, rules: Rules, folders: Folders, given: spec.Given, egress: str, label: str) -> examine.Proved:
     """Of kernels with that egress. Raises Unable."""
     with _canaries(rules, folders, egress) as (start, root):
-        user = user_of(folders, start, ())
+        user = folders.user_of(start, ())
         broker = os.open(root / "listening", os.O_PATH)
         folders.link(start, broker, user[0] if rules.uids else None)
         os.close(broker)
@@ -96,8 +96,8 @@ def _canaries(rules: Rules, folders: Folders, egress: str) -> Iterator[tuple[Sta
 
 
 def _start(rules: Rules, work: Path, box: Path, targets: dict[str, object]) -> Start:
-    (box / spec.STDERR).touch(mode=0o600)
-    os.chown(box / spec.STDERR, rules.server, -1)
+    (box / STDERR).touch(mode=0o600)
+    os.chown(box / STDERR, rules.server, -1)
     for file in FILES:
         copy = box / "probe" / "spin_runtime" / file
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,19 +1,10 @@
 """Making one container run, for a kernel or for the probe."""
 
-import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from spin_runtime.launcher.containers import spec
 from spin_runtime.launcher.containers.engine import Engine, EngineRefused, object_of
-from spin_runtime.launcher.folders import CONNECTION, Folders
-from spin_runtime.launcher.rules import Start, Unable
-
-
-def user_of(folders: Folders, start: Start, taken: Collection[int]) -> tuple[int, int]:
-    """Whose the kernel's folders are: a user of their own where the launcher may give them one, and never root."""
-    uid = folders.give_all(start, taken, (CONNECTION, spec.STDERR))
-    return (os.geteuid(), os.getegid()) if uid is None else (uid, uid)
+from spin_runtime.launcher.rules import Unable
 
 
 async def created(engine: Engine, body: Mapping[str, Any]) -> str:

@@ -19,11 +19,11 @@ from importlib import resources
 from typing import Any
 
 from spin_runtime.launcher import forwarder
+from spin_runtime.launcher.folders import STDERR
 from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_OPEN, EGRESS_SOCKET, Rules, Start
 
 WORK = "/work"
 LABEL = "spin.kernels"
-STDERR = "stderr"
 # What it makes is for the server's group as well. The engine's init has read its variable, which is nobody else's business.
 WRAPPED = 'stderr=$1; shift; umask 007; unset TINI_KILL_PROCESS_GROUP; exec "$@" </dev/null >/dev/null 2>>"$stderr"'
 # The mode is what the image's folder has: so it is the kernel's own.

@@ -59,9 +59,9 @@ def main() -> None:
         "sockets": not _appears(targets["broker"]),
     }
     could = {
-        "capabilities": probe._capabilities() != 0,
+        "capabilities": probe.capabilities() != 0,
         "privileges": ctypes.CDLL(None).prctl(probe.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1,
-        "namespaces": probe.could(lambda: probe._call("unshare", probe.CLONE_NEWUSER)),
+        "namespaces": probe.could(lambda: probe.call("unshare", probe.CLONE_NEWUSER)),
         "io_uring": probe.could(_io_uring),
         "root": os.geteuid() == 0,
         "image": probe.could(lambda: Path("/spin-probe").write_text("x")),

@@ -22,7 +22,7 @@ from spin_runtime.launcher.folders import BROKER_SOCKET, CONNECTION, Folders
 from spin_runtime.launcher.machine import seccomp_program
 from spin_runtime.launcher.pods import examine, line, probing, running, spec
 from spin_runtime.launcher.pods.cluster import Cluster, ClusterGone, ClusterRefused, configuration
-from spin_runtime.launcher.rules import EGRESS, EGRESS_ALLOW_LIST, EGRESS_SOCKET, Rules, Start, Unable
+from spin_runtime.launcher.rules import EGRESS_ALLOW_LIST, EGRESS_SOCKET, Rules, Start, Unable, check_egress
 
 POD_ENDED = "The kernel's pod ended: {}."
 POD_GONE = "The kernel's pod is not reached any more."
@@ -65,8 +65,7 @@ class Pods(driven.Driver):
 
     async def enforce(self, egress: str) -> Answer:
         """That policies are enforced was tried at the start."""
-        if EGRESS.index(egress) > EGRESS.index(self._rules.egress):
-            raise Unable(f"this launcher gives kernels the egress {self._rules.egress} at most")
+        check_egress(self._rules, egress)
         return {}
 
     async def start(self, wanted: Mapping[str, Any], stderr: int) -> tuple[Answer, int]:

@@ -5,7 +5,6 @@ import os
 from collections.abc import Collection
 from typing import Any
 
-from spin_runtime.launcher.containers import running as containers
 from spin_runtime.launcher.folders import Folders, free_user
 from spin_runtime.launcher.pods import certificates, line, spec
 from spin_runtime.launcher.pods.cluster import Cluster, ClusterGone, ClusterRefused
@@ -30,7 +29,7 @@ class NotStarted(Exception):
 def user_of(rules: Rules, folders: Folders, start: Start, taken: Collection[int]) -> tuple[int, int]:
     """A user of its own where its files end with it; on a claim, whose the session's files are."""
     if spec.pods(rules).claim:
-        return containers.user_of(folders, start, taken)
+        return folders.user_of(start, taken)
     uid = free_user(spec.pods(rules).uids, taken)
     return uid, uid
 
