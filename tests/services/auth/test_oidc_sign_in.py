@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from spinapis.auth.v1 import members_pb2
 from spinapis.auth.v1 import sign_in_pb2 as pb
-from tests.fakes.installation import ORIGIN, free_ports, refused
+from tests.fakes.installation import ORIGIN, Installation, Metadata, free_ports, refused
 
 CALLBACK = f"{ORIGIN}/sign-in/callback"
 ADA = {"email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
@@ -84,6 +85,16 @@ async def running(installation: Any, auth_class: Any, environment: dict[str, str
     auth = auth_class(installation)
     await auth.start(environment | {"SPIN_OIDC_CORP_CLIENT_SECRET_FILE": str(secret)})
     return auth
+
+
+async def api_key(auth: Any, workspace: str, by: Any) -> Any:
+    request = members_pb2.CreateApiKeyRequest(workspace_id=workspace, name="ci", role=members_pb2.MEMBER_ROLE_VIEWER)
+    return await auth.members.CreateApiKey(request, metadata=by.metadata)
+
+
+async def exchanged(auth: Any, made: Any) -> Metadata:
+    answer = await auth.sign_in.ExchangeApiKey(pb.ExchangeApiKeyRequest(api_key=made.secret))
+    return (("authorization", f"Bearer {answer.tokens.access_token}"),)
 
 
 async def invited(auth: Any, email: str = "ada@example.org") -> Any:
@@ -333,18 +344,34 @@ async def test_parallel_first_sign_ins_make_one_account(installation: Any, auth_
     assert len({answer.user.id for answer in answers}) == 1
 
 
-async def test_whoever_invited_a_person_is_out_of_the_account_when_its_owner_comes(installation: Any, auth_class: Any, provider: str) -> None:
+@pytest.fixture
+async def installation_on(tmp_path: Path, database_url: str) -> AsyncIterator[Installation]:
+    made = Installation(tmp_path / "installation", database_url)
+    yield made
+    await made.close()
+
+
+async def test_whoever_invited_a_person_is_out_of_the_account_when_its_owner_comes(installation_on: Any, auth_class: Any, provider: str) -> None:
     """An invitation's link is in the inviter's hands. Used first or kept for later, it leads not into somebody's account."""
-    auth = await running(installation, auth_class, settings(provider))
+    auth = await running(installation_on, auth_class, settings(provider))
     owner = await auth.owner()
     workspace = await auth.found(owner)
-    mallory = await auth.invite(workspace, owner, "editor")
-    request = members_pb2.AddMemberRequest(workspace_id=workspace, email="ada@example.org", role=members_pb2.MEMBER_ROLE_VIEWER)
+    mallory = await auth.invite(workspace, owner, "owner")
+    request = members_pb2.AddMemberRequest(workspace_id=workspace, email="ada@example.org", role=members_pb2.MEMBER_ROLE_EDITOR)
     squatter = await auth.redeem((await auth.members.AddMember(request, metadata=mallory.metadata)).sign_in_token)
     await auth.sign_in.SetPassword(pb.SetPasswordRequest(new_password=SQUATTED), metadata=squatter.metadata)
+    kept, others = await api_key(auth, workspace, squatter), await api_key(auth, workspace, mallory)
+    machine = await exchanged(auth, kept)
     await person_at(provider, "ada-1", ADA)
     ada = await through(auth, "ada-1")
     assert ada.user.id == squatter.id
+    for attempt in (exchanged(auth, kept), auth.sign_in.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=machine)):
+        with refused() as refusal:
+            await attempt
+        assert refusal.reason == "UNAUTHENTICATED"
+    assert await exchanged(auth, others)
+    revoked = auth.log.entries[workspace][-1]
+    assert (revoked.type, revoked.user_id, revoked.subjects) == ("api_key.revoked", ada.user.id, [f"api_key:{kept.api_key.id}"])
     with refused() as refusal:
         await auth.sign_in.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=squatter.metadata)
     assert refusal.reason == "UNAUTHENTICATED"
@@ -355,6 +382,26 @@ async def test_whoever_invited_a_person_is_out_of_the_account_when_its_owner_com
         await auth.sign_in.SignInWithPassword(pb.SignInWithPasswordRequest(email="ada@example.org", password=SQUATTED))
     assert refusal.reason == "CREDENTIALS_INVALID"
     assert (await through(auth, "ada-1")).user.id == ada.user.id
+
+
+async def test_nobody_comes_into_an_account_while_its_api_keys_cannot_be_revoked_in_the_log(
+    installation: Any, auth_class: Any, provider: str
+) -> None:
+    auth = await running(installation, auth_class, settings(provider))
+    owner = await auth.owner()
+    workspace = await auth.found(owner)
+    squatter = await auth.invite(workspace, owner, "editor", "ada@example.org")
+    key = await api_key(auth, workspace, squatter)
+    await person_at(provider, "ada-1", ADA)
+    auth.log.broken = True
+    with refused() as refusal:
+        await through(auth, "ada-1")
+    assert refusal.reason == "UNAVAILABLE"
+    auth.log.broken = False
+    assert (await through(auth, "ada-1")).user.id == squatter.id
+    with refused() as refusal:
+        await exchanged(auth, key)
+    assert refusal.reason == "UNAUTHENTICATED"
 
 
 async def test_an_invitations_link_is_void_once_the_invited_came_by_the_provider(installation: Any, auth_class: Any, provider: str) -> None:

@@ -45,7 +45,7 @@ async def build(wiring: Wiring) -> App:
     log, documents = AuditLog(wiring.peers), Documents(keys, clock)
     places = Places(wiring.peers, runtimes, clock)
     oidc = {provider.id: OidcClient(provider) for provider in settings.oidc}
-    sign_in = SignIn(accounts, issuer, Passwords(), access, clock)
+    sign_in = SignIn(accounts, issuer, Passwords(), access, log, clock)
     enrolment = Enrolment(runtimes, places, access, documents, log, platform.allowed_origins, settings.min_suite, clock)
     uses = CheckedUses(members, places, wiring.peers, clock)
     workspace_policies = WorkspacePolicies(policies, places)

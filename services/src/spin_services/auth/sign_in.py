@@ -2,9 +2,10 @@
 
 Rules: the same answer for an unknown person and a wrong password; an attempt counts before it is checked; accounts from an OIDC provider
 are found by issuer and subject, and tied to an invited e-mail only when the provider says that it verified it; whoever was in the account
-before, such as the one who invited and had the link, is out of it then.
+before, such as the one who invited and had the link, is out of it then, and so are the API keys that they made, which the log shows.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,9 +18,11 @@ from spin_services.auth.oidc import Person
 from spin_services.auth.passwords import Passwords
 from spin_services.auth.settings import OidcProvider
 from spin_services.auth.store import Accounts
-from spin_services.auth.tables import UserRow
+from spin_services.auth.tables import ApiKeyRow, UserRow
+from spin_services.rpc.audit_log import AuditLog
 from spin_services.rpc.errors import ErrorReason, ServiceError, invalid
 from spin_services.rpc.identity import Caller
+from spinapis.audit.v1.audit_pb2 import NewEntry
 from spinapis.auth.v1.sign_in_pb2 import Tokens
 
 log = structlog.get_logger("spin.auth")
@@ -31,6 +34,7 @@ class SignIn:
     issuer: Issuer
     passwords: Passwords
     access: LocalAccess
+    audit: AuditLog
     clock: Callable[[], int]
 
     async def by_link(self, token: str) -> tuple[Tokens, UserRow]:
@@ -107,8 +111,10 @@ class SignIn:
             await self.accounts.add_user(user)
         # Another tab may have come first: what stands in the tables counts, not what was meant to.
         user = await self.accounts.user_by_email(email) or user
-        if await self.accounts.tie(provider.issuer, person.subject, user.id, self.clock()):
-            await self.access.changed()
+        async with self.accounts.tying(provider.issuer, person.subject, user.id, self.clock()) as revoked:
+            for key in revoked:
+                await self.audit.append(key.workspace_id, _key_revoked(key))
+        await self.access.changed()
         return await self.accounts.user_of_identity(provider.issuer, person.subject) or user
 
     async def _done(self, user: UserRow, way: str) -> tuple[Tokens, UserRow]:
@@ -119,6 +125,12 @@ class SignIn:
 def _check_person(caller: Caller) -> None:
     if caller.kind != "person":
         raise invalid("authorization", "An API key has no password.")
+
+
+def _key_revoked(key: ApiKeyRow) -> NewEntry:
+    entry = NewEntry(idempotency_key=domain.new_id(), type="api_key.revoked", user_id=key.created_by, subjects=[f"api_key:{key.id}"])
+    entry.body_json = json.dumps({"name": key.name})
+    return entry
 
 
 def _oidc_failed(provider: OidcProvider, text: str) -> ServiceError:

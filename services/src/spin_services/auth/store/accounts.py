@@ -4,6 +4,8 @@ Rules: whatever is single use (links, refresh tokens, states) is taken by one UP
 counted before a password is checked, so that parallel guesses count too, on every replica and across restarts.
 """
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -13,6 +15,7 @@ from sqlmodel import col
 
 from spin_services.auth import domain
 from spin_services.auth.tables import (
+    ApiKeyRow,
     AttemptsRow,
     IdentityRow,
     OidcStateRow,
@@ -203,20 +206,27 @@ class Accounts:
             query = select(UserRow).join(IdentityRow, col(IdentityRow.user_id) == col(UserRow.id))
             return (await session.scalars(query.where(col(IdentityRow.issuer) == issuer, col(IdentityRow.subject) == subject))).first()
 
-    async def tie(self, issuer: str, subject: str, user_id: str, now_ms: int) -> bool:
-        """Gives the account to the provider's person: links, password and sign-ins of before are void. False for one who has an account already."""
+    @asynccontextmanager
+    async def tying(self, issuer: str, subject: str, user_id: str, now_ms: int) -> AsyncIterator[Sequence[ApiKeyRow]]:
+        """Gives the account to the provider's person when the block ends well: links, password, sign-ins and API keys of before are void.
+
+        The block gets the keys that are revoked with it. For somebody who has an account already nothing changes.
+        """
         async with self._database.session() as session:
             session.add(IdentityRow(issuer=issuer, subject=subject, user_id=user_id))
             try:
                 await session.flush()
             except IntegrityError:
-                return False
+                yield ()
+                return
             await session.execute(delete(SignInLinkRow).where(col(SignInLinkRow.user_id) == user_id))
             await session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(password_hash=""))
             mine = (col(SignInRow.user_id) == user_id, col(SignInRow.revoked_at_ms) == 0)
             await session.execute(update(SignInRow).where(*mine).values(revoked_at_ms=now_ms))
+            made = (col(ApiKeyRow.created_by) == user_id, col(ApiKeyRow.revoked_at_ms) == 0)
+            keys = await session.scalars(update(ApiKeyRow).where(*made).values(revoked_at_ms=now_ms).returning(ApiKeyRow))
+            yield keys.all()
             await session.commit()
-            return True
 
     async def sweep(self, now_ms: int) -> int:
         """Deletes what has expired; gives the number of rows."""
