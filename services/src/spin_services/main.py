@@ -137,8 +137,8 @@ def keys_rotate(
     """Make the role's next key its current one. Running services follow without a restart."""
     number = _role(role, ("root", *SERVICES))
     shown_s = 0.0 if compromised else SHOWN_S
-    root = _with_keys(_platform(), lambda keys: _once_shown(lambda: keys.rotate(number, compromised=compromised, shown_s=shown_s)))
-    typer.echo(f"root document {root.version}: {role} signs with {root.keys(number)[0].key_id.hex()}")
+    done = _with_keys(_platform(), lambda keys: _once_shown(lambda: keys.rotate(number, compromised=compromised, shown_s=shown_s)))
+    typer.echo(f"root document {done.root.version}: {role} signs with {done.key_id.hex()}")
 
 
 @keys_app.command("propose")

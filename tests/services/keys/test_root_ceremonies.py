@@ -137,8 +137,9 @@ def test_one_who_may_sign_alone_beside_the_installation_stays_when_its_key_rotat
     ceremony.keys("sign-as-root", ceremony.path("shared.root"))
     assert ceremony.install("shared.root").status == 0
     assert "auth signs with" in ceremony.keys("rotate", "auth").out
-    assert ceremony.keys("rotate", "root").status == 0
+    rotated = ceremony.keys("rotate", "root")
     first, second = ceremony.root().keys(ROLE_ROOT)
+    assert rotated.status == 0 and f"root signs with {second.key_id.hex()}" in rotated.out
     assert first.public.hex() == alice and second != own
     assert ceremony.keys("rotate", "auth").status == 0
 

@@ -41,6 +41,13 @@ class _Loaded:
     revoked: frozenset[bytes]
 
 
+@dataclass(frozen=True)
+class Rotated:
+    root: TrustedRoot
+    # With which the role signs from now on.
+    key_id: bytes
+
+
 class NotShownYet(KeysUnusable):
     """A key that is to become current was listed so short a time ago that verifiers may not know it: wait."""
 
@@ -101,7 +108,7 @@ class KeyStore:
         found = {key.key_id: key for root in loaded.history for key in root.keys(role)}
         return [key for key_id, key in found.items() if key_id not in loaded.revoked]
 
-    def rotate(self, role: Role.ValueType, *, compromised: bool = False, shown_s: float = 0.0) -> TrustedRoot:
+    def rotate(self, role: Role.ValueType, *, compromised: bool = False, shown_s: float = 0.0) -> Rotated:
         """Makes the next key current, and a new next one. The old key stays accepted until the rotation after, unless it is compromised.
 
         Raises KeysUnusable when the root is kept elsewhere, NotShownYet when the next key was not listed for `shown_s`.
@@ -116,10 +123,12 @@ class KeyStore:
                 signers.append(self._new_key(role))
                 # Of several roots of which one suffices, the others stay: they are somebody's.
                 roles[role] = [signers[1].public if public == signers[0].public else public for public in roles[role]]
+                key_id = signers[1].key_id
             else:
                 roles[role] = self._rotated(loaded.root, role, compromised)
+                key_id = loaded.root.keys(role)[1].key_id
             document = self._successor(loaded.root, roles)
-            return self._install(loaded, sign(document, *signers), compromised)
+            return Rotated(self._install(loaded, sign(document, *signers), compromised), key_id)
 
     def propose(self, role: Role.ValueType, *, compromised: bool = False) -> bytes:
         """The rotation of a role as an unsigned document, for a root that is kept elsewhere; the role's new next key is made."""
