@@ -59,7 +59,7 @@ async def run(platform: Platform, services: Sequence[str]) -> None:
     """Builds and serves until a signal; several services share the process and the event loop."""
     from spin_services.rpc.server import Server, serve
 
-    if platform.tls is not None and (fault := platform.tls.unnamed(services)):
+    if platform.tls is not None and (fault := platform.tls.expired() or platform.tls.unnamed(services)):
         raise SettingsInvalid([fault])
     kek = open_provider(platform.kek, os.environ)
     await _wait_for_keys(platform, services)

@@ -1,5 +1,6 @@
 """Calls between services under certificates, where they are configured."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from typer.testing import CliRunner
 
 from scripts.certificates import authority as authorities
 from scripts.certificates.authority import Authority
 from spin_services.environment import SettingsInvalid
+from spin_services.main import app as spin_service
 from spin_services.platform import from_environment
 from spin_services.rpc import certificates
 from spin_services.rpc.certificates import CertificateFiles, Tls, dns_name
@@ -167,8 +170,12 @@ def test_a_certificate_that_expired_is_told_at_the_start_and_replaces_none(autho
     monkeypatch.setattr(authorities, "LEAF_DAYS", -2 / 1440)
     expired = tls(Authority(authority.folder, authority.certificate, authority.key), "audit")
     values = {"SPIN_TLS_CERT": str(expired.certificate), "SPIN_TLS_KEY": str(expired.key), "SPIN_TLS_CA": str(expired.authority)}
-    with pytest.raises(SettingsInvalid, match=r"audit\.pem expired .* days ago"):
-        from_environment(values)
+    values |= {"SPIN_DATA": str(authority.folder / "data")}
+    refused = CliRunner().invoke(spin_service, ["audit"], env=values)
+    assert refused.exit_code == 2 and re.search(r"audit\.pem expired .* days ago", refused.stderr)
+    # What makes no connection works on: an expired certificate must not keep a stolen key in force.
+    for command in ("init", "list", "rotate auth --compromised"):
+        assert CliRunner().invoke(spin_service, ["keys", *command.split()], env=values).exit_code == 0
     for name in ("pem", "key"):
         replaced(authority.folder / f"auth.{name}", (authority.folder / f"audit.{name}").read_bytes())
     with structlog.testing.capture_logs() as logs:

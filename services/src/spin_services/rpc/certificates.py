@@ -46,13 +46,16 @@ class Tls:
             context.load_cert_chain(self.certificate, self.key, password=lambda: "")
         except (OSError, ssl.SSLError) as error:
             return f"the certificate {self.certificate} and the key {self.key} cannot be used together: {error.strerror or error}"
-        if (left := days_left(self.certificate.read_bytes())) <= 0:
-            return f"the certificate {self.certificate} expired {-left:.1f} days ago, so nobody talks to who shows it: renew it"
         try:
             context.load_verify_locations(cafile=self.authority)
         except (OSError, ssl.SSLError) as error:
             return f"{self.authority} holds no readable CA certificates: {error.strerror or error}"
         return None
+
+    def expired(self) -> str | None:
+        """Why nobody would talk to a service with this certificate; None before its end. Commands that make no connection go on without it."""
+        left = days_left(self.certificate.read_bytes())
+        return f"the certificate {self.certificate} expired {-left:.1f} days ago, so nobody talks to who shows it: renew it" if left <= 0 else None
 
     def unnamed(self, services: Iterable[str]) -> str | None:
         """Why callers would not talk to these services; None when the certificate names all of them."""
@@ -111,7 +114,7 @@ class CertificateFiles:
         marks = self._marks()
         if marks != self._seen:
             self._seen = marks
-            if fault := self._tls.fault():
+            if fault := self._tls.fault() or self._tls.expired():
                 log.error("certificate_unusable", why=fault, mend="put a certificate, its key and the CA in place; the former ones are still in use")
             else:
                 self.current = self._read()
