@@ -74,9 +74,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SUITE_REFUSED: _ErrorReason.ValueType  # 45
     """The runtime has no key of the pinned suite or better. Metadata: suite."""
     ERROR_REASON_PAIRING_USED: _ErrorReason.ValueType  # 46
-    """The token was used before: the runtime lost its data, or another one has it. Remove the runtime and add it anew."""
+    """The token was used before: the runtime lost its data, or another one has it. Replace the runtime."""
     ERROR_REASON_RUNTIME_ENROLLED: _ErrorReason.ValueType  # 47
-    """The runtime has an identity already. For a new one, remove it and add it anew."""
+    """The runtime has an identity already. For a new one, replace the runtime."""
     ERROR_REASON_ROOT_EXPIRED: _ErrorReason.ValueType  # 48
     """The installation's root document has expired, so that nothing is believed until an operator puts a newer one in force."""
     ERROR_REASON_CELL_INVALID: _ErrorReason.ValueType  # 60
@@ -202,9 +202,9 @@ ERROR_REASON_HELLO_STALE: ErrorReason.ValueType  # 44
 ERROR_REASON_SUITE_REFUSED: ErrorReason.ValueType  # 45
 """The runtime has no key of the pinned suite or better. Metadata: suite."""
 ERROR_REASON_PAIRING_USED: ErrorReason.ValueType  # 46
-"""The token was used before: the runtime lost its data, or another one has it. Remove the runtime and add it anew."""
+"""The token was used before: the runtime lost its data, or another one has it. Replace the runtime."""
 ERROR_REASON_RUNTIME_ENROLLED: ErrorReason.ValueType  # 47
-"""The runtime has an identity already. For a new one, remove it and add it anew."""
+"""The runtime has an identity already. For a new one, replace the runtime."""
 ERROR_REASON_ROOT_EXPIRED: ErrorReason.ValueType  # 48
 """The installation's root document has expired, so that nothing is believed until an operator puts a newer one in force."""
 ERROR_REASON_CELL_INVALID: ErrorReason.ValueType  # 60

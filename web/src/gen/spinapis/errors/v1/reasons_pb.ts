@@ -192,14 +192,14 @@ export enum ErrorReason {
   SUITE_REFUSED = 45,
 
   /**
-   * The token was used before: the runtime lost its data, or another one has it. Remove the runtime and add it anew.
+   * The token was used before: the runtime lost its data, or another one has it. Replace the runtime.
    *
    * @generated from enum value: ERROR_REASON_PAIRING_USED = 46;
    */
   PAIRING_USED = 46,
 
   /**
-   * The runtime has an identity already. For a new one, remove it and add it anew.
+   * The runtime has an identity already. For a new one, replace the runtime.
    *
    * @generated from enum value: ERROR_REASON_RUNTIME_ENROLLED = 47;
    */
