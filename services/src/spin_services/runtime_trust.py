@@ -44,11 +44,13 @@ class VerifiedHello:
 def verified_runtime(
     root: TrustedRoot, trust: GetRuntimeTrustResponse, runtime_id: str, now_ms: int, revoked: Collection[bytes] = ()
 ) -> VerifiedRuntime:
-    """Raises RUNTIME_REVOKED, RUNTIME_NOT_CONFIRMED or SIGNATURE_INVALID."""
+    """Raises RUNTIME_REVOKED, RUNTIME_NOT_CONFIRMED or SIGNATURE_INVALID, and RootExpired."""
     if trust.status == RuntimeStatus.RUNTIME_STATUS_REVOKED:
         raise ServiceError(ErrorReason.ERROR_REASON_RUNTIME_REVOKED)
     if trust.status != RuntimeStatus.RUNTIME_STATUS_CONFIRMED or not trust.confirmation:
         raise ServiceError(ErrorReason.ERROR_REASON_RUNTIME_NOT_CONFIRMED)
+    # Outside: a root that has expired is no fault of these documents.
+    root.check_time(now_ms)
     try:
         grant = root.verify(trust.enrol_grant, EnrolGrant, now_ms, revoked)
         identity = VerifyKey(grant.message.identity_key)
@@ -80,7 +82,7 @@ def verify_hello(
 ) -> VerifiedHello:
     """The Hello, if the runtime gave it to this user's session. `session_id` None leaves the session open (credentials are per runtime).
 
-    Raises SIGNATURE_INVALID, HELLO_STALE or SUITE_REFUSED.
+    Raises SIGNATURE_INVALID, HELLO_STALE or SUITE_REFUSED, and RootExpired.
     """
     answered, asked = _signed(root, runtime, hello, challenge, now_ms, revoked)
     _check_fields(runtime, answered.message, asked.message, asked.digest, session_id, user_id, now_ms)
@@ -94,11 +96,10 @@ def _signed(
     """Both documents with good signatures. A session shows the same two with each of its runs, so what verified is remembered: for exactly these
     bytes, this root document, these revoked keys and this identity. What time changes is checked each time."""
     key = (root.digest, frozenset(revoked), runtime.identity.public, hello, challenge)
-    known = _REMEMBERED.get(key)
+    root.check_time(now_ms)
+    if (known := _REMEMBERED.get(key)) is not None:
+        return known
     try:
-        if known is not None:
-            root.check_time(now_ms)
-            return known
         asked = root.verify(challenge, Challenge, now_ms, revoked)
     except Refused:
         raise _not_signed("Challenge") from None

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_envelope.digests import signed_digest
+from spin_envelope.errors import RootExpired
 from spin_envelope.keys import SigningKey
 from spin_envelope.root import TrustedRoot, build_root_document
 from spin_envelope.signing import sign
@@ -88,6 +89,16 @@ def test_documents_of_another_runtime() -> None:
 
 def test_an_identity_key_of_low_order() -> None:
     assert refusal(trust(of=grant(identity_key=bytes(32)))) == "SIGNATURE_INVALID"
+
+
+def test_an_expired_root_is_told_as_that_and_not_as_a_bad_signature() -> None:
+    session, late = secrets.token_hex(16), NOW + 2 * 10**9
+    challenge = sign(Challenge(issued_at_ms=late, session_id=bytes.fromhex(session), user_id="u"), AUTH)
+    runtime, hello = verified_runtime(ROOT, trust(), RUNTIME.runtime_id, NOW), RUNTIME.hello(challenge, session)
+    with pytest.raises(RootExpired):
+        verified_runtime(ROOT, trust(), RUNTIME.runtime_id, late)
+    with pytest.raises(RootExpired):
+        verify_hello(ROOT, runtime, hello, challenge, session_id=session, user_id="u", now_ms=late)
 
 
 def test_a_challenge_from_the_future_is_not_believed() -> None:
