@@ -1,6 +1,8 @@
 """Signing in at a real OpenID Connect provider over HTTP, and providers that lie."""
 
 import asyncio
+import gzip
+import resource
 import subprocess
 import sys
 import time
@@ -213,6 +215,8 @@ class LyingProvider:
         # When set, answers at the token endpoint never end; how many bytes left.
         self.endless = False
         self.sent = 0
+        # When set, the token endpoint's answer is this, packed so.
+        self.packed: tuple[str, bytes] = ("", b"")
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -242,6 +246,8 @@ class LyingProvider:
         self.asked += 1
         if self.endless:
             return await self.flood(request)
+        if self.packed[0]:
+            return web.Response(body=self.packed[1], headers={"content-encoding": self.packed[0]}, content_type="application/json")
         now = int(time.time())
         claims = {"iss": self.issuer, "aud": "spin", "sub": "ada-1", "iat": now, "exp": now + 300, "nonce": self.nonce} | ADA | self.claims
         secret: Any = self.signing_key if self.algorithm != "none" else None
@@ -334,6 +340,27 @@ async def test_an_answer_without_end_is_not_read_to_its_end(installation: Any, a
     assert refusal.reason == "OIDC_FAILED"
     # What sockets hold on the way comes on top of what is read.
     assert lying.sent < FLOOD / 4
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+async def test_a_packed_answer_is_never_unpacked(
+    installation: Any, auth_class: Any, lying: LyingProvider, capsys: pytest.CaptureFixture[str], layers: int
+) -> None:
+    auth = await running(installation, auth_class, settings(lying.issuer, SPIN_OIDC_CORP_SIGN_UP="open"))
+    # Less than the longest answer where it is unpacked once, so that nothing but the packing is wrong with it.
+    body = b'{"id_token": ""}' if layers == 1 else b" " * FLOOD
+    for _ in range(layers):
+        body = gzip.compress(body)
+    lying.packed = (", ".join(["gzip"] * layers), body)
+    before = peak_kib()
+    with refused() as refusal:
+        await attempt(auth, lying)
+    assert refusal.reason == "OIDC_FAILED" and peak_kib() - before < FLOOD // 4 // 1024
+    assert "packed" in capsys.readouterr().out
+
+
+def peak_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 async def test_parallel_first_sign_ins_make_one_account(installation: Any, auth_class: Any, provider: str) -> None:

@@ -25,6 +25,8 @@ from spin_services.rpc.errors import ErrorReason, ServiceError
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 TIMEOUT_S = 8.0
 ANSWER_MAXIMUM = 512 * 1024
+# A packed answer is as long as its sender likes once it is unpacked.
+HEADERS = {"accept": "application/json", "accept-encoding": "identity"}
 METADATA_KEPT_S = 3600
 LEEWAY_S = 60
 # OpenID Connect Core, section 2.
@@ -73,7 +75,7 @@ class OidcClient:
 
     def __init__(self, provider: OidcProvider) -> None:
         self.provider = provider
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, headers={"accept": "application/json"})
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, headers=HEADERS)
         self._metadata: tuple[float, dict[str, Any]] = (0.0, {})
         self._keys: jwt.PyJWKSet | None = None
 
@@ -187,8 +189,10 @@ class OidcClient:
     async def _answer(self, method: str, url: str, **request: Any) -> dict[str, Any]:
         """Read no further than an answer may be long, whatever the provider sends."""
         async with self._http.stream(method, url, **request) as answer:
+            if (encoding := answer.headers.get("content-encoding", "identity")).lower() != "identity":
+                raise ProviderFailed(f"it answered packed ({encoding[:40]!r}), and was asked not to: turn compression off for these addresses")
             content = bytearray()
-            async for part in answer.aiter_bytes():
+            async for part in answer.aiter_raw():
                 content += part
                 if len(content) > ANSWER_MAXIMUM:
                     raise ProviderFailed("it answered too much")
