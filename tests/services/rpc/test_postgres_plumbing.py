@@ -5,10 +5,14 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from spin_services.database import Database, notifier_for, upgrade
 from spin_services.database.notify import MISSED
+from spin_services.rpc.calls import _as_answer
+from spin_services.rpc.errors import ErrorReason
 from tests.fakes import postgres
 
 MIGRATIONS = "spin_services.auth.migrations"
@@ -28,6 +32,27 @@ async def test_replicas_that_start_together_migrate_once(url: str) -> None:
         assert len(list(await session.scalars(text("SELECT version_num FROM alembic_version")))) == 1
     for database in replicas:
         await database.close()
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "reason"),
+    [
+        ("CAST(:value AS bigint)", 2**63, "INVALID_ARGUMENT"),
+        ("CAST(:value AS text)", "a\0", "INVALID_ARGUMENT"),
+        ("1 / CAST(:value AS bigint)", 0, "INTERNAL"),
+    ],
+)
+async def test_a_callers_value_is_blamed_on_the_caller_and_our_statement_on_us(url: str, expression: str, value: int | str, reason: str) -> None:
+    database = Database(url, "auth")
+    with pytest.raises(DBAPIError) as failed:
+        async with database.reading() as session:
+            await session.execute(text(f"SELECT {expression}"), {"value": value})
+    with structlog.testing.capture_logs() as logs:
+        answer = _as_answer("/spinapis.Test/Call", failed.value)
+    await database.close()
+    assert ErrorReason.Name(answer.reason) == f"ERROR_REASON_{reason}"
+    assert [line["event"] for line in logs] == ["call_failed" if reason == "INTERNAL" else "value_refused"]
+    assert reason == "INTERNAL" or logs[0]["why"].startswith("22")
 
 
 async def test_each_service_has_a_schema_of_its_own(url: str) -> None:

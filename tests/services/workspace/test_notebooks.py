@@ -158,6 +158,9 @@ async def test_versions_are_listed_read_and_restored(book) -> None:
     with refused() as refusal:
         await book.place.notebooks.GetNotebookVersion(pb.GetNotebookVersionRequest(**book.ids, version=9), metadata=book.place.user())
     assert refusal.reason == "NOT_FOUND"
+    with refused() as refusal:
+        await book.place.notebooks.GetNotebookVersion(pb.GetNotebookVersionRequest(**book.ids, version=2**63), metadata=book.place.user())
+    assert refusal.reason == "INVALID_ARGUMENT"
 
 
 async def test_lists_show_the_newest_change_first_page_by_page(book) -> None:

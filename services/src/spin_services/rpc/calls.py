@@ -28,8 +28,9 @@ from spin_services.rpc.policy import INFRASTRUCTURE, RULES, AccessLookup, Public
 from spin_services.rpc.telemetry import CALLS, SECONDS, span
 from spin_services.rpc.trace import TRACEPARENT, continued, current_trace
 
-# PostgreSQL's class of errors for values that no column takes.
-DATA_EXCEPTION = "22"
+# Values that no column takes: what asyncpg itself refuses to send, a number out of range, a NUL in a text or in JSON. The rest of class 22, such as a
+# division by zero, is no fault of the caller.
+VALUES_REFUSED = frozenset({"22000", "22003", "22021", "22P05"})
 Admission = Callable[[Caller], Awaitable[None]]
 
 log = structlog.get_logger("spin.rpc")
@@ -205,11 +206,19 @@ def _as_answer(method: str, error: Exception) -> ServiceError:
     if isinstance(error, KeysUnusable):
         log.error("keys_unusable", method=method, why=str(error))
         return ServiceError(ErrorReason.ERROR_REASON_UNAVAILABLE, "A key that is needed cannot be used now: the service's log says which and why.")
-    if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(DATA_EXCEPTION):
-        log.info("value_refused", method=method)
+    if why := _value_refused(error):
+        log.info("value_refused", method=method, why=why)
         return ServiceError(ErrorReason.ERROR_REASON_INVALID_ARGUMENT, "A value cannot be stored: a text has a NUL in it, or a number is too large.")
     trace = current_trace()
     # A statement's parameters may be somebody's data, so a database error is logged without them.
     shown = error.orig if isinstance(error, DBAPIError) and error.orig else error
     log.error("call_failed", method=method, error=type(error).__name__, exc_info=shown)
     return internal(trace.trace_id if trace else "")
+
+
+def _value_refused(error: Exception) -> str:
+    """PostgreSQL's code for it, or SQLite's words; empty for every other failure."""
+    if isinstance(error, DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", ""))
+        return state if state in VALUES_REFUSED else ""
+    return str(error) if isinstance(error, OverflowError) and "SQLite" in str(error) else ""
