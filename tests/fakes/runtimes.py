@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from spin_envelope.chain import OutputChain
@@ -106,6 +106,8 @@ class FakeEnrolment(trust_pb2_grpc.EnrolmentServiceServicer):
         self.keys = keys
         self.workspace_id = workspace_id
         self.runtimes: dict[str, FakeRuntime] = {}
+        # What happens while auth is asked.
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def add(self) -> FakeRuntime:
         runtime = FakeRuntime(self.keys, self.workspace_id)
@@ -113,6 +115,7 @@ class FakeEnrolment(trust_pb2_grpc.EnrolmentServiceServicer):
         return runtime
 
     async def GetRuntimeTrust(self, request: Any, context: Any) -> Any:
+        self.meanwhile()
         runtime = self.runtimes.get(request.runtime_id)
         if runtime is None:
             await abort(context, not_found("runtime", request.runtime_id))

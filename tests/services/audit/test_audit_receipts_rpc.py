@@ -120,6 +120,14 @@ async def test_a_grant_that_auth_did_not_sign_makes_no_runtime(bench: AuditBench
     assert refusal.reason == "SIGNATURE_INVALID"
 
 
+async def test_a_root_that_expires_while_auth_is_asked_is_told_as_that(bench: AuditBench) -> None:
+    runtime, clock = await bench.enrol(), bench.installation.clock
+    bench.enrolment.meanwhile = lambda: clock.advance((bench.installation.keys.newest().expires_at_ms - clock()) // 1000 + 1)
+    with refused() as refusal:
+        await bench.upload(runtime, runtime.boot())
+    assert refusal.reason == "ROOT_EXPIRED"
+
+
 async def test_wrong_outputs_are_thrown_away_and_the_true_ones_still_count(bench: AuditBench) -> None:
     runtime = await bench.enrol()
     run = FakeRun(runtime, 1, [b"the truth", b"all of it"])

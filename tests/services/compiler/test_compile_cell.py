@@ -94,6 +94,14 @@ async def test_a_grant_that_auth_did_not_sign_is_refused(bench) -> None:
     assert (refusal.reason, refusal.error.metadata["document"]) == ("SIGNATURE_INVALID", "RunGrant")
 
 
+async def test_a_root_that_expires_while_the_grant_is_on_its_way_is_told_as_that(bench) -> None:
+    clock = bench.installation.clock
+    bench.grants.spoil = lambda grant: clock.advance((bench.installation.keys.newest().expires_at_ms - clock()) // 1000 + 1)
+    with refused() as refusal:
+        await bench.compile()
+    assert refusal.reason == "ROOT_EXPIRED"
+
+
 async def test_a_runtime_that_nobody_confirmed_gets_nothing(bench) -> None:
     bench.runtime.status = RuntimeStatus.RUNTIME_STATUS_PAIRED
     with refused() as refusal:

@@ -58,8 +58,9 @@ class EnrolledIdentities:
         return identity
 
     def _verified(self, enrol_grant: bytes, runtime_id: str, now_ms: int) -> Identity:
+        root = self._keys.root()
         try:
-            grant = self._keys.root().verify(enrol_grant, EnrolGrant, now_ms, self._keys.revoked_key_ids()).message
+            grant = root.verify(enrol_grant, EnrolGrant, now_ms, self._keys.revoked_key_ids()).message
             key = VerifyKey(grant.identity_key)
         except Refused:
             raise ServiceError(ErrorReason.ERROR_REASON_SIGNATURE_INVALID, document="EnrolGrant") from None

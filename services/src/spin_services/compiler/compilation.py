@@ -148,9 +148,9 @@ class Compilation:
                 connections=uses,
             )
         )
-        now = self._clock()
+        now, root = self._clock(), self._keys.root()
         try:
-            grant = self._keys.root().verify(answer.grant, RunGrant, now, self._keys.revoked_key_ids()).message
+            grant = root.verify(answer.grant, RunGrant, now, self._keys.revoked_key_ids()).message
         except Refused:
             raise ServiceError(ErrorReason.ERROR_REASON_SIGNATURE_INVALID, document="RunGrant") from None
         check_grant(grant, run, uses, guarded, now)
@@ -160,8 +160,9 @@ class Compilation:
         self, workspace_id: str, program: Program, grant: RunGrant, hello: VerifiedHello, runtime: VerifiedRuntime
     ) -> CompileCellResponse:
         """Signs, logs, seals. Sealing goes on while the log writes; the answer waits for both."""
+        key = self._keys.role_key(Role.ROLE_COMPILER)
         try:
-            signed = sign(program, self._keys.role_key(Role.ROLE_COMPILER))
+            signed = sign(program, key)
         except Refused:
             raise ServiceError(ErrorReason.ERROR_REASON_TOO_LARGE, "The compiled cell is over 4 MiB.") from None
         digest = signed_digest(signed)
