@@ -24,12 +24,16 @@ from spin_cells.rest.process import PROCESSOR
 SECRET = "correct-horse-battery"
 # Google, EKS pods, Oracle and Scaleway over IPv6; Azure.
 OF_CLOUDS = ("fd20:ce::254", "fd00:ec2::23", "fd00:c1::a9fe:a9fe", "fd00:42::42", "168.63.129.16")
+# What hosts say although nothing is packed.
+PACKS_NOTHING = ("utf-8", "none", "aws-chunked", "identity", "UTF-8, ")
 
 
 def packed(how: str) -> web.Response:
     """256 MiB of zeros in some kilobytes; `how` is the Content-Encoding, and `small` a little text."""
     if how == "small":
         return web.Response(body=gzip.compress(b"unpacked"), headers={"Content-Encoding": "gzip"})
+    if how in PACKS_NOTHING:
+        return web.Response(body=b"as it is", headers={"Content-Encoding": how})
     pack = zlib.compressobj(9, wbits=31)
     body = b"".join(pack.compress(bytes(1 << 20)) for _ in range(256)) + pack.flush()
     return web.Response(body=gzip.compress(body) if "," in how else body, headers={"Content-Encoding": how})
@@ -358,6 +362,29 @@ async def test_a_packed_answer_is_not_unpacked_beyond_the_limit(api: Api, how: s
 
 async def test_a_packed_answer_is_unpacked(api: Api) -> None:
     assert (await ask(credential(api), query={"packed": "small"}))["text"] == "unpacked"
+
+
+@pytest.mark.parametrize("said", PACKS_NOTHING)
+async def test_an_encoding_that_packs_nothing_is_passed_over(api: Api, said: str) -> None:
+    assert (await ask(credential(api), query={"packed": said}))["text"] == "as it is"
+
+
+async def test_an_encoding_that_is_not_read_is_named_with_what_to_do(api: Api) -> None:
+    text = await refusal(credential(api), query={"packed": "br"})
+    assert "'br'" in text
+    assert "identity" in text
+
+
+@pytest.mark.parametrize(("headers", "sent"), [({}, "gzip"), ({"Accept-Encoding": "identity"}, "identity"), ({"accept-encoding": "GZIP"}, "GZIP")])
+async def test_the_encoding_that_a_cell_accepts_is_asked_for(api: Api, headers: dict[str, str], sent: str) -> None:
+    await ask(credential(api), headers=headers)
+    assert api.seen[0].headers.getall("Accept-Encoding") == [sent]
+
+
+@pytest.mark.parametrize("value", ["br", "gzip, br", "*", "identity;q=0"])
+async def test_an_encoding_that_is_not_read_is_not_asked_for(api: Api, value: str) -> None:
+    assert "accept-encoding is set by the connection itself" in await refusal(credential(api), headers={"Accept-Encoding": value})
+    assert not api.seen
 
 
 async def test_slow_and_large_and_dead_hosts(api: Api) -> None:

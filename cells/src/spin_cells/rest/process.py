@@ -30,6 +30,8 @@ TEST_TIMEOUT_S = 15
 # Some answer 403 to a token that they do not know.
 _REFUSED = frozenset({401, 403})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# What hosts write there although the answer is as it is: names of a charset, and what S3 says of how a file came in.
+_PACKS_NOTHING = frozenset({"", "identity", "none", "utf-8", "utf8", "us-ascii", "iso-8859-1", "binary", "8bit", "aws-chunked"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -79,7 +81,7 @@ async def _exchange(client: "httpx.AsyncClient", made: Request, credential: Cred
     except AddressRefused as error:
         raise refused(credential, str(error)) from error
     target = parts._replace(netloc=f"[{address}]:{port}" if ":" in address else f"{address}:{port}", fragment="").geturl()
-    headers = {**made.headers, "host": parts.netloc, "accept-encoding": "gzip"}
+    headers = {**made.headers, "host": parts.netloc}
     async with client.stream(made.method, target, headers=headers, content=made.content, extensions={"sni_hostname": host}) as response:
         content, unpack = bytearray(), _unpacker(response.headers.get("content-encoding", ""), credential)
         async for chunk in response.aiter_raw():
@@ -91,12 +93,16 @@ async def _exchange(client: "httpx.AsyncClient", made: Request, credential: Cred
 
 def _unpacker(encoding: str, credential: Credential) -> Callable[[bytes, int], bytes]:
     """Gives at most so many bytes of a piece: the library unpacks whatever comes, and a kilobyte can be a gigabyte."""
-    match encoding.strip().lower():
-        case "" | "identity":
+    match [name for part in encoding.split(",") if (name := part.strip().lower()) not in _PACKS_NOTHING]:
+        case []:
             return lambda data, limit: data[:limit]
-        case "gzip" | "x-gzip":
+        case ["gzip" | "x-gzip"]:
             return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
-    raise refused(credential, "the answer has a Content-Encoding that was not asked for")
+    raise refused(
+        credential,
+        f"the answer's Content-Encoding is {encoding[:80]!r}, and only gzip and identity are read here: ask the host for the header "
+        'Accept-Encoding with "identity", or have the host obey it',
+    )
 
 
 def _tested(credential: Credential) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from spin_cells.rest.form import DEFAULT_TIMEOUT_S, METHODS
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "proxy-authorization", "authorization", "te", "trailer", "upgrade"})
+_ACCEPTED = frozenset({"gzip", "identity"})
 _KNOWN = frozenset({"method", "url", "query", "headers", "json", "body", "timeout_s"})
 
 
@@ -39,7 +40,13 @@ def request(params: Mapping[str, Any], credential: Credential) -> Request:
     if method not in METHODS:
         raise refused(credential, "the method is none of " + ", ".join(METHODS))
     content, content_type = _content(params, credential)
-    headers = {"accept": "application/json, */*;q=0.5", **content_type, **_headers(params, credential), **_authorization(credential)}
+    headers = {
+        "accept": "application/json, */*;q=0.5",
+        "accept-encoding": "gzip",
+        **content_type,
+        **_headers(params, credential),
+        **_authorization(credential),
+    }
     return Request(method, _url(params, credential), headers, content, _timeout(params, credential))
 
 
@@ -134,8 +141,9 @@ def _headers(params: Mapping[str, Any], credential: Credential) -> dict[str, str
     for name, value in headers.items():
         if not _HEADER_NAME.match(name) or re.search(r"[\r\n\x00]", value):
             raise refused(credential, "a header has a line break in it or a name that is none")
-        if name in own:
-            raise refused(credential, f"the header {name} is set by the connection itself")
+        if name in own or (name == "accept-encoding" and value.strip().lower() not in _ACCEPTED):
+            usable = ": leave it out, or ask for gzip or identity" if name == "accept-encoding" else ""
+            raise refused(credential, f"the header {name} is set by the connection itself{usable}")
     return headers
 
 
