@@ -4,7 +4,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from spin_kernel.shell import number
+from spin_kernel.shell import guarded, number
 
 
 class KernelCalls:
@@ -18,7 +18,9 @@ class KernelCalls:
         made = ModuleType("spin_kernel")
         made.use = self._recorder("use", SimpleNamespace(value={"status": 200}))  # type: ignore[attr-defined]
         made.runtime_env = lambda name: self.environment[name]  # type: ignore[attr-defined]
-        made.shell = SimpleNamespace(run=self._recorder("shell.run", SimpleNamespace(stdout="printed", exit_status=0)), number=number)  # type: ignore[attr-defined]
+        made.shell = SimpleNamespace(
+            run=self._recorder("shell.run", SimpleNamespace(stdout="printed", exit_status=0)), number=number, guarded=guarded
+        )  # type: ignore[attr-defined]
         made.sql = SimpleNamespace(query=self._recorder("sql.query", "rows"))  # type: ignore[attr-defined]
         made.rest = SimpleNamespace(request=self._recorder("rest.request", "response"), from_result=lambda result: result)  # type: ignore[attr-defined]
         return made

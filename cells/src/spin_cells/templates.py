@@ -7,8 +7,10 @@
 
 import keyword
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, cast
 
 from spin_cells.api import Problem
@@ -114,8 +116,15 @@ def at(text: str, start: int, end: int, message: str, field: str = "", warning: 
 
 def position(text: str, offset: int) -> tuple[int, int]:
     """Line and column, both from 1, of an offset."""
-    before = text[:offset]
-    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+    starts = _line_starts(text)
+    line = bisect_right(starts, offset)
+    return line, offset - starts[line - 1] + 1
+
+
+@lru_cache(maxsize=4)
+def _line_starts(text: str) -> tuple[int, ...]:
+    """Kept, as a text with many templates is asked for the place of each."""
+    return (0, *(match.end() for match in re.finditer("\n", text)))
 
 
 def has_template(found: Sequence[Piece]) -> bool:

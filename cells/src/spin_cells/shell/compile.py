@@ -1,16 +1,19 @@
 """A shell script is one argument of the shell, the same whatever the values are; values travel in environment variables.
 
 The program is `bash -c SCRIPT` with NAME=value in its environment: the value of a template cannot add a word, a quote or a command to the script.
-Where the shell evaluates what stands in a variable, as arithmetic does, the value must be a number, which the kernel checks first.
+Where the shell evaluates what stands in a variable, as arithmetic does, the value must be a number, and in a script that evaluates anything
+no value may hold what would run there: the kernel checks both first.
 """
 
 import ast
 from collections.abc import Sequence
+from functools import lru_cache
 
 from spin_cells import connections, generate, templates
 from spin_cells.api import Cell, Compiled, Context, Problem
+from spin_cells.shell.evaluation import Care
 from spin_cells.shell.quoting import Slot, slots
-from spin_cells.templates import Place
+from spin_cells.templates import Place, Text
 
 # Keeps the kernel from showing the result; its underscore keeps it out of the list of variables.
 _RESULT = "_spin_result"
@@ -46,8 +49,15 @@ def _shell(cell: Cell) -> str:
     return str(cell.fields.get("shell", "bash"))
 
 
-def _parts(cell: Cell) -> list[str | Slot]:
-    return [*slots(templates.pieces(cell.source), _shell(cell))]
+def _parts(cell: Cell) -> tuple[str | Slot, ...]:
+    return _read(cell.source, _shell(cell))
+
+
+@lru_cache(maxsize=8)
+def _read(source: str, shell: str) -> tuple[str | Slot, ...]:
+    """A cell is validated, then built: reading its script once is enough."""
+    found = templates.pieces(source)
+    return tuple(slots(found, shell)) if templates.has_template(found) else tuple(piece.text for piece in found if isinstance(piece, Text))
 
 
 def _keywords(cell: Cell, parts: Sequence[str | Slot], context: Context) -> dict[str, ast.expr]:
@@ -64,9 +74,14 @@ def _keywords(cell: Cell, parts: Sequence[str | Slot], context: Context) -> dict
 
 def _value(slot: Slot, cell: Cell, context: Context) -> ast.expr:
     value = generate.value_of(slot.template, context)
-    if not slot.number:
-        return generate.joined([value])
-    return generate.spin_call("shell.number", value, ast.Constant(cell.source[slot.template.start : slot.template.end]))
+    written = ast.Constant(cell.source[slot.template.start : slot.template.end])
+    match slot.care:
+        case Care.NONE:
+            return generate.joined([value])
+        case Care.GUARDED:
+            return generate.spin_call("shell.guarded", value, written)
+    lost = [ast.Constant(slot.lost_at)] if slot.lost_at else []
+    return generate.spin_call("shell.number", value, written, *lost)
 
 
 def _environment_names(cell: Cell, parts: Sequence[str | Slot]) -> list[str]:

@@ -1,43 +1,51 @@
-"""Reads a shell script as far as it takes to know how a value stands in it, and whether the shell evaluates it there."""
+"""Reads a shell script as far as it takes to know how a value stands in it, and whether the shell evaluates it there.
+
+Each step takes what it takes whatever came before, so that reading takes as long as the script is, and no longer.
+"""
 
 import re
-from dataclasses import dataclass, field, replace
+from collections import deque
+from dataclasses import dataclass, field
 
 from spin_cells.shell import evaluation
+from spin_cells.shell.command import HIDDEN, INNER, VALUE, Command
+from spin_cells.shell.evaluation import Care
+from spin_cells.shell.frames import ARITHMETIC, BODIES, QUOTES, Frame, inside, keeping
 
-_HEREDOC = re.compile(r"<<(?!<)(?P<dash>-?)[ \t]*(?P<quote>['\"\\]?)(?P<word>[A-Za-z0-9_.-]+)['\"]?")
+_HEREDOC = re.compile(r"<<(?!<)(?P<dash>-?)[ \t]*(?P<word>(?:[^\s;&|<>()'\"\\]|\\.|'[^'\n]*'|\"[^\"\n]*\")+)")
 _OPENING = re.compile(r"\$\(\(|\$\(|\$\{|\$\[")
-_CODE = frozenset({"script", "(", "`"})
-_ARITHMETIC = frozenset({"((", "$[", "["})
-
-
-@dataclass(eq=False)
-class Frame:
-    """Something that was opened. `text` is its own so far: of code, the current command; `whole` is never cut."""
-
-    kind: str
-    text: str = ""
-    whole: str = ""
-    depth: int = 0
-    word: str = ""
-    dash: bool = False
-    # Values in the current part of [[ … ]].
-    tested: list[int] = field(default_factory=list)
+_HEADING = re.compile(r"\([ \t]*\)")
+# What means nothing but itself, by where it stands: read at once.
+_PLAIN = {
+    "code": re.compile(r"[\w./,:@%+-]+"),
+    "'": re.compile(r"[^'\n]+"),
+    '"': re.compile(r"[^\"\\$`\n]+"),
+    "$'": re.compile(r"[^'\\\n]+"),
+    "<<": re.compile(r"[^\\$`\n]+"),
+    "<<'": re.compile(r"[^\n]+"),
+    "${": re.compile(r"[\w ./,@%+-]+"),
+    "arithmetic": re.compile(r"[\w .,+*/%<>=!?:-]+"),
+}
 
 
 @dataclass
 class Reader:
-    """Follows a script, character by character. `frames` is a stack, innermost last."""
+    """Follows a script. `frames` is a stack, innermost last; `bodies` the places of here-documents in it."""
 
     frames: list[Frame] = field(default_factory=lambda: [Frame("script")])
     comment: bool = False
-    heredocs: list[tuple[str, bool, bool]] = field(default_factory=list)
-    line: str = ""
+    heredocs: deque[tuple[str, bool, bool]] = field(default_factory=deque)
+    bodies: list[int] = field(default_factory=list)
+    line: list[str] = field(default_factory=list)
+    number: int = 1
     previous: str = "\n"
-    # Values that must be numbers, values and the variables that get them, and what the script evaluates.
-    numbers: set[int] = field(default_factory=set)
+    continued: bool = False
+    # What is asked of each value, values and the variables that get them, and what the script evaluates.
+    care: dict[int, Care] = field(default_factory=dict)
     received: list[tuple[int, set[str]]] = field(default_factory=list)
     evaluated: list[str] = field(default_factory=list)
+    # The line of what is never closed.
+    lost_at: int = 0
 
     @property
     def top(self) -> Frame:
@@ -53,125 +61,146 @@ class Reader:
         if self.top.kind in ("'", "$'"):
             opening = self.top.kind
             return f'\'"{expansion}"{opening}'
-        bare = self.top.kind in ("((", "$[", "[") or self._within_quotes()
-        return expansion if bare else f'"{expansion}"'
+        return expansion if self.top.kind in ARITHMETIC or self.top.quoted else f'"{expansion}"'
 
     def value(self, number: int) -> None:
         """A value stands here: the reader's place is then in the middle of a word."""
-        if self._evaluates(number):
-            self.numbers.add(number)
-        self._keep(evaluation.VALUE)
-        self.previous, self.line = "v", self.line + "v"
+        self.care[number] = self._care(number)
+        self._keep(VALUE, quoted=True)
+        self.previous = "v"
+        self.line.append(VALUE)
 
     def end(self) -> None:
         """The script is over. What was received by a variable that is evaluated somewhere must be a number as well."""
-        while len(self.frames) > 1 and self.top.kind in ("[", "<<", "<<'"):
-            self._pop()
-        lost = len(self.frames) > 1
-        self._cut(self.frames[0])
+        self.continued = False
+        self._end_line()
+        if len(self.frames) > 1:
+            self.lost_at = self.frames[1].line
         names = evaluation.names(" ".join(self.evaluated))
-        self.numbers |= {number for number, receivers in self.received if lost or receivers & names}
+        for number, receivers in self.received:
+            if self.lost_at or not receivers.isdisjoint(names):
+                self.care[number] = Care.NUMBER
 
     def read(self, text: str) -> None:
-        index = 0
+        index = start = 0
         while index < len(text):
-            index += self._step(text, index)
+            if text[index] == "\n":
+                self.line.append(text[start:index])
+                self._end_line()
+                start = index = index + 1
+            else:
+                index += self._step(text, index)
+        self.line.append(text[start:])
 
-    def _evaluates(self, number: int) -> bool:
-        code = next(frame for frame in reversed(self.frames) if frame.kind in _CODE)
-        self.received.append((number, evaluation.receiving(code.text)))
-        inner = self.frames[self.frames.index(code) + 1 :]
-        if any(frame.kind in _ARITHMETIC or (frame.kind == "${" and evaluation.in_braces(frame.text)) for frame in inner):
-            return True
-        if self._testing(code):
-            code.tested.append(number)
-            return False
-        outer = self.frames[: self.frames.index(code)]
-        return evaluation.in_command(code.text, any(frame.kind in _ARITHMETIC or self._testing(frame) for frame in outer))
+    def _care(self, number: int) -> Care:
+        code = self.top.code
+        self.received.append((number, {code.array} if code.array else code.command.receiving()))
+        if self.top.evaluates():
+            return Care.NUMBER
+        if code.testing:
+            code.command.tested.append(number)
+            return Care.NONE
+        return Care.NONE if code.array else evaluation.in_command(code.command, code.substituted)
 
-    @staticmethod
-    def _testing(frame: Frame) -> bool:
-        return frame.kind in _CODE and evaluation.head(frame.text) == "[["
-
-    def _within_quotes(self) -> bool:
-        kinds = [frame.kind for frame in self.frames if frame.kind != "${"]
-        return kinds[-1] in ('"', "<<")
-
-    def _keep(self, text: str) -> None:
-        """Adds to what is open, and, where that is a quote, to the command around it."""
-        for frame in reversed(self.frames):
-            frame.text, frame.whole = frame.text + text, frame.whole + text
-            if frame.kind not in ("'", '"', "$'"):
-                return
-            text = re.sub(r"\s", evaluation.SPACE, text)
+    def _keep(self, text: str, quoted: bool = False) -> None:
+        """Adds to what is open, where that is a quote to what is around it."""
+        frame = keeping(self.frames)
+        if frame.is_code:
+            add = frame.command.grow if quoted or frame is not self.top else None
+            hides = self.top.kind in ("'", "$'")
+            add(text.replace("$", HIDDEN) if hides else text, True) if add else frame.command.add(text)
+        elif frame.kind not in BODIES:
+            frame.text.append(text)
+            if frame.kind == "${":
+                frame.pass_name(text)
 
     def _push(self, kind: str, **more: object) -> None:
-        if kind not in ("'", '"', "$'"):
-            self._keep(evaluation.INNER)
-        self.frames.append(replace(Frame(kind), **more))  # type: ignore[arg-type]
+        if kind not in QUOTES:
+            self._keep(INNER, quoted=True)
+        frame = inside(self.top, kind, self.number)
+        for name, value in more.items():
+            setattr(frame, name, value)
+        self.frames.append(frame)
 
     def _pop(self) -> None:
         frame = self.frames.pop()
-        if frame.kind in _ARITHMETIC:
-            self.evaluated.append(frame.whole)
+        text = "".join(frame.text)
+        if frame.kind in ARITHMETIC:
+            self.evaluated.append(text)
         elif frame.kind == "${":
-            self.evaluated.append(evaluation.evaluated_in_braces(frame.whole))
-            # Where braces stand in arithmetic, their variable is an operand; a length is a number whatever the value.
-            if not frame.whole.startswith("#"):
-                self._keep(f" {frame.whole} ")
-        elif frame.kind in _CODE:
+            self.evaluated.append(evaluation.evaluated_in_braces(text))
+            # The variable in braces may be an operand of what is around it; a length is a number whatever the value.
+            if not text.startswith("#"):
+                (self.evaluated if frame.evaluated else frame.code.command.operands).append(text)
+        elif frame.is_code:
             self._cut(frame)
+        if frame.leads:
+            self._cut(self.top)
 
     def _cut(self, frame: Frame) -> None:
         """A command of a code frame, or a part of [[ … ]], is over."""
-        if self._testing(frame):
-            if evaluation.in_test(frame.text):
-                self.numbers.update(frame.tested)
-                self.evaluated.append(frame.text)
+        command = frame.command
+        command.end_word()
+        if frame.testing:
+            if evaluation.compares(command):
+                self.care.update(dict.fromkeys(command.tested, Care.NUMBER))
+                self.evaluated.append(command.text())
         else:
-            self.evaluated.append(evaluation.evaluated_by(frame.text))
-        frame.text, frame.tested = "", []
+            self.evaluated.append(evaluation.evaluated_by(command))
+        if command.name in evaluation.READING:
+            command.receivers |= evaluation.names(command.text())
+        frame.command = Command(command.cases)
 
     def _step(self, text: str, index: int) -> int:
-        character = text[index]
-        if character == "\n":
-            return self._end_line()
-        self.line += character
-        before = self.previous
-        taken = 1 if self.comment else self._plain_step(text, index, before)
-        self.previous = text[index + taken - 1] if index + taken <= len(text) else character
+        if self.comment:
+            end = text.find("\n", index)
+            return (end if end >= 0 else len(text)) - index
+        before, self.previous, self.continued = self.previous, "", False
+        taken = self._plain_step(text, index, before)
+        self.previous = self.previous or text[index + taken - 1]
         return taken
 
     def _plain_step(self, text: str, index: int, before: str) -> int:
         kind, character = self.top.kind, text[index]
-        if kind in ("'", "<<'"):
-            return self._until(character, "'" if kind == "'" else "")
+        place = "code" if self.top.is_code else "arithmetic" if kind in ARITHMETIC else kind
+        if plain := _PLAIN[place].match(text, index):
+            self._keep(plain.group())
+            return len(plain.group())
+        if kind == "'":
+            return self._until(character, "'")
         if character == "\\":
-            taken = 2 if index + 1 < len(text) and text[index + 1] != "\n" else 1
-            self._keep(text[index : index + taken])
-            return taken
+            return self._escape(text[index : index + 2])
         if kind == "$'":
             return self._until(character, "'")
         if opening := _OPENING.match(text, index):
-            self._push(opening.group().removeprefix("$") if "(" in opening.group() else opening.group())
+            self._push(opening.group())
             return len(opening.group())
         if character == "`":
             return self._backquote()
         if kind in ('"', "<<"):
             return self._until(character, '"' if kind == '"' else "")
-        if kind in _ARITHMETIC:
+        if place == "arithmetic":
             return self._arithmetic(text, index)
         return self._braces(character) if kind == "${" else self._code(text, index, before)
+
+    def _escape(self, pair: str) -> int:
+        if pair[1:] in ("", "\n"):
+            self.continued = True
+            return 1
+        self._keep(pair[1].replace("$", HIDDEN), quoted=True)
+        # What is escaped begins no comment and follows no redirection.
+        self.previous = "v"
+        return 2
 
     def _until(self, character: str, closing: str) -> int:
         if character == closing:
             self._pop()
-        self._keep(character)
+        else:
+            self._keep(character)
         return 1
 
     def _backquote(self) -> int:
-        opened = next((place for place, frame in enumerate(self.frames) if frame.kind == "`"), 0)
-        if opened and self.top.kind == "`":
+        if self.top.kind == "`":
             self._pop()
         else:
             self._push("`")
@@ -179,23 +208,26 @@ class Reader:
 
     def _arithmetic(self, text: str, index: int) -> int:
         frame, character = self.top, text[index]
-        opens, closes = ("(", ")") if frame.kind == "((" else ("[", "]")
-        self._keep(character)
+        opens, closes, end = "[", "]", "]"
+        if frame.kind.endswith("(("):
+            opens, closes, end = "(", ")", "))"
         if character == opens:
             frame.depth += 1
         elif character == closes and frame.depth:
             frame.depth -= 1
-        elif text.startswith("))" if frame.kind == "((" else "]", index):
+        elif text.startswith(end, index):
             self._pop()
-            return 2 if frame.kind == "((" else 1
+            return len(end)
         elif character == ";" and frame.kind == "[":
             self._pop()
+            return 0
+        self._keep(character)
         return 1
 
     def _braces(self, character: str) -> int:
         if character == "}":
             self._pop()
-        elif character == '"' or (character == "'" and not self._within_quotes()):
+        elif character == '"' or (character == "'" and not self.top.quoted):
             self._push(character)
         else:
             self._keep(character)
@@ -207,37 +239,51 @@ class Reader:
             self._push("$'")
             return 2
         if character in "'\"":
-            self._keep(character)
             self._push(character)
         elif character == "#" and (before.isspace() or before in ";(|&"):
             self.comment = True
+        elif text.startswith("<<<", index):
+            self._keep("<")
+            return 3
         elif found := _HEREDOC.match(text, index):
-            self.heredocs.append((found["word"], bool(found["quote"]), bool(found["dash"])))
+            word = found["word"]
+            self.heredocs.append((re.sub(r"['\"\\]", "", word), any(mark in word for mark in "'\"\\"), bool(found["dash"])))
             return len(found.group())
-        elif self._testing(frame):
-            return self._test(text, index)
-        elif text.startswith("((", index):
-            self._push("((")
-            return 2
-        elif character == "(":
-            self._push("(")
-        elif character == ")":
-            self._close(frame)
-        elif character in ";|" or (character == "&" and before not in "<>"):
+        elif frame.testing:
+            return self._test(text, index, before)
+        elif character in "()":
+            return self._parenthesis(text, index, before)
+        elif character in ";|&" and before not in ("<", ">"):
             self._cut(frame)
-        elif character == "[" and re.search(r"(?:^|\s)[A-Za-z_]\w*\Z", frame.text):
+        elif character == "[" and (frame.command.named if frame.command.in_word else frame.array):
             self._push("[")
         else:
             self._keep(character)
         return 1
 
-    def _test(self, text: str, index: int) -> int:
+    def _parenthesis(self, text: str, index: int, before: str) -> int:
+        frame, command = self.top, self.top.command
+        if text[index] == ")":
+            self._close(frame)
+        elif text.startswith("((", index):
+            self._push("((", leads=True)
+            return 2
+        elif before in ("<", ">"):
+            self._push("<(")
+        elif command.filling:
+            self._push("=(", array=command.filling)
+        else:
+            self._push("(", leads=not command.in_word or bool(_HEADING.match(text, index)))
+        return 1
+
+    def _test(self, text: str, index: int, before: str) -> int:
         frame = self.top
         if text.startswith(("&&", "||"), index):
             self._cut(frame)
-            frame.text = "[[ "
+            frame.command.add("[[")
+            frame.command.end_word()
             return 2
-        if text.startswith("]]", index):
+        if text.startswith("]]", index) and before.isspace():
             self._cut(frame)
             return 2
         self._keep(text[index])
@@ -245,27 +291,35 @@ class Reader:
 
     def _close(self, frame: Frame) -> None:
         """A group ends, or the pattern of a `case`."""
-        in_case = len(re.findall(r"\bcase\b", frame.whole)) > len(re.findall(r"\besac\b", frame.whole))
-        if frame.kind == "(" and not in_case:
+        frame.command.end_word()
+        if frame.kind in ("(", "$(", "<(", "=(") and not frame.command.cases:
             self._pop()
         else:
             self._cut(frame)
 
-    def _end_line(self) -> int:
-        body = next((place for place, frame in enumerate(self.frames) if frame.kind in ("<<", "<<'")), 0)
-        if body and (self.line.lstrip("\t") if self.frames[body].dash else self.line) == self.frames[body].word:
-            while len(self.frames) > body:
+    def _end_line(self) -> None:
+        self.number += 1
+        if self.continued:
+            self.continued, self.previous = False, " "
+            return
+        if self.bodies and self._ends_body("".join(self.line)):
+            while len(self.frames) > self.bodies[-1]:
                 self._pop()
+            self.bodies.pop()
         elif self.top.kind == "[":
             self._pop()
-        if self.top.kind in _CODE and self.previous != "\\":
-            if not self._testing(self.top):
-                self._cut(self.top)
-            self.top.whole += "\n"
-        else:
+        if not self.top.is_code:
             self._keep(" ")
-        if self.heredocs and self.top.kind in (*_CODE, '"', "${") and not any(frame.kind in ("<<", "<<'") for frame in self.frames):
-            word, literal, dash = self.heredocs.pop(0)
-            self._push("<<'" if literal else "<<", word=word, dash=dash)
-        self.comment, self.line, self.previous = False, "", "\n"
-        return 1
+        elif self.top.testing or self.top.array:
+            self.top.command.end_word()
+        else:
+            self._cut(self.top)
+        if self.heredocs and not self.bodies and (self.top.is_code or self.top.kind in ('"', "${")):
+            word, literal, dash = self.heredocs.popleft()
+            self.bodies.append(len(self.frames))
+            self._push("<<'" if literal else "<<", word=word, dash=dash, line=self.number - 1)
+        self.comment, self.line, self.previous = False, [], "\n"
+
+    def _ends_body(self, line: str) -> bool:
+        body = self.frames[self.bodies[-1]]
+        return (line.lstrip("\t") if body.dash else line) == body.word

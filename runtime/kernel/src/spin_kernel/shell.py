@@ -2,6 +2,7 @@
 
 - The program leads a process group. When it takes too long, or the cell is interrupted, the whole group is ended: asked first, then forced.
 - The result keeps the first part of what was printed; what was printed further is still shown.
+- A value that a shell may evaluate is checked first (`number`, `guarded`).
 - Values for the program travel in its environment, beside what it inherits from the kernel.
 - A background process that keeps the output open does not keep the cell: output ends with the program itself.
 """
@@ -25,6 +26,8 @@ CHUNK = 64 * 1024
 END_GRACE_S = 2.0
 # How long to wait for the last output of a program that has exited while another one holds its pipe.
 DRAIN_S = 0.2
+# What begins a command in arithmetic, also when `read` has taken a backslash out, or another text follows.
+_RUNS = re.compile(r"`|\$[\s\\'\"]*([({]|\Z)")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
 
 
@@ -45,13 +48,32 @@ class ShellFailed(Exception):
         self.exit_status, self.stdout = exit_status, stdout
 
 
-def number(value: object, template: str) -> str:
-    """The value's text, where a script may have nothing but a plain number. Raises ValueError, which does not repeat the value."""
+def number(value: object, template: str, lost_at: int = 0) -> str:
+    """The value's text, where a script may have nothing but a plain number. Raises ValueError, which does not repeat the value.
+
+    `lost_at` is the line of what a script that could not be followed opens and does not close.
+    """
     text = str(value).strip()
-    if not _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text):
+        return text
+    if lost_at:
         raise ValueError(
-            f"{template} stands where the shell evaluates it, as arithmetic does, and could run as code there: its value must be a plain number. "
-            "Make it one, as with int(), or use the value as a command's argument."
+            f"{template} stands in a script that could not be followed: what is opened on line {lost_at} is not closed. Its value could stand where "
+            f"the shell runs it as code, so it must be a plain number. Close what line {lost_at} opens, or write that part in a simpler way."
+        )
+    raise ValueError(
+        f"{template} stands where the shell evaluates it, as arithmetic does, and could run as code there: its value must be a plain number. "
+        "Make it one, as with int(), or use the value as a command's argument."
+    )
+
+
+def guarded(value: object, template: str) -> str:
+    """The value's text, in a script that evaluates something. Raises ValueError for what could run there, which does not repeat the value."""
+    text = str(value)
+    if _RUNS.search(text):
+        raise ValueError(
+            f"{template} holds a backquote, or a $ before a bracket or at its end, and the script evaluates variables somewhere ([[ ]], (( )), let, "
+            "declare, a subscript or the like), where that could run as code. Take these characters out, or use the value in a shell cell of its own."
         )
     return text
 
