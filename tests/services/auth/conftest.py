@@ -1,10 +1,14 @@
 """A running auth service with faked peers, and people who signed in to it."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from spin_services.auth.app import build
@@ -19,7 +23,7 @@ from spinapis.auth.v1 import (
     trust_pb2,
     trust_pb2_grpc,
 )
-from tests.fakes.installation import Installation, Metadata
+from tests.fakes.installation import Installation, Metadata, free_ports
 from tests.fakes.paired_runtime import PairedRuntime
 from tests.fakes.peer_services import FakeLog, FakeSecrets, FakeWorkspaces, add_log, add_secrets, add_workspaces
 
@@ -135,3 +139,21 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def auth_class() -> type[Auth]:
     """For a service with an environment of its own."""
     return Auth
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
+    """A process of its own."""
+    port = free_ports(1)[0]
+    argv = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true"]
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(200):
+        try:
+            httpx.get(f"{address}/.well-known/openid-configuration")
+            break
+        except httpx.TransportError:
+            time.sleep(0.1)
+    yield address
+    process.terminate()
+    process.wait(10)

@@ -3,100 +3,22 @@
 import asyncio
 import gzip
 import resource
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import jwt
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from spinapis.auth.v1 import members_pb2
 from spinapis.auth.v1 import sign_in_pb2 as pb
-from tests.fakes.installation import ORIGIN, Installation, Metadata, free_ports, refused
+from tests.fakes.installation import refused
+from tests.fakes.oidc_browser import ADA, CALLBACK, consent, finished, person_at, running, settings, started, through
 
-CALLBACK = f"{ORIGIN}/sign-in/callback"
-ADA = {"email": "ada@example.org", "email_verified": True, "name": "Ada Lovelace"}
 FLOOD = 128 * 1024 * 1024
-SQUATTED = "four unrelated words of mallory"
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[str]:
-    """A process of its own."""
-    port = free_ports(1)[0]
-    argv = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true"]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(200):
-        try:
-            httpx.get(f"{address}/.well-known/openid-configuration")
-            break
-        except httpx.TransportError:
-            time.sleep(0.1)
-    yield address
-    process.terminate()
-    process.wait(10)
-
-
-async def person_at(provider: str, subject: str, claims: dict[str, Any]) -> None:
-    async with httpx.AsyncClient() as http:
-        (await http.put(f"{provider}/users/{subject}", json=claims)).raise_for_status()
-
-
-def settings(issuer: str, **more: str) -> dict[str, str]:
-    return {"SPIN_OIDC_CORP_ISSUER": issuer, "SPIN_OIDC_CORP_CLIENT_ID": "spin", "SPIN_OIDC_CORP_DISPLAY_NAME": "Corporate"} | more
-
-
-async def consent(url: str, subject: str) -> dict[str, str]:
-    """What the browser does: goes there, says yes, comes back with code and state."""
-    async with httpx.AsyncClient() as http:
-        answer = await http.post(url, data={"sub": subject})
-    assert answer.status_code == 302, answer.text
-    back = urlsplit(answer.headers["location"])
-    assert f"{back.scheme}://{back.netloc}{back.path}" == CALLBACK
-    return {name: values[0] for name, values in parse_qs(back.query).items()}
-
-
-async def started(auth: Any, **changes: str) -> Any:
-    request = pb.StartOidcSignInRequest(**({"provider_id": "corp", "redirect_uri": CALLBACK} | changes))
-    return await auth.sign_in.StartOidcSignIn(request)
-
-
-async def finished(auth: Any, state: str, code: str, issuer: str = "") -> Any:
-    return await auth.sign_in.FinishOidcSignIn(pb.FinishOidcSignInRequest(state=state, code=code, issuer=issuer))
-
-
-async def through(auth: Any, subject: str) -> Any:
-    start = await started(auth)
-    back = await consent(start.authorization_url, subject)
-    assert back["state"] == start.state
-    return await finished(auth, back["state"], back["code"])
-
-
-async def running(installation: Any, auth_class: Any, environment: dict[str, str]) -> Any:
-    secret = installation.platform.data_dir / "client-secret"
-    secret.write_text("the client's secret\n")
-    auth = auth_class(installation)
-    await auth.start(environment | {"SPIN_OIDC_CORP_CLIENT_SECRET_FILE": str(secret)})
-    return auth
-
-
-async def api_key(auth: Any, workspace: str, by: Any) -> Any:
-    request = members_pb2.CreateApiKeyRequest(workspace_id=workspace, name="ci", role=members_pb2.MEMBER_ROLE_VIEWER)
-    return await auth.members.CreateApiKey(request, metadata=by.metadata)
-
-
-async def exchanged(auth: Any, made: Any) -> Metadata:
-    answer = await auth.sign_in.ExchangeApiKey(pb.ExchangeApiKeyRequest(api_key=made.secret))
-    return (("authorization", f"Bearer {answer.tokens.access_token}"),)
 
 
 async def invited(auth: Any, email: str = "ada@example.org") -> Any:
@@ -369,77 +291,3 @@ async def test_parallel_first_sign_ins_make_one_account(installation: Any, auth_
     backs = [await consent((await started(auth)).authorization_url, "ada-1") for _ in range(3)]
     answers = await asyncio.gather(*(finished(auth, back["state"], back["code"]) for back in backs))
     assert len({answer.user.id for answer in answers}) == 1
-
-
-@pytest.fixture
-async def installation_on(tmp_path: Path, database_url: str) -> AsyncIterator[Installation]:
-    made = Installation(tmp_path / "installation", database_url)
-    yield made
-    await made.close()
-
-
-async def test_whoever_invited_a_person_is_out_of_the_account_when_its_owner_comes(installation_on: Any, auth_class: Any, provider: str) -> None:
-    """An invitation's link is in the inviter's hands. Used first or kept for later, it leads not into somebody's account."""
-    auth = await running(installation_on, auth_class, settings(provider))
-    owner = await auth.owner()
-    workspace = await auth.found(owner)
-    mallory = await auth.invite(workspace, owner, "owner")
-    request = members_pb2.AddMemberRequest(workspace_id=workspace, email="ada@example.org", role=members_pb2.MEMBER_ROLE_EDITOR)
-    squatter = await auth.redeem((await auth.members.AddMember(request, metadata=mallory.metadata)).sign_in_token)
-    await auth.sign_in.SetPassword(pb.SetPasswordRequest(new_password=SQUATTED), metadata=squatter.metadata)
-    kept, others = await api_key(auth, workspace, squatter), await api_key(auth, workspace, mallory)
-    machine = await exchanged(auth, kept)
-    await person_at(provider, "ada-1", ADA)
-    ada = await through(auth, "ada-1")
-    assert ada.user.id == squatter.id
-    for attempt in (exchanged(auth, kept), auth.sign_in.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=machine)):
-        with refused() as refusal:
-            await attempt
-        assert refusal.reason == "UNAUTHENTICATED"
-    assert await exchanged(auth, others)
-    revoked = auth.log.entries[workspace][-1]
-    assert (revoked.type, revoked.user_id, revoked.subjects) == ("api_key.revoked", ada.user.id, [f"api_key:{kept.api_key.id}"])
-    with refused() as refusal:
-        await auth.sign_in.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=squatter.metadata)
-    assert refusal.reason == "UNAUTHENTICATED"
-    with refused() as refusal:
-        await auth.sign_in.RefreshTokens(pb.RefreshTokensRequest(refresh_token=squatter.tokens.refresh_token))
-    assert refusal.reason == "UNAUTHENTICATED"
-    with refused() as refusal:
-        await auth.sign_in.SignInWithPassword(pb.SignInWithPasswordRequest(email="ada@example.org", password=SQUATTED))
-    assert refusal.reason == "CREDENTIALS_INVALID"
-    assert (await through(auth, "ada-1")).user.id == ada.user.id
-
-
-async def test_nobody_comes_into_an_account_while_its_api_keys_cannot_be_revoked_in_the_log(
-    installation: Any, auth_class: Any, provider: str
-) -> None:
-    auth = await running(installation, auth_class, settings(provider))
-    owner = await auth.owner()
-    workspace = await auth.found(owner)
-    squatter = await auth.invite(workspace, owner, "editor", "ada@example.org")
-    key = await api_key(auth, workspace, squatter)
-    await person_at(provider, "ada-1", ADA)
-    auth.log.broken = True
-    with refused() as refusal:
-        await through(auth, "ada-1")
-    assert refusal.reason == "UNAVAILABLE"
-    auth.log.broken = False
-    assert (await through(auth, "ada-1")).user.id == squatter.id
-    with refused() as refusal:
-        await exchanged(auth, key)
-    assert refusal.reason == "UNAUTHENTICATED"
-
-
-async def test_an_invitations_link_is_void_once_the_invited_came_by_the_provider(installation: Any, auth_class: Any, provider: str) -> None:
-    auth = await running(installation, auth_class, settings(provider))
-    owner = await auth.owner()
-    request = members_pb2.AddMemberRequest(workspace_id=await auth.found(owner), email="ada@example.org", role=members_pb2.MEMBER_ROLE_VIEWER)
-    link = (await auth.members.AddMember(request, metadata=owner.metadata)).sign_in_token
-    await person_at(provider, "ada-1", ADA)
-    ada = await through(auth, "ada-1")
-    with refused() as refusal:
-        await auth.redeem(link)
-    assert refusal.reason == "SIGN_IN_LINK_INVALID"
-    metadata = (("authorization", f"Bearer {ada.tokens.access_token}"),)
-    assert (await auth.sign_in.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=metadata)).user.id == ada.user.id
