@@ -54,7 +54,7 @@ async def test_two_of_three_people_rotate_auth_while_cells_run(running: RunningP
     spinctl("propose", proposal, "--current", now, "--threshold", "2", *roots)
     for person in people[:2]:
         sign(proposal, now, person)
-    keys(running.settings, "sign-as-root", proposal)
+    keys(running.settings, "sign-as-root", "--yes", proposal)
     assert "2 of 3 root keys" in keys(running.settings, "install", proposal)
 
     with pytest.raises(subprocess.CalledProcessError) as refused:

@@ -76,6 +76,6 @@ class Ceremony:
         made = self.propose("handed.root", *(self.person(one) for one in people), threshold=threshold)
         assert made.status == 0, made.err
         self.sign("handed.root", *people[:threshold])
-        assert self.keys("sign-as-root", self.path("handed.root")).status == 0
+        assert self.keys("sign-as-root", "--yes", self.path("handed.root")).status == 0
         done = self.install("handed.root")
         assert done.status == 0, done.err

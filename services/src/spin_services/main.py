@@ -154,17 +154,26 @@ def keys_propose(
 
 
 @keys_app.command("sign-as-root")
-def keys_sign_as_root(file: Annotated[Path, typer.Argument(help="A proposal of `spinctl root propose`; the signature is added to it.")]) -> None:
-    """Show what a root document changes, and sign it with the root key that this installation holds."""
+def keys_sign_as_root(
+    file: Annotated[Path, typer.Argument(help="A proposal of `spinctl root propose`; the signature is added to it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Show what a root document changes, ask, and sign it with the root key that this installation holds."""
 
-    def signed(keys: KeyStore) -> list[str]:
+    def looked(keys: KeyStore) -> tuple[bytes, list[str]]:
         document = file.read_bytes()
-        changes = keys.changes(document)
-        file.write_bytes(keys.sign_as_root(document))
-        return changes
+        return document, keys.changes(document)
 
-    for line in _with_keys(_platform(), signed):
+    platform = _platform()
+    document, changes = _with_keys(platform, looked)
+    for line in changes:
         typer.echo(line)
+    if not yes:
+        if not sys.stdin.isatty():
+            sys.stderr.write("spin-service: nothing was signed: nobody is here to ask. Compare the lines above, then repeat it with --yes\n")
+            raise typer.Exit(2)
+        typer.confirm("Is that what was agreed on? Sign it", abort=True)
+    _with_keys(platform, lambda keys: file.write_bytes(keys.sign_as_root(document)))
     typer.echo(f"signed {file}; `spin-service keys install {file}` puts it in force and deletes the root key here, if it drops it")
 
 

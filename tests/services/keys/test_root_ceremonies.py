@@ -37,13 +37,24 @@ def aged(ceremony: Ceremony, left_ms: int) -> None:
     keys_of(ceremony, lambda: system_clock() - ROOT_LIFE_MS + left_ms).init()
 
 
+def test_nothing_is_signed_before_somebody_has_seen_what_it_changes(ceremony: Ceremony) -> None:
+    ceremony.propose("next.root", ceremony.person("alice"), threshold=1)
+    proposal = Path(ceremony.path("next.root")).read_bytes()
+    shown = ceremony.keys("sign-as-root", ceremony.path("next.root"))
+    assert shown.status == 2 and "nothing was signed" in shown.err and "--yes" in shown.err
+    assert any("root" in line for line in shown.out.splitlines())
+    assert Path(ceremony.path("next.root")).read_bytes() == proposal
+    absent = ceremony.keys("sign-as-root", "--yes", ceremony.path("absent.root"))
+    assert absent.status != 0 and "absent.root" in absent.err and "Traceback" not in absent.err
+
+
 def test_from_one_of_one_to_two_of_three_and_on_to_one_of_two(ceremony: Ceremony) -> None:
     pinned = ceremony.root()
     alice, bob, carol, dave = (ceremony.person(name) for name in ("alice", "bob", "carol", "dave"))
     assert ceremony.propose("next.root", alice, bob, carol, threshold=2).status == 0
     ceremony.sign("next.root", "alice", "carol")
     assert ceremony.install("next.root").status == 2
-    shown = ceremony.keys("sign-as-root", ceremony.path("next.root"))
+    shown = ceremony.keys("sign-as-root", "--yes", ceremony.path("next.root"))
     assert "root threshold: 1 becomes 2" in shown.out and pinned.digest.hex() in shown.out
     assert "2 of 3 root keys" in ceremony.install("next.root").out
     assert not list((ceremony.data / "keys/root").glob("*.key"))
@@ -74,7 +85,7 @@ def test_a_threshold_that_is_out_of_reach_says_what_that_means(ceremony: Ceremon
     assert "each of the 2 root keys must sign" in ceremony.propose("both.root", alice, bob, threshold=2).err
     assert "there is one root key" in ceremony.propose("one.root", alice, threshold=1).err
     ceremony.sign("both.root", "alice", "bob")
-    ceremony.keys("sign-as-root", ceremony.path("both.root"))
+    ceremony.keys("sign-as-root", "--yes", ceremony.path("both.root"))
     assert ceremony.install("both.root").status == 0
     ceremony.propose("after.root", alice, threshold=1)
     (last,) = ceremony.sign("after.root", "alice")
@@ -134,7 +145,7 @@ def test_one_who_may_sign_alone_beside_the_installation_stays_when_its_key_rotat
     alice, own = ceremony.person("alice"), ceremony.root().keys(ROLE_ROOT)[0]
     ceremony.propose("shared.root", alice, own.public.hex(), threshold=1)
     ceremony.sign("shared.root", "alice")
-    ceremony.keys("sign-as-root", ceremony.path("shared.root"))
+    ceremony.keys("sign-as-root", "--yes", ceremony.path("shared.root"))
     assert ceremony.install("shared.root").status == 0
     assert "auth signs with" in ceremony.keys("rotate", "auth").out
     rotated = ceremony.keys("rotate", "root")
@@ -147,12 +158,12 @@ def test_one_who_may_sign_alone_beside_the_installation_stays_when_its_key_rotat
 def test_signing_as_root_shows_what_is_signed_and_signs_no_other_document(ceremony: Ceremony) -> None:
     mallory = ceremony.person("mallory")
     ceremony.propose("next.root", mallory, threshold=1)
-    shown = ceremony.keys("sign-as-root", ceremony.path("next.root"))
+    shown = ceremony.keys("sign-as-root", "--yes", ceremony.path("next.root"))
     root = TrustedRoot.pinned(Path(ceremony.now()).read_bytes(), None)
     assert f"root: {root.keys(ROLE_ROOT)[0].key_id.hex()} is removed" in shown.out
     ceremony.sign("next.root", "mallory")
     assert ceremony.install("next.root").status == 0
-    refused = ceremony.keys("sign-as-root", ceremony.path("next.root"))
+    refused = ceremony.keys("sign-as-root", "--yes", ceremony.path("next.root"))
     assert refused.status == 2 and "does not follow" in refused.err
 
 
@@ -183,7 +194,7 @@ def test_an_expired_document_is_renewed_by_people_who_keep_the_root(ceremony: Ce
     roles = {role: [key.public for key in root.keys(role)] for role in ROTATING_ROLES} | {ROLE_ROOT: [bytes.fromhex(alice), bytes.fromhex(bob)]}
     Path(ceremony.path("short.root")).write_bytes(sign(build_root_document(2, system_clock() + 8000, roles, threshold=2)))
     assert "expires on" in ceremony.sign("short.root", "alice", "bob")[-1].err
-    ceremony.keys("sign-as-root", ceremony.path("short.root"))
+    ceremony.keys("sign-as-root", "--yes", ceremony.path("short.root"))
     keys_of(ceremony).install(Path(ceremony.path("short.root")).read_bytes())
     while system_clock() < ceremony.root().expires_at_ms:
         assert ceremony.keys("list").status == 0
