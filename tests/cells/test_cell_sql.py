@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spin_cells.api import Context
+from spin_cells.sql import statements
 from tests.fakes.kernel_calls import run
 
 LOOSE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
@@ -110,3 +111,19 @@ def test_the_audit_comment_names_the_run_and_cannot_be_ended_early(bench, label:
     assert "user=ann" in comment
     assert comment.count("*/") == 1 == comment.count("/*")
     assert comment.endswith("*/")
+
+
+def test_a_script_is_parsed_once_however_many_statements_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[int] = []
+    real = statements.sqlglot.parse_one
+    monkeypatch.setattr(statements.sqlglot, "parse_one", lambda text, **more: parsed.append(len(text)) or real(text, **more))
+    source = "\n\nSELECT {{a}};" * 500
+    assert len(statements.read(source).statements) == len(parsed) == 500
+    assert sum(parsed) < len(source)
+
+
+@pytest.mark.parametrize(("before", "line", "column"), [("SELECT 1; ", 1, 11), ("SELECT 1;\n\n  ", 3, 3), ("/* é */ SELECT\n{{a}};\n", 3, 1)])
+def test_a_problem_is_told_where_it_stands_in_the_cell(before: str, line: int, column: int) -> None:
+    (problem,) = statements.read(f"{before}SELECT FROM WHERE").problems
+    assert (problem.line, problem.column) >= (line, column)
+    assert problem.line == line

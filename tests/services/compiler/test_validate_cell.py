@@ -1,5 +1,6 @@
 """ListCellTypes and ValidateCell."""
 
+import asyncio
 import json
 
 from jsonschema import Draft202012Validator
@@ -57,3 +58,14 @@ async def test_python_needs_a_python_kernel(bench) -> None:
     (problem,) = await validate(bench, "python", "1", kernel_language="R")
     assert "speaks r" in problem.message
     assert await validate(bench, "code", "print(1)", kernel_language="R") == []
+
+
+async def test_other_calls_are_answered_while_a_large_cell_is_read(bench) -> None:
+    order: list[str] = []
+
+    async def validated(name: str, source: str) -> None:
+        await validate(bench, "sql", source)
+        order.append(name)
+
+    await asyncio.gather(validated("large", "SELECT {{a}};\n" * 8_000), validated("small", "SELECT 1"))
+    assert order == ["small", "large"]

@@ -31,9 +31,13 @@ def build(cell: Cell, context: Context) -> Compiled:
 
 
 def _spliced(reading: Reading, context: Context) -> str:
-    text = reading.text
-    for template in sorted(reading.templates, key=lambda found: found.start, reverse=True):
-        text = text[: template.start] + _expression(template, context, text[template.start : template.end].count("\n")) + text[template.end :]
+    pieces: list[str] = []
+    done = 0
+    for template in sorted(reading.templates, key=lambda found: found.start):
+        written = reading.text[template.start : template.end]
+        pieces += (reading.text[done : template.start], _expression(template, context, written.count("\n")))
+        done = template.end
+    text = "".join((*pieces, reading.text[done:]))
     needs_import = any(template.kind != "variable" for template in reading.templates)
     return _with_import(text, reading) if needs_import and reading.tree is not None else text
 

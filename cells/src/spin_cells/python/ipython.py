@@ -5,7 +5,6 @@
 - The rules are those of IPython.core.inputtransformer2; IPython itself is not needed.
 """
 
-import io
 import re
 import tokenize
 from collections.abc import Sequence
@@ -111,9 +110,9 @@ def _end_of_statement(lines: Sequence[str], start: int) -> int:
     """The index of the line after the statement that starts here."""
     if not lines[start].strip() or lines[start].lstrip().startswith("#"):
         return start + 1
-    text = io.StringIO("\n".join(lines[start:]) + "\n")
+    ahead = (f"{lines[index]}\n" for index in range(start, len(lines)))
     try:
-        for token in tokenize.generate_tokens(text.readline):
+        for token in tokenize.generate_tokens(lambda: next(ahead, "")):
             if token.type == tokenize.NEWLINE:
                 return start + token.end[0]
     except (tokenize.TokenError, SyntaxError) as error:

@@ -136,9 +136,15 @@ class _Offsets:
         self._starts = [0]
         for line in self._lines:
             self._starts.append(self._starts[-1] + len(line) + 1)
+        # Where in which line one was last: templates come in their order, and a line may hold many.
+        self._line, self._encoded, self._bytes, self._characters = 0, b"", 0, 0
 
     def of(self, line: int, byte_column: int) -> int:
-        return self._starts[line - 1] + len(self._lines[line - 1].encode()[:byte_column].decode())
+        if line != self._line:
+            self._line, self._encoded, self._bytes, self._characters = line, self._lines[line - 1].encode(), 0, 0
+        begin, characters = (self._bytes, self._characters) if byte_column >= self._bytes else (0, 0)
+        self._bytes, self._characters = byte_column, characters + len(self._encoded[begin:byte_column].decode())
+        return self._starts[line - 1] + self._characters
 
     def span(self, node: ast.expr) -> tuple[int, int]:
         return self.of(node.lineno, node.col_offset), self.of(node.end_lineno or node.lineno, node.end_col_offset or node.col_offset)

@@ -6,8 +6,9 @@
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
 
@@ -44,7 +45,8 @@ def read(source: str) -> Reading:
         tokens = sqlglot.tokenize(_masked(source), read=DIALECT)
     except TokenError:
         return Reading(problems=(_unterminated(source),))
-    parts = [_Part(source, span) for span in _spans(tokens)]
+    found = templates.find(source)
+    parts = [_Part(source, span, found) for span in _spans(tokens)]
     refused = tuple(problem for part in parts for problem in (*_misplaced(part), *_foreign_parameters(part)))
     if refused:
         return Reading(problems=refused)
@@ -65,42 +67,44 @@ class _Unreadable(Exception):
 class _Part:
     """One statement's tokens, and its templates: those that a token surrounds, and those that no token does, which are in comments."""
 
-    def __init__(self, source: str, tokens: list[Token]) -> None:
+    def __init__(self, source: str, tokens: list[Token], found: Sequence[Template]) -> None:
+        """`found` are the templates of the whole source, in their order."""
         self.source, self.tokens = source, tokens
         self.start, self.end = tokens[0].start, tokens[-1].end + 1
-        found = [template for template in templates.find(source) if self.start <= template.start < self.end]
-        self.around = {template: token for template in found if (token := self._around(template)) is not None}
+        self._starts = [token.start for token in tokens]
+        first, end = (bisect_left(found, offset, key=lambda template: template.start) for offset in (self.start, self.end))
+        self.around = {template: token for template in found[first:end] if (token := self._around(template)) is not None}
+        self._bound = {template.start - self.start for template in self.around}
 
     def _around(self, template: Template) -> Token | None:
-        return next((token for token in self.tokens if token.start <= template.start and template.end - 1 <= token.end), None)
+        before = bisect_right(self._starts, template.start) - 1
+        token = self.tokens[before] if before >= 0 else None
+        return token if token is not None and template.end - 1 <= token.end else None
 
     def bound(self) -> tuple[str, list[Template]]:
         """The text with `$1`, `$2`, … for its templates; a variable that comes twice is one parameter."""
-        text = ""
+        text: list[str] = []
         parameters: list[Template] = []
         numbers: dict[tuple[str, str], int] = {}
         for piece in templates.pieces(self.source[self.start : self.end]):
             if isinstance(piece, Text):
-                text += piece.text
-            elif self._is_commented(piece):
-                text += " " * (piece.end - piece.start)
+                text.append(piece.text)
+            elif piece.start not in self._bound:
+                # In a comment.
+                text.append(" " * (piece.end - piece.start))
             else:
                 if (piece.kind, piece.name) not in numbers:
                     numbers[piece.kind, piece.name] = len(numbers) + 1
                     parameters.append(piece)
-                text += f"${numbers[piece.kind, piece.name]}".ljust(piece.end - piece.start)
-        return text, parameters
-
-    def _is_commented(self, piece: Template) -> bool:
-        return not any(template.start == piece.start + self.start for template in self.around)
+                text.append(f"${numbers[piece.kind, piece.name]}".ljust(piece.end - piece.start))
+        return "".join(text), parameters
 
 
 def _masked(source: str) -> str:
     """The source with a word in each template's place, of the same length: what the tokenizer makes of the word says where it stands."""
-    text = source
-    for template in templates.find(source):
-        text = text[: template.start] + "x" * (template.end - template.start) + text[template.end :]
-    return text
+    return "".join(
+        "x" * (piece.end - piece.start) if isinstance(piece, Template) else source[piece.start : piece.end] for piece in templates.pieces(source)
+    )
 
 
 def _spans(tokens: list[Token]) -> Iterator[list[Token]]:
@@ -137,14 +141,24 @@ def _foreign_parameters(part: _Part) -> Iterator[Problem]:
 def _tree(part: _Part) -> exp.Expression:
     text, _ = part.bound()
     line, column = templates.position(part.source, part.start)
-    # Leading lines and spaces put the statement where it stands in the cell, so that positions are the cell's.
-    placed = "\n" * (line - 1) + " " * (column - 1) + text
     try:
-        return cast(exp.Expression, sqlglot.parse_one(placed, read=DIALECT))
+        return cast(exp.Expression, sqlglot.parse_one(text, read=DIALECT))
     except ParseError as error:
-        raise _Unreadable(_parse_problem(error, placed)) from error
+        raise _Unreadable(_placed(_parse_problem(error, text), line, column)) from error
     except SqlglotError as error:
         raise _Unreadable(Problem(f"Invalid SQL: {error}"[:300], line, column, line, column)) from error
+
+
+def _placed(problem: Problem, line: int, column: int) -> Problem:
+    """Of a statement, which begins there in the cell."""
+    shift, end_shift = (column - 1 if at == 1 else 0 for at in (problem.line, problem.end_line))
+    return replace(
+        problem,
+        line=problem.line + line - 1,
+        end_line=problem.end_line + line - 1,
+        column=problem.column + shift,
+        end_column=problem.end_column + end_shift,
+    )
 
 
 def _parse_problem(error: ParseError, text: str) -> Problem:

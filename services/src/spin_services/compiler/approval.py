@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from spin_cells.api import CellType
 from spin_services.compiler import wire
 from spin_services.compiler.compilation import Connections, compiled_code, executable, is_guarded, labels_of
+from spin_services.compiler.reading import reading
 from spin_services.rpc.errors import ErrorReason, ServiceError
 from spin_services.rpc.identity import Caller
 from spin_services.rpc.peers import Peers
@@ -24,7 +25,7 @@ class ApprovalRequests:
         cell = wire.cell_of(request.cell)
         cell_type, language = executable(self._types, cell), wire.language_of(request.kernel_language)
         resolved = await self._connections.resolve(request.workspace_id, cell_type, cell, language, labels_of(request, caller))
-        uses = compiled_code(cell_type, cell, resolved).uses
+        uses = (await reading(cell, compiled_code, cell_type, cell, resolved)).uses
         if not is_guarded(uses, resolved.context):
             raise ServiceError(ErrorReason.ERROR_REASON_CELL_INVALID, "This cell uses no guarded operation: it runs without an approval.")
         asked = approvals_pb2.RequestApprovalRequest(

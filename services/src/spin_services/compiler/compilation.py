@@ -20,6 +20,7 @@ from spin_envelope.sealing import seal
 from spin_envelope.signing import sign, unverified
 from spin_services.compiler import wire
 from spin_services.compiler.program import Behaviour, Code, Run, build_program, check_grant, run_id
+from spin_services.compiler.reading import reading
 from spin_services.compiler.trust import RuntimeTrust
 from spin_services.keys import KeyStore
 from spin_services.rpc.audit_log import AuditLog
@@ -60,7 +61,7 @@ class Connections:
         self, workspace_id: str, cell_type: CellType, cell: Cell, language: str, labels: Mapping[str, str], runtime_id: str = ""
     ) -> Resolved:
         """`runtime_id` says whose bundle must hold them; empty when nothing is to run."""
-        references, read = list(cell_type.references(cell)), cell_type.secrets(cell)
+        references, read = await reading(cell, _named, cell_type, cell)
         if not references and read == Secrets():
             return Resolved(Context(language, labels=labels))
         request = ResolveConnectionsRequest(
@@ -96,7 +97,7 @@ class Compilation:
             self._connections.resolve(request.workspace_id, cell_type, cell, language, labels, runtime_id),
             self._check_saved(request, caller, digest),
         )
-        code = compiled_code(cell_type, cell, resolved)
+        code = await reading(cell, compiled_code, cell_type, cell, resolved)
         run, guarded = _run(request, caller, runtime, hello, digest), is_guarded(code.uses, resolved.context)
         if guarded and request.user_expressions:
             raise ServiceError(ErrorReason.ERROR_REASON_CELL_INVALID, "Nobody approved expressions beside this cell: run it without them.")
@@ -180,6 +181,10 @@ class Compilation:
             nonce=grant.nonce,
             min_bundle_version=program.min_bundle_version,
         )
+
+
+def _named(cell_type: CellType, cell: Cell) -> tuple[list[str], Secrets]:
+    return list(cell_type.references(cell)), cell_type.secrets(cell)
 
 
 def labels_of(request: CompileCellRequest | RequestApprovalRequest, caller: Caller) -> dict[str, str]:

@@ -7,6 +7,7 @@ from spin_cells.api import CellType, Context
 from spin_services.compiler import wire
 from spin_services.compiler.approval import ApprovalRequests
 from spin_services.compiler.compilation import Compilation, Connections, known
+from spin_services.compiler.reading import reading
 from spin_services.database import pages
 from spin_services.rpc.errors import ErrorReason, ServiceError
 from spin_services.rpc.identity import current_caller
@@ -41,7 +42,8 @@ class CompilerServicer(CompilerServiceServicer):
             if error.reason not in _NOT_RESOLVED:
                 raise
             surroundings = Context(language)
-        return pb.ValidateCellResponse(problems=[wire.problem_to(problem) for problem in cell_type.validate(cell, surroundings)])
+        problems = await reading(cell, cell_type.validate, cell, surroundings)
+        return pb.ValidateCellResponse(problems=[wire.problem_to(problem) for problem in problems])
 
     async def CompileCell(self, request: pb.CompileCellRequest, context: Any) -> pb.CompileCellResponse:
         return await self._compilation.compile(request, current_caller())
