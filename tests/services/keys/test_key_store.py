@@ -85,7 +85,7 @@ def test_a_key_file_in_anothers_place_is_refused(open_store: OpenStore, tmp_path
 def test_a_rotation_is_trusted_by_whoever_holds_the_document_before_it(open_store: OpenStore) -> None:
     store = open_store()
     before, old = store.root(), store.role_key(AUTH).key_id
-    after = open_store().rotate(AUTH)
+    after = open_store().rotate(AUTH).root
     assert after.version == 2
     assert store.role_key(AUTH).key_id != old
     before.verify(signed_by_auth(store), Challenge, system_clock())
@@ -95,9 +95,9 @@ def test_a_rotation_is_trusted_by_whoever_holds_the_document_before_it(open_stor
 def test_the_old_key_stays_accepted_until_the_rotation_after(open_store: OpenStore) -> None:
     store = open_store()
     message = signed_by_auth(store)
-    store.rotate(AUTH).verify(message, Challenge, system_clock())
+    store.rotate(AUTH).root.verify(message, Challenge, system_clock())
     with pytest.raises(Refused):
-        store.rotate(AUTH).verify(message, Challenge, system_clock())
+        store.rotate(AUTH).root.verify(message, Challenge, system_clock())
 
 
 def test_a_key_does_not_sign_before_it_was_shown_long_enough(open_store: OpenStore, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_key_does_not_sign_before_it_was_shown_long_enough(open_store: OpenSto
     assert sorted((tmp_path / "keys/auth").iterdir()) == before and len(store.root_documents()) == 2
     # Another role's keys are known since the first document, and a key that was stolen is not waited for.
     store.rotate(Role.ROLE_COMPILER, shown_s=7)
-    assert store.rotate(AUTH, compromised=True).version == 4
+    assert store.rotate(AUTH, compromised=True).root.version == 4
 
 
 @pytest.mark.parametrize("age_s", [8, -3600], ids=["shown long enough", "installed before the clock was set back"])
@@ -120,13 +120,13 @@ def test_a_key_that_was_shown_signs(open_store: OpenStore, tmp_path: Path, age_s
     store.rotate(AUTH)
     installed = time.time() - age_s
     os.utime(tmp_path / "keys/root-documents/00000002.bin", (installed, installed))
-    assert store.rotate(AUTH, shown_s=7).version == 3
+    assert store.rotate(AUTH, shown_s=7).root.version == 3
 
 
 def test_a_compromised_key_is_refused_at_once(open_store: OpenStore) -> None:
     store = open_store()
     message, old = signed_by_auth(store), store.role_key(AUTH).key_id
-    root = store.rotate(AUTH, compromised=True)
+    root = store.rotate(AUTH, compromised=True).root
     with pytest.raises(Refused):
         root.verify(message, Challenge, system_clock())
     assert store.revoked_key_ids() == {old}
