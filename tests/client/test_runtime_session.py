@@ -1,7 +1,7 @@
 """Running cells through the whole handshake, against a runtime that misbehaves on request."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -177,6 +177,12 @@ def missed_another_run(run: Run) -> list[frames_pb2.RuntimeFrame]:
 Missed = Callable[[Run], list[frames_pb2.RuntimeFrame]]
 
 
+async def lost(bench: Bench) -> None:
+    """Returns when the answer was, on its way."""
+    while bench.runtime.drop_next_input:
+        await asyncio.sleep(0.01)
+
+
 def answers_of(bench: Bench) -> list[str]:
     return [frame.input_reply.value for frame in bench.runtime.received if frame.HasField("input_reply")]
 
@@ -190,8 +196,7 @@ async def test_an_answer_that_was_lost_on_the_way_is_sent_again_over_the_next_at
         async for event in run:
             if isinstance(event, InputRequest):
                 replies.create_task(session.reply(event, "Ada"))
-                while bench.runtime.drop_next_input:
-                    await asyncio.sleep(0.01)
+                await lost(bench)
                 await bench.runtime.cut()
                 for frame in missed(run):
                     await bench.runtime.emit(frame)
@@ -208,32 +213,26 @@ async def test_an_answer_that_was_lost_on_the_way_is_sent_again_over_the_next_at
         assert answers_of(bench) == ["Ada", "Ada"]
 
 
-async def test_a_run_that_ends_takes_its_answer_along(bench: Bench) -> None:
+async def ends(bench: Bench, session: RuntimeSession) -> None:
+    await session.interrupt()
+
+
+async def boots(bench: Bench, session: RuntimeSession) -> None:
+    bench.runtime.boot()
+    await bench.runtime.cut()
+
+
+@pytest.mark.parametrize("over", [ends, boots])
+async def test_an_answer_does_not_outlive_its_run(bench: Bench, over: Callable[[Bench, RuntimeSession], Awaitable[None]]) -> None:
     async with await bench.open() as session, asyncio.TaskGroup() as replies:
         run = await session.start(cell("await ask('word? ')"), allow_stdin=True)
         bench.runtime.drop_next_input = True
         async for event in run:
             if isinstance(event, InputRequest):
                 replies.create_task(session.reply(event, "secret"))
-                while bench.runtime.drop_next_input:
-                    await asyncio.sleep(0.01)
-                await session.interrupt()
+                await lost(bench)
+                await over(bench, session)
         await bench.runtime.cut()
-        await session.complete("pri", 3)
-        assert answers_of(bench) == ["secret"]
-
-
-async def test_an_answer_does_not_outlive_the_boot_that_asked(bench: Bench) -> None:
-    async with await bench.open() as session, asyncio.TaskGroup() as replies:
-        run = await session.start(cell("await ask('word? ')"), allow_stdin=True)
-        bench.runtime.drop_next_input = True
-        async for event in run:
-            if isinstance(event, InputRequest):
-                replies.create_task(session.reply(event, "secret"))
-                while bench.runtime.drop_next_input:
-                    await asyncio.sleep(0.01)
-                bench.runtime.boot()
-                await bench.runtime.cut()
         await session.start_kernel()
         await session.complete("pri", 3)
         assert answers_of(bench) == ["secret"]

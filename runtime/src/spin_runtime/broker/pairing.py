@@ -78,5 +78,5 @@ def _refused(why: str) -> Denial:
 
 
 def paired_already(trust: Trust) -> Denial:
-    text = "This runtime is paired already. For a new identity remove it from its workspace, put its data aside and add it anew."
+    text = "What runs at this address is paired already. For a new identity, stop it, put var/broker in its SPIN_HOME aside, and try again."
     return Denial(reasons_pb2.ERROR_REASON_ALREADY_EXISTS, text, resource="runtime", name=trust.grant.runtime_id.hex())

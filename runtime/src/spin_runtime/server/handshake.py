@@ -6,7 +6,7 @@ from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2
 
 NOT_PAIRED = "This runtime belongs to no workspace yet. Add it to one: open the workspace's runtimes page."
-PAIRED_ALREADY = "This runtime is paired already. For a new identity, remove it from its workspace, put its data aside and add it anew."
+PAIRED_ALREADY = "What runs at this address is paired already. For a new identity, stop it, put var/broker in its SPIN_HOME aside, and try again."
 HELLO_FIRST = "A connection begins with ClientHello, then ClientAuth."
 
 
