@@ -4,6 +4,7 @@ import asyncio
 import threading
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
@@ -87,6 +88,39 @@ async def test_a_write_that_is_cancelled_holds_its_place_until_its_thread_is_don
     go.set()
     assert still_there and await second == ["first"]
     assert isinstance((await asyncio.gather(first, return_exceptions=True))[0], asyncio.CancelledError)
+    await database.close()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_calls_that_are_cancelled_anywhere_leave_the_database_to_others(database_url: str, times: int) -> None:
+    """People close pages and deadlines pass, at any statement; also the second time, while what the first left is tidied up."""
+    database = await empty_database(database_url)
+    async with database.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE notes (number INTEGER)"))
+
+    async def write(number: int) -> None:
+        async with database.session() as session:
+            await session.execute(text("INSERT INTO notes VALUES (:number)"), {"number": number})
+            await session.execute(text("SELECT count(*) FROM notes"))
+            await session.execute(text("INSERT INTO notes VALUES (:number)"), {"number": number})
+            await session.commit()
+
+    cancelled = 0
+    for number in range(60):
+        tasks = [asyncio.create_task(write(number)) for _ in range(2)]
+        for _ in range(times):
+            await asyncio.sleep(number % 20 * 0.0004)
+            for task in tasks:
+                task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        cancelled += sum(isinstance(end, asyncio.CancelledError) for end in ended)
+        async with asyncio.timeout(5):
+            await write(-1)
+    assert cancelled > 20
+    async with database.reading() as session:
+        halves = await session.scalars(text("SELECT number FROM notes GROUP BY number HAVING count(*) % 2 = 1"))
+        assert list(halves) == []
+        assert await session.scalar(text("SELECT count(*) FROM notes WHERE number = -1")) == 120
     await database.close()
 
 

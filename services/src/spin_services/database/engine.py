@@ -7,7 +7,7 @@ IMMEDIATE, because a read that turns into a write halfway would fail instead of 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from spin_services.database.uninterrupted import UninterruptedSession, to_the_end
 from spin_services.platform import Platform
 
 T = TypeVar("T")
@@ -35,9 +36,10 @@ class Database:
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgresql_engine(self.url, service)
         # Of this process; other processes wait in SQLite itself. See `_alone`.
         self._one_writer = asyncio.Lock()
-        self._write = async_sessionmaker(self.engine, class_=AsyncSession, expire_on_commit=False)
+        sessions = UninterruptedSession if self.is_sqlite else AsyncSession
+        self._write = async_sessionmaker(self.engine, class_=sessions, expire_on_commit=False)
         self._reader = self.engine.execution_options(spin_reading=True)
-        self._read = async_sessionmaker(self._reader, class_=AsyncSession, expire_on_commit=False, autoflush=False)
+        self._read = async_sessionmaker(self._reader, class_=sessions, expire_on_commit=False, autoflush=False)
 
     @classmethod
     def of(cls, platform: Platform, service: str) -> "Database":
@@ -51,27 +53,28 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
         """For writing; the caller commits, and what is not committed is rolled back."""
-        async with self._alone(), self._write() as session:
-            yield session
+        async with self._alone():
+            session = self._write()
+            try:
+                yield session
+            finally:
+                await to_the_end(session.close())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """For reading alone."""
-        async with self._read() as session:
+        session = self._read()
+        try:
             yield session
+        finally:
+            await to_the_end(session.close())
 
     async def in_one_go(self, work: Callable[[Connection], T]) -> T:
         """A whole short transaction for a hot path; committed when it returns. On SQLite: one change of threads, not one a statement."""
         if self.is_sqlite:
             async with self._alone():
-                writing = asyncio.get_running_loop().run_in_executor(self._writer[1], _within, self._writer[0], work)
-                try:
-                    return await asyncio.shield(writing)
-                except asyncio.CancelledError:
-                    # The thread goes on, and whoever writes next must not wait for it inside SQLite.
-                    with suppress(Exception):
-                        await asyncio.shield(writing)
-                    raise
+                # Whoever writes next must not wait for the thread inside SQLite.
+                return await to_the_end(asyncio.get_running_loop().run_in_executor(self._writer[1], _within, self._writer[0], work))
         async with self.engine.begin() as connection:
             return await connection.run_sync(work)
 
