@@ -115,6 +115,7 @@ def test_the_audit_comment_names_the_run_and_cannot_be_ended_early(bench, label:
 
 def test_a_script_is_parsed_once_however_many_statements_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[int] = []
+    statements.read.cache_clear()
     real = statements.sqlglot.parse_one
     monkeypatch.setattr(statements.sqlglot, "parse_one", lambda text, **more: parsed.append(len(text)) or real(text, **more))
     source = "\n\nSELECT {{a}};" * 500

@@ -1,6 +1,7 @@
 """The client asks for the proof that the log continues what the runtime has seen, checks it, and hands it on."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -80,7 +81,8 @@ async def test_a_log_rewritten_whole_ends_the_session(seen: Bench) -> None:
     grow(seen, 20)
     error = await refused(seen)
     assert error.reason == "LOG_REFUSED"
-    assert f"spin/{seen.workspace_id}" in error.text and "5 entries then, 20 now" in error.text and "rewritten" in error.text
+    # Whatever else is noted meanwhile makes it longer.
+    assert f"spin/{seen.workspace_id}" in error.text and re.search("5 entries then, 2[0-9] now", error.text) and "rewritten" in error.text
     assert "Run nothing" in error.hint
     assert proofs(seen) == [] and not any(frame.HasField("sealed") for frame in seen.runtime.received)
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from spin_client.sdk import Platform, RunState, RuntimeSession
-from spin_client.sdk.events import Output
+from spin_client.sdk import Platform, RuntimeSession
 from spinapis.secrets.v1 import secrets_pb2
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from tests.fakes.cell_runs import ran, ran_well
 from tests.fakes.connected_system import ConnectedSystem
 from tests.fakes.hand_client import HandClient, new_session
 
@@ -59,13 +59,6 @@ def used(connection: secrets_pb2.Connection) -> notebooks_pb2.Cell:
     return notebooks_pb2.Cell(id="used", cell_type="rest", fields_json=json.dumps({"connection": connection.name, "url": "/data"}))
 
 
-async def ran(session: RuntimeSession, cell: notebooks_pb2.Cell) -> tuple[bool, str]:
-    """Whether the cell ended well, and the outputs that it had."""
-    events = [event async for event in session.run(cell)]
-    final = [event for event in events if isinstance(event, RunState)][-1]
-    return final.ok, b"".join(event.body for event in events if isinstance(event, Output)).decode(errors="replace")
-
-
 async def test_a_deleted_connection_on_a_stale_runtime(
     owner: Platform, workspace: workspaces_pb2.Workspace, api: ConnectedSystem, confidential: set[str]
 ) -> None:
@@ -73,7 +66,7 @@ async def test_a_deleted_connection_on_a_stale_runtime(
     gone, other = [await connected(owner, workspace.id, api, confidential) for _ in range(2)]
     session = await new_session(owner, workspace.id)
     async with await RuntimeSession.of(owner, session) as opened:
-        assert (await ran(opened, twice(api)))[0]
+        await ran_well(opened, twice(api))
         running = asyncio.create_task(ran(opened, used(gone)))
         await asyncio.wait_for(api.waiting.wait(), 20)
         await deleted(owner, gone)
@@ -83,7 +76,7 @@ async def test_a_deleted_connection_on_a_stale_runtime(
         assert not well and "credentials are out of date" in said
         assert len(api.hits) == 1
         # Whoever synchronises goes on with what is left.
-        assert (await ran(opened, used(other)))[0]
+        await ran_well(opened, used(other))
         assert len(api.hits) == 3
 
 
@@ -93,7 +86,7 @@ async def test_a_cell_with_another_connection_goes_on_by_itself(
     gone, kept = [await connected(owner, workspace.id, api, confidential) for _ in range(2)]
     session = await new_session(owner, workspace.id)
     async with await RuntimeSession.of(owner, session) as opened:
-        assert (await ran(opened, twice(api)))[0]
+        await ran_well(opened, twice(api))
         running = asyncio.create_task(ran(opened, used(kept)))
         await asyncio.wait_for(api.waiting.wait(), 20)
         await deleted(owner, gone)

@@ -22,6 +22,7 @@ from spinapis.errors.v1 import reasons_pb2
 from spinapis.runtime.v1 import frames_pb2
 from spinapis.secrets.v1 import secrets_pb2
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
+from tests.fakes.cell_runs import ran, ran_well
 from tests.fakes.connected_system import ConnectedSystem
 from tests.fakes.hand_client import HandClient, new_session
 from tests.fakes.stolen_keys import Sealer, granted, program_for, stolen
@@ -79,13 +80,6 @@ def used(connection: secrets_pb2.Connection, path: str = "/data") -> notebooks_p
     return notebooks_pb2.Cell(id="used", cell_type="rest", fields_json=json.dumps({"connection": connection.name, "url": path}))
 
 
-async def ran(session: RuntimeSession, cell: notebooks_pb2.Cell) -> tuple[bool, str]:
-    """Whether the cell ended well, and the outputs that it had."""
-    events = [event async for event in session.run(cell)]
-    final = [event for event in events if isinstance(event, RunState)][-1]
-    return final.ok, b"".join(event.body for event in events if isinstance(event, Output)).decode(errors="replace")
-
-
 # What an insider leaves: a hook that repeats each use of a connection for themselves, and a thread that goes on.
 LEFT_BEHIND = """
 import threading, time
@@ -106,14 +100,14 @@ async def test_a_hook_that_was_left_in_the_kernel_gets_no_use_and_a_restart_mend
     connection = await connected(owner, workspace.id, api, confidential)
     session = await new_session(owner, workspace.id)
     async with await RuntimeSession.of(mallory, session) as hers, await RuntimeSession.of(owner, session) as mine:
-        assert (await ran(hers, python(LEFT_BEHIND)))[0]
+        await ran_well(hers, python(LEFT_BEHIND))
         with pytest.raises(SpinError) as refused:
             await ran(mine, used(connection))
         assert refused.value.reason == "KERNEL_TAINTED"
         assert connection.name in refused.value.text and "mallory-" in refused.value.text and "Restart the kernel" in refused.value.text
         assert api.hits == []
         await mine.restart()
-        assert (await ran(mine, used(connection)))[0]
+        await ran_well(mine, used(connection))
         assert api.hits == ["GET /data"]
 
 
@@ -123,15 +117,15 @@ async def test_who_comes_after_the_use_shuts_the_kernel_to_it(
     connection = await connected(owner, workspace.id, api, confidential)
     session = await new_session(owner, workspace.id)
     async with await RuntimeSession.of(owner, session) as mine, await RuntimeSession.of(mallory, session) as hers:
-        assert (await ran(mine, used(connection)))[0]
-        assert (await ran(hers, python("1")))[0]
+        await ran_well(mine, used(connection))
+        await ran_well(hers, python("1"))
         with pytest.raises(SpinError) as refused:
             await ran(mine, used(connection))
         assert refused.value.reason == "KERNEL_TAINTED" and api.hits == ["GET /data"]
         # A grant for her role mends it as well, without a restart.
         editors = [secrets_pb2.ConnectionGrant(level=USE, role=members_pb2.MEMBER_ROLE_EDITOR)]
         await changed(owner, connection, grants=editors, replace_grants=True)
-        assert (await ran(mine, used(connection)))[0]
+        await ran_well(mine, used(connection))
 
 
 async def test_a_run_that_overlaps_with_a_newcomers_is_judged_at_its_next_use(
@@ -151,7 +145,7 @@ def twice(*asked):
 broker.use = twice
 """
     async with await RuntimeSession.of(owner, session) as mine, await RuntimeSession.of(mallory, session) as hers:
-        assert (await ran(mine, python(slow)))[0]
+        await ran_well(mine, python(slow))
         running = asyncio.create_task(ran(mine, used(connection)))
         await asyncio.wait_for(api.waiting.wait(), 20)
         queued = await hers.start(python("1"))
@@ -181,7 +175,7 @@ async def test_a_compiler_that_leaves_principals_out(
     async with await HandClient.attach(owner, session) as mine, await RuntimeSession.of(mallory, session) as hers:
         await mine.start_kernel()
         before = await granted(running.settings, key, mine, connections=uses)
-        assert (await ran(hers, python("1")))[0]
+        await ran_well(hers, python("1"))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await granted(running.settings, key, mine, connections=uses)
         assert from_rpc(refused.value, "auth").reason == "KERNEL_TAINTED"
@@ -287,10 +281,10 @@ async def test_an_approval_outlives_credentials_that_the_runtime_does_not_have_y
     """The connection is newer than what was brought over this attachment: one approval, one run, and no second request."""
     session = await new_session(owner, workspace.id)
     async with await RuntimeSession.of(owner, session) as mine:
-        assert (await ran(mine, python("1")))[0]
+        await ran_well(mine, python("1"))
         connection = await connected(owner, workspace.id, api, confidential, approval=("rest.request",), roles=(members_pb2.MEMBER_ROLE_EDITOR,))
         await approved(owner, mallory, session, used(connection))
-        assert (await ran(mine, used(connection)))[0]
+        await ran_well(mine, used(connection))
         with pytest.raises(SpinError) as refused:
             await ran(mine, used(connection))
         assert refused.value.reason == "APPROVAL_REQUIRED" and api.hits == ["GET /data"]
@@ -317,7 +311,7 @@ async def test_a_secret_that_a_variable_names_is_judged_when_it_is_read(
             await changed(owner, made, grants=grants, replace_grants=True)
     session = await new_session(owner, workspace.id)
     async with await RuntimeSession.of(mallory, session) as hers, await RuntimeSession.of(owner, session) as mine:
-        assert (await ran(hers, python("1")))[0]
+        await ran_well(hers, python("1"))
         ok, shown = await ran(mine, python(f"name = 'open-{workspace.id[:6]}'\nprint(len({{{{secret_var:name}}}}))"))
         refused, said = await ran(mine, python(f"name = 'crown-{workspace.id[:6]}'\nprint(len({{{{secret_var:name}}}}))"))
     assert ok and str(len(values["open"])) in shown

@@ -8,8 +8,9 @@ from scripts.platform.apart import RunningPlatform
 from spin_client.sdk import Platform, RuntimeSession
 from spinapis.workspace.v1 import notebooks_pb2, workspaces_pb2
 from tests.end_to_end.browser_page import browser, open_notebook, watched_page
-from tests.end_to_end.test_attack_tainted_kernels import api, connected, mallory, python, ran
+from tests.end_to_end.test_attack_tainted_kernels import api, connected, mallory, python
 from tests.end_to_end.test_browser_accessibility import faults
+from tests.fakes.cell_runs import ran_well
 from tests.fakes.connected_system import ConnectedSystem
 
 __all__ = ["api", "mallory"]
@@ -31,7 +32,7 @@ async def test_the_choice_is_offered_and_what_happened_is_told(
     book = notebooks_pb2.CreateNotebookRequest(workspace_id=workspace.id, idempotency_key=title, title=title, cells=[cell])
     made = (await owner.notebooks.CreateNotebook(book)).notebook
     async with await RuntimeSession.open(mallory, workspace.id, made.id) as hers:
-        assert (await ran(hers, python("1")))[0]
+        await ran_well(hers, python("1"))
     async with browser(color_scheme=theme) as context:
         page, errors = await watched_page(context)
         await open_notebook(page, f"{running.settings.public_url}/sign-in#token={running.new_token()}", workspace.name, title)

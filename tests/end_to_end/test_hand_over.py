@@ -7,8 +7,9 @@ from pathlib import Path
 from scripts.platform.apart import RunningPlatform
 from spin_client.sdk import Platform, RuntimeSession
 from spinapis.workspace.v1 import workspaces_pb2
-from tests.end_to_end.test_attack_tainted_kernels import api, connected, mallory, python, ran, used
+from tests.end_to_end.test_attack_tainted_kernels import api, connected, mallory, python, used
 from tests.end_to_end.test_four_eyes import Terminal
+from tests.fakes.cell_runs import ran_well
 from tests.fakes.connected_system import ConnectedSystem
 from tests.fakes.hand_client import new_session
 
@@ -27,7 +28,7 @@ async def test_with_spinctl_the_choice_is_offered_and_what_happened_is_told(
     connection = await connected(owner, workspace.id, api, confidential)
     session = await new_session(owner, workspace.id)
     async with await RuntimeSession.of(mallory, session) as hers:
-        assert (await ran(hers, python("1")))[0]
+        await ran_well(hers, python("1"))
         assert list(hers.kernel.user_ids) == [(await mallory.current_user()).id]
     terminal = Terminal(running, tmp_path / "home")
     await asyncio.to_thread(terminal.sign_in, running.new_token())
@@ -45,4 +46,5 @@ async def test_with_spinctl_the_choice_is_offered_and_what_happened_is_told(
     assert restarted.startswith("Restarted the kernel. Nobody else's code is in this kernel")
     assert connection.name in json.loads(await spinctl("show", session.id, "--json"))["connections"]
     async with await RuntimeSession.of(owner, session) as mine:
-        assert (await ran(mine, used(connection)))[0] and api.hits == ["GET /data"]
+        await ran_well(mine, used(connection))
+        assert api.hits == ["GET /data"]
