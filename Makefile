@@ -69,12 +69,12 @@ openid-setup: $(OPENID)/node_modules/.package-lock.json
 test-setup: setup web/dist/index.html openid-setup
 	@scripts/test_needs.sh
 
-# Files of tests run beside each other in so many processes; 0 runs all in one, in order.
+# Files of tests run beside each other in so many processes, each of which keeps their order; 0 runs all in one.
 TEST_PROCESSES ?= 2
 .PHONY: test
 test: test-setup ## Run every test: unit, contract, integration, browser
 	@$(PY) -m pytest -q tests/envelope --cov=spin_envelope --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
-	@$(PY) -m pytest -q tests --ignore=tests/envelope -n $(TEST_PROCESSES) --dist loadfile
+	@$(PY) -m pytest -q tests --ignore=tests/envelope -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 	@cd web && npm run --silent test
 
 FUZZ_SECONDS ?= 10
