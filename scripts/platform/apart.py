@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from scripts.platform import programs
 from scripts.platform.settings import ROOT, Settings, from_environment
 
 START_TIMEOUT_S = 100.0
+FIRST_PORT, BLOCK, BLOCKS = 20000, 20, 600
 
 
 class NotStarted(Exception):
@@ -24,9 +26,13 @@ class NotStarted(Exception):
 
 
 def free_ports() -> dict[str, str]:
-    """Ports for one platform, outside the range from which the system hands out its own."""
-    for base in range(20000 + os.getpid() % 500 * 20, 32000, 20):
-        if all(_free(base + offset) for offset in range(12)):
+    """Ports for one platform and what is started beside it, outside the range from which the system hands out its own.
+
+    By lot: of two platforms that start at once, each finds all of its ports free before the other listens.
+    """
+    start = secrets.randbelow(BLOCKS)
+    for base in (FIRST_PORT + (start + number) % BLOCKS * BLOCK for number in range(BLOCKS)):
+        if all(_free(base + offset) for offset in range(BLOCK)):
             return {"SPIN_SERVICE_PORT_BASE": str(base), "SPIN_GATEWAY_PORT": str(base + 10), "SPIN_RUNTIME_PORT": str(base + 11)}
     raise RuntimeError("no free ports")
 
