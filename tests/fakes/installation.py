@@ -1,5 +1,7 @@
 """One installation in a folder of its own: keys, free ports, a clock that a test can move; services start in process over real gRPC."""
 
+import itertools
+import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -179,11 +181,21 @@ def refused() -> Refusal:
     return Refusal()
 
 
+# Below the range from which the system hands out its own, and for each process of tests another part: between finding a port free and
+# listening there, somebody else would take it once in a few hundred times.
+_PART = 1000
+_first = 10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10 * _PART
+_ports = itertools.cycle(_first + (os.getpid() + number) % _PART for number in range(_PART))
+
+
 def free_ports(count: int) -> Sequence[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    return list(itertools.islice(filter(_free, itertools.islice(_ports, _PART)), count))
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
