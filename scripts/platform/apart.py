@@ -32,12 +32,13 @@ def free_ports() -> dict[str, str]:
     """
     start = secrets.randbelow(BLOCKS)
     for base in (FIRST_PORT + (start + number) % BLOCKS * BLOCK for number in range(BLOCKS)):
-        if all(_free(base + offset) for offset in range(BLOCK)):
+        if all(is_free(base + offset) for offset in range(BLOCK)):
             return {"SPIN_SERVICE_PORT_BASE": str(base), "SPIN_GATEWAY_PORT": str(base + 10), "SPIN_RUNTIME_PORT": str(base + 11)}
     raise RuntimeError("no free ports")
 
 
-def _free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens there on this machine."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))

@@ -3,13 +3,13 @@
 import itertools
 import os
 import secrets
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import grpc
 
+from scripts.platform.apart import is_free
 from spin_services.database import Database, notifier_for
 from spin_services.keys import FileKek, KeyStore
 from spin_services.keys.providers import open_provider
@@ -189,13 +189,4 @@ _ports = itertools.cycle(_first + (os.getpid() + number) % _PART for number in r
 
 
 def free_ports(count: int) -> Sequence[int]:
-    return list(itertools.islice(filter(_free, itertools.islice(_ports, _PART)), count))
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return list(itertools.islice(filter(is_free, itertools.islice(_ports, _PART)), count))
